@@ -73,6 +73,9 @@ export function systemExec(concurrency = 8): Exec {
   };
 }
 
+/** How long output may still arrive after the child itself has ended. */
+const pipeGraceMs = 500;
+
 const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
 
 function runOnce(argv: readonly string[], options: RunOptions): Promise<RunResult> {
@@ -104,20 +107,24 @@ function runOnce(argv: readonly string[], options: RunOptions): Promise<RunResul
       clearTimeout(deadline);
       reject(new GantryError('internal', `cannot run ${argv[0]}: ${error.message}`, { cause: error }));
     });
-    // 'exit' rather than 'close': a grandchild that keeps the pipes open must not hold us.
-    child.on('exit', (code, signal) => {
+    const settle = (code: number | null, signal: NodeJS.Signals | null): void => {
       clearTimeout(deadline);
-      setImmediate(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
-        if (timedOut) {
-          reject(new GantryError('deadlineExceeded', `${argv[0]} did not end within ${timeoutMs} ms and was killed`));
-        } else {
-          const exitCode = code ?? 128 + (signalNumbers[signal ?? ''] ?? 0);
-          resolve({ exitCode, stdout: stdout(), stderr: stderr() });
-        }
-      });
+      clearTimeout(straggler);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      if (timedOut) {
+        reject(new GantryError('deadlineExceeded', `${argv[0]} did not end within ${timeoutMs} ms and was killed`));
+      } else {
+        const exitCode = code ?? 128 + (signalNumbers[signal ?? ''] ?? 0);
+        resolve({ exitCode, stdout: stdout(), stderr: stderr() });
+      }
+    };
+    // 'close' waits for the pipes too; a grandchild that keeps them open may hold us for this long at most.
+    let straggler: NodeJS.Timeout | undefined;
+    child.on('exit', (code, signal) => {
+      straggler = setTimeout(() => settle(code, signal), pipeGraceMs);
     });
+    child.on('close', settle);
     child.stdin.on('error', () => {}); // the child may close its input early
     child.stdin.end(options.input);
   });
