@@ -2,6 +2,7 @@
  * What the node's pod lifecycle needs of an image store. `storage.ts` implements it over skopeo and
  * containers-storage (layers shared, digests verified); `fake.ts` in memory.
  */
+import { type CodeName, GantryError } from '../../lib/errors.ts';
 
 export interface Image {
   /** Id of the image in the local store (its config digest, hex). */
@@ -25,7 +26,33 @@ export interface ImageConfig {
 }
 
 /** Why a pull failed, so that the pod can say the right word. */
-export type PullFailure = 'InvalidImageName' | 'ErrImagePull' | 'ImageNotFound' | 'DigestMismatch' | 'RegistryUnavailable' | 'NoSpace';
+export type PullFailure =
+  | 'InvalidImageName'
+  | 'ErrImagePull'
+  | 'ImageNotFound'
+  | 'DigestMismatch'
+  | 'RegistryUnavailable'
+  | 'NoSpace';
+
+const codes: Readonly<Record<PullFailure, CodeName>> = {
+  InvalidImageName: 'invalidArgument',
+  ErrImagePull: 'internal',
+  ImageNotFound: 'notFound',
+  DigestMismatch: 'dataLoss',
+  RegistryUnavailable: 'unavailable',
+  NoSpace: 'resourceExhausted',
+};
+
+/** A failed pull: `reason` for the container's waiting state, the message for people. */
+export class ImagePullError extends GantryError {
+  readonly reason: PullFailure;
+
+  constructor(reason: PullFailure, message: string, options: { cause?: unknown; details?: readonly string[] } = {}) {
+    super(codes[reason], message, options);
+    this.name = 'ImagePullError';
+    this.reason = reason;
+  }
+}
 
 export interface PullOptions {
   readonly signal?: AbortSignal;

@@ -78,7 +78,7 @@ export interface ContainerConfig {
   readonly stdin: boolean;
   /** Where conmon writes the CRI log format (`<RFC3339 nano> stdout|stderr F|P <line>`). */
   readonly logPath: string;
-  /** Larger than this the log is rotated by the runtime to `<logPath>.1` and so on. */
+  /** Larger than this the log is moved by `rotateLogs` to `<logPath>.1` and so on. */
   readonly logMaxBytes: number;
 }
 
@@ -135,6 +135,9 @@ export interface ContainerStats {
   readonly pids: number;
 }
 
+/** The message of a container whose process is gone without an exit status. */
+export const lostProcessMessage = 'the process is gone and left no exit status; the node restarted or lost power';
+
 export interface Runtime {
   /** Checks that runtime, shim and storage work on this host; throws a GantryError that names the cure. */
   check(): Promise<void>;
@@ -156,6 +159,6 @@ export interface Runtime {
   stats(): Promise<readonly ContainerStats[]>;
   /** Calls back soon (tens of ms) after any container's or sandbox's state may have changed. Returns its cancel. */
   onChange(callback: (podUid: string) => void): () => void;
-  /** Reopens the log after the caller has moved the file away. */
-  reopenLog(id: string): Promise<void>;
+  /** Moves logs larger than their logMaxBytes to `.1` (and `.1` to `.2`, ...) and reopens them. Call every 10 s or so. */
+  rotateLogs(): Promise<void>;
 }

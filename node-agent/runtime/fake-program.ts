@@ -1,0 +1,54 @@
+/** What a fake container does when it runs: a tiny reading of the commands that tests use. Pure. */
+
+export interface FakeProgram {
+  /** The command cannot be executed, in these words. */
+  readonly startError?: string;
+  readonly stdout?: string;
+  readonly stderr?: string;
+  /** Absent: runs until it is signalled. */
+  readonly exitsAfterMs?: number;
+  readonly exitCode?: number;
+  /** Needs SIGKILL. */
+  readonly ignoresSigterm?: boolean;
+}
+
+/**
+ * `true`, `false`, `echo`, `sleep SECONDS`, and `sh -c` with `exit N`, `sleep N`, `echo TEXT [>&2]` and
+ * `trap "" TERM` joined by `;`. Commands below `/no/such` do not exist. Anything else is a server that runs for good.
+ */
+export function readProgram(argv: readonly string[]): FakeProgram {
+  const [command = '', ...rest] = argv;
+  const base = command.split('/').at(-1) ?? '';
+  if (command.startsWith('/no/such')) {
+    return { startError: `exec: "${command}": stat ${command}: no such file or directory` };
+  }
+  if (base === 'sh' && rest[0] === '-c') return readScript(rest[1] ?? '');
+  if (['true', 'false', 'echo', 'sleep'].includes(base)) return readScript([base, ...rest].join(' '));
+  return {};
+}
+
+function readScript(script: string): FakeProgram {
+  let program: FakeProgram = { exitsAfterMs: 0, exitCode: 0 };
+  for (const statement of script.split(/;|&&/).map((part) => part.trim())) {
+    program = { ...program, ...readStatement(statement, program) };
+    if (statement.startsWith('exit') || program.exitsAfterMs === undefined) break;
+  }
+  return program;
+}
+
+function readStatement(statement: string, before: FakeProgram): FakeProgram {
+  const [word = '', ...rest] = statement.replace(/^exec /, '').split(/\s+/);
+  if (word === 'exit') return { exitCode: Number(rest[0] ?? 0) };
+  if (word === 'false') return { exitCode: 1 };
+  if (word === 'sleep') return { exitsAfterMs: (before.exitsAfterMs ?? 0) + Number(rest[0]) * 1000 };
+  if (word === 'trap') return { ignoresSigterm: true };
+  if (word === 'echo' && rest.at(-1) === '>&2') {
+    return { stderr: `${before.stderr ?? ''}${unquote(rest.slice(0, -1))}\n` };
+  }
+  if (word === 'echo') return { stdout: `${before.stdout ?? ''}${unquote(rest)}\n` };
+  return {};
+}
+
+function unquote(words: readonly string[]): string {
+  return words.join(' ').replace(/^(["'])(.*)\1$/, '$2');
+}
