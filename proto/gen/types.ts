@@ -2,7 +2,7 @@
 
 export interface ObjectMeta {
   /** Unique within the namespace and kind. Client. */
-  name?: string;
+  name: string;
   /** With no name: the API server appends five random characters to this. Client. */
   generateName?: string;
   /** Defaults to "default" for kinds that live in a namespace. Client. */
@@ -187,8 +187,14 @@ export interface Pod {
 }
 
 export interface PodTemplateSpec {
-  metadata?: ObjectMeta;
+  metadata?: PodTemplateMeta;
   spec: PodSpec;
+}
+
+/** What the pods of a template get beside their generated names. */
+export interface PodTemplateMeta {
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
 }
 
 export interface PodSpec {
