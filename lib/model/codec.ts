@@ -1,0 +1,50 @@
+/**
+ * Objects to and from protobuf. In memory an object is plain data in Kubernetes' JSON form; on the wire and in etcd it
+ * is the message of its kind. protobufjs keeps presence (an explicit 0 or false stays set) and gives bytes as base64.
+ */
+import type protobuf from 'protobufjs/light.js';
+import type { KindMap, KubeObject } from '../../proto/gen/types.ts';
+import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
+
+/** Plain data of any message; `bytesAs` says how bytes fields come out. */
+export function toPlain(type: protobuf.Type, message: protobuf.Message, bytesAs: 'base64' | 'buffer'): object {
+  return type.toObject(message, bytesAs === 'base64' ? { longs: Number, bytes: String } : { longs: Number });
+}
+
+export function encodeMessage(typeName: string, plain: object): Uint8Array {
+  return messageType(typeName).encode(plain).finish();
+}
+
+export function decodeMessage<T extends object>(typeName: string, bytes: Uint8Array): T {
+  const type = messageType(typeName);
+  return toPlain(type, type.decode(bytes), 'base64') as T;
+}
+
+/** Bytes for the store; resourceVersion is left out (it is the key's mod revision). */
+export function encodeObject(object: KubeObject): Uint8Array {
+  const { resourceVersion: _stored, ...metadata } = object.metadata;
+  return kindInfo(object.kind)
+    .type.encode({ ...object, metadata })
+    .finish();
+}
+
+export function decodeObject<K extends Kind>(kind: K, bytes: Uint8Array, modRevision?: bigint): KindMap[K] {
+  const { type } = kindInfo(kind);
+  const object = toPlain(type, type.decode(bytes), 'base64') as KindMap[K];
+  if (modRevision !== undefined) object.metadata.resourceVersion = modRevision.toString();
+  return object;
+}
+
+/** Plain form of gantry.v1.ObjectEnvelope: one member, named after the kind in lower camel case. */
+export type Envelope = { readonly [member: string]: KubeObject };
+
+const memberOfKind = new Map<string, string>(kinds.map(({ kind }) => [kind, kind[0]!.toLowerCase() + kind.slice(1)]));
+
+export function toEnvelope(object: KubeObject): Envelope {
+  return { [memberOfKind.get(kindInfo(object.kind).kind)!]: object };
+}
+
+/** Undefined when the envelope is empty: the sender's kind is one that we do not know. */
+export function fromEnvelope(envelope: object | undefined): KubeObject | undefined {
+  return envelope === undefined ? undefined : (Object.values(envelope)[0] as KubeObject | undefined);
+}
