@@ -1,0 +1,156 @@
+/**
+ * A Gantry cluster on a lab: the rack with the registry, one control plane, agents that join with a token. `up` can be
+ * called again at any time: it starts what does not run and adds what is missing.
+ */
+import { chmodSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GantryError } from '../../lib/errors.ts';
+import { openLab, programLog, startMachine } from './lab.ts';
+import type { Host } from './machine.ts';
+import {
+  type ControlPlaneOptions,
+  controlPlaneMachine,
+  joinTokenFile,
+  nodeMachine,
+  nodeName,
+  rackMachine,
+  registryConfig,
+  registryConfigFile,
+  registryStorage,
+} from './programs.ts';
+import { adminConfig, cloneFolder, type MachineSpec, machineData, requireState } from './state.ts';
+import { mostNodes } from './underlay.ts';
+
+export interface ClusterOptions extends ControlPlaneOptions {
+  readonly name: string;
+  readonly nodes: number;
+}
+
+/** Called as each step begins; its result is called when the step has ended well. */
+export type Progress = (step: string) => () => void;
+
+const readyTimeoutMs = 60_000;
+const silent: Progress = () => () => {};
+
+/** Returns when every node is Ready. */
+export async function up(host: Host, options: ClusterOptions, progress: Progress = silent): Promise<void> {
+  const { name, nodes } = options;
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > mostNodes) {
+    throw new GantryError('invalidArgument', `${nodes} nodes: a lab has 1 to ${mostNodes}`);
+  }
+  const { subnet } = await openLab(host, name);
+
+  let done = progress('underlay and registry');
+  await startMachine(host, name, rackMachine(subnet), (data) => {
+    const rack = rackMachine(subnet);
+    writeFileSync(join(data, registryConfigFile), registryConfig(rack.address, registryStorage));
+  });
+  done();
+
+  done = progress('control plane');
+  await startMachine(host, name, controlPlaneMachine(subnet, options));
+  const token = await waitForControlPlane(host, name);
+  done();
+
+  done = progress(nodes === 1 ? 'node-1 joins' : `node-1 to node-${nodes} join`);
+  const numbers = Array.from({ length: nodes }, (_, index) => index + 1);
+  for (const number of numbers) await startNode(host, name, number, token);
+  await waitForNodes(host, name, numbers.map(nodeName));
+  done();
+}
+
+/** Adds the next node, returns its name when it is Ready. */
+export async function addNode(host: Host, lab: string): Promise<string> {
+  const state = requireState(lab);
+  const taken = state.machines.filter((machine) => machine.role === 'node').map((machine) => nodeNumber(machine.name));
+  const number = Math.max(0, ...taken) + 1;
+  if (number > mostNodes) throw new GantryError('resourceExhausted', `a lab has at most ${mostNodes} nodes`);
+  const token = await waitForControlPlane(host, lab);
+  await startNode(host, lab, number, token);
+  await waitForNodes(host, lab, [nodeName(number)]);
+  return nodeName(number);
+}
+
+const nodeNumber = (name: string): number => Number(/-(\d+)$/.exec(name)?.[1] ?? 0);
+
+function startNode(host: Host, lab: string, number: number, token: string): Promise<void> {
+  const { subnet } = requireState(lab);
+  return startMachine(host, lab, nodeMachine(lab, subnet, number), (data) => {
+    writeFileSync(join(data, joinTokenFile), `${token}\n`, { mode: 0o600 });
+  });
+}
+
+/** Waits until the control plane answers ctl, and returns a join token for nodes: proof that it also writes. */
+async function waitForControlPlane(host: Host, lab: string): Promise<string> {
+  const { subnet } = requireState(lab);
+  const machine = controlPlaneMachine(subnet);
+  const written = join(machineData(lab, machine.name), 'admin.conf');
+  return until(host, lab, machine, 'the control plane did not become ready', async () => {
+    if (!existsSync(written)) return undefined;
+    copyFileSync(written, adminConfig(lab));
+    chmodSync(adminConfig(lab), 0o600);
+    const { exitCode, stdout, stderr } = await ctl(host, lab, ['token', 'create', '--role', 'node']);
+    if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
+    return stdout.trim();
+  });
+}
+
+async function waitForNodes(host: Host, lab: string, names: readonly string[]): Promise<void> {
+  const machines = requireState(lab).machines;
+  const first = machines.find((machine) => machine.name === names[0]);
+  await until(host, lab, first, 'nodes did not become Ready', async () => {
+    const { exitCode, stdout, stderr } = await ctl(host, lab, ['get', 'nodes', '-o', 'json']);
+    if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
+    const ready = readyNodes(stdout);
+    const missing = names.filter((name) => !ready.has(name));
+    if (missing.length === 0) return true;
+    throw new GantryError('unavailable', `not Ready: ${missing.join(', ')}`);
+  });
+}
+
+/** Pure: names of the Ready nodes in `ctl get nodes -o json`. */
+export function readyNodes(json: string): Set<string> {
+  interface NodeObject {
+    metadata: { name: string };
+    status?: { conditions?: { type: string; status: string }[] };
+  }
+  const parsed = JSON.parse(json) as { items?: NodeObject[] };
+  const ready = (node: NodeObject): boolean =>
+    node.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+  return new Set((parsed.items ?? []).filter(ready).map((node) => node.metadata.name));
+}
+
+/** Runs ctl of this clone against the lab. */
+export function ctl(host: Host, lab: string, args: readonly string[], options: { input?: string } = {}) {
+  return host.exec.run([join(cloneFolder, 'node_modules/.bin/node'), join(cloneFolder, 'cli/main.ts'), ...args], {
+    env: { GANTRY_CONFIG: adminConfig(lab), NODE_COMPILE_CACHE: join(cloneFolder, '.cache/node') },
+    ...options,
+  });
+}
+
+/** Polls `attempt` until it returns a value; the error of the last attempt and the program's log explain a failure. */
+async function until<T>(
+  host: Host,
+  lab: string,
+  machine: MachineSpec | undefined,
+  failure: string,
+  attempt: () => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = host.clock.monotonicMs() + readyTimeoutMs;
+  let lastError: unknown;
+  while (host.clock.monotonicMs() < deadline) {
+    try {
+      const result = await attempt();
+      if (result !== undefined) return result;
+    } catch (error) {
+      lastError = error;
+    }
+    await host.clock.sleep(100);
+  }
+  const reason = lastError instanceof Error ? `: ${lastError.message}` : '';
+  const log = machine ? programLog(lab, machine) : '';
+  throw new GantryError('deadlineExceeded', `${failure} within ${readyTimeoutMs / 1000} s${reason}`, {
+    cause: lastError,
+    details: log === '' ? [] : [`last lines of ${machine?.program} on ${machine?.name}:`, ...log.split('\n')],
+  });
+}
