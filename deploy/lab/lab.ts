@@ -7,7 +7,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GantryError } from '../../lib/errors.ts';
+import { assert, GantryError } from '../../lib/errors.ts';
 import { cgroupRoot, pidsInCgroups, removeEmptyParents } from './cgroups.ts';
 import { withLabLock } from './lock.ts';
 import { boot, type Host, hostsFile, machineCgroup, markerVariable, pullPlug } from './machine.ts';
@@ -28,6 +28,7 @@ import {
   withMachine,
   writeState,
 } from './state.ts';
+import { labStatus } from './status.ts';
 import { buildRack, chooseSubnet, deleteHostLink, plug, registryAddress, setPort, unplug } from './underlay.ts';
 
 /** The lab's state, made if there is none: name, subnet, and no machines yet. */
@@ -114,10 +115,10 @@ export function runningRack(state: LabState): ProcessId {
 export async function killMachine(host: Host, lab: string, name: string): Promise<void> {
   await withLabLock(host.exec, async () => {
     const state = requireState(lab);
-    const machine = requireMachine(state, name);
+    const machine = requireCabledMachine(state, name);
     const init = runningInit(state, machine);
     await pullPlug(host, machineCgroup(lab, name), init ? [init] : []);
-    if (machine.role !== 'registry') await unplug(host.exec, runningRack(state).pid, name);
+    await unplug(host.exec, runningRack(state).pid, name);
     writeState(withMachine(state, switchedOff(machine)));
   });
 }
@@ -126,15 +127,45 @@ export async function killMachine(host: Host, lab: string, name: string): Promis
 export async function setCable(host: Host, lab: string, name: string, up: boolean): Promise<void> {
   await withLabLock(host.exec, async () => {
     const state = requireState(lab);
-    const machine = requireMachine(state, name);
-    if (machine.role === 'registry') {
-      throw new GantryError('invalidArgument', `${name} is the switch itself: cut the cable of another machine`);
-    }
-    if (!runningInit(state, machine)) {
-      throw new GantryError('failedPrecondition', `${name} is switched off; "ctl lab heal ${name}" boots it`);
-    }
+    requireCabledMachine(state, name);
+    requireRunning(state, name);
     await setPort(host.exec, runningRack(state).pid, name, up);
   });
+}
+
+/** Boots a machine that is off, with the disk it had; mends the cable of one that runs. */
+export async function healMachine(host: Host, lab: string, name: string): Promise<'booted' | 'healed'> {
+  const state = requireState(lab);
+  const machine = requireCabledMachine(state, name);
+  if (!runningInit(state, machine)) {
+    await startMachine(host, lab, switchedOff(machine));
+    return 'booted';
+  }
+  await setCable(host, lab, name, true);
+  return 'healed';
+}
+
+/** The rack is the underlay itself: without it there is nothing to mend. */
+function requireCabledMachine(state: LabState, name: string): MachineRecord {
+  const machine = requireMachine(state, name);
+  if (machine.role !== 'registry') return machine;
+  throw new GantryError('invalidArgument', `${name} is the lab's network switch; name one of the machines on it`);
+}
+
+/**
+ * Ends a machine's program and keeps its supervisor from starting it again, or lets it: an outage of one program on a
+ * machine that runs on.
+ */
+export async function setProgram(host: Host, lab: string, name: string, running: boolean): Promise<void> {
+  const state = requireState(lab);
+  const status = await labStatus(host.exec, state);
+  const own = status.processes.filter((process) => process.node === name);
+  const supervisor = own.find((process) => process.role === 'machine' && process.command === 'sh');
+  requireRunning(state, name);
+  assert(supervisor, `${name} has a supervisor`);
+  process.kill(supervisor.pid, running ? 'SIGCONT' : 'SIGSTOP');
+  const program = status.machines.find((machine) => machine.name === name)?.programPid;
+  if (!running && program !== undefined) process.kill(program, 'SIGKILL');
 }
 
 /** The running machine's init, for entering its namespaces. */
