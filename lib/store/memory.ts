@@ -96,7 +96,8 @@ class MemoryStoreState implements MemoryStore {
   async list(prefix: string, options: ListOptions = {}): Promise<ListResult> {
     checkPrefix(prefix);
     this.#checkReachable();
-    const { limit = Number.POSITIVE_INFINITY, startAfter = '', keysOnly = false } = options;
+    const { startAfter = '', keysOnly = false } = options;
+    const limit = options.limit || Number.POSITIVE_INFINITY;
     const revision = options.revision ?? this.#history.revision;
     this.#history.checkRevision(revision);
     const items = [];
@@ -129,7 +130,7 @@ class MemoryStoreState implements MemoryStore {
     checkPrefix(prefix);
     const { fromRevision, signal } = options;
     if (fromRevision < 1n) throw new GantryError('invalidArgument', 'a watch begins at revision 1 or later');
-    let next = fromRevision;
+    let next = fromRevision > 2n ? fromRevision : 2n; // revision 1 is the empty store and has no events
     while (!signal.aborted) {
       this.#checkOpen();
       const history = this.#history;

@@ -109,7 +109,7 @@ export interface GetResult {
 export interface ListOptions {
   /** Read as of this revision. Default: now. */
   readonly revision?: bigint;
-  /** At most this many items; `more` tells whether there are others. Default: all. */
+  /** At most this many items; `more` tells whether there are others. Absent or 0: all. */
   readonly limit?: number;
   /** Only keys after this one (the last key of the page before). */
   readonly startAfter?: string;

@@ -1,0 +1,187 @@
+/**
+ * Connections to etcd's endpoints: one etcd3 client each, of which one is current. etcd3's own retries, circuit
+ * breaker and message limit are off, because they apply writes twice, block healthy calls and skip events.
+ *
+ * A call that etcd3 surely never sent moves on to the next endpoint, whatever it was; one that may have arrived does so
+ * only if it reads. The endpoint that failed stops being the current one.
+ */
+import { Etcd3, type IOptions } from 'etcd3';
+import type { Clock } from '../clock.ts';
+import { Code, type CodeName, GantryError, messageOf } from '../errors.ts';
+import { AmbiguousWriteError, CompactedError, futureRevisionError, leaseNotFoundError } from './store.ts';
+
+export interface EtcdTls {
+  /** PEM: who may have signed the server's certificate. */
+  readonly ca: string | Uint8Array;
+  /** PEM: our certificate and its key, by which etcd knows us. */
+  readonly cert: string | Uint8Array;
+  readonly key: string | Uint8Array;
+}
+
+export interface EtcdOptions {
+  /** `host:port`, each a member of the same cluster. */
+  readonly endpoints: readonly string[];
+  readonly tls?: EtcdTls;
+  readonly clock: Clock;
+  /** Every call ends within this. Default 5,000 ms. */
+  readonly timeoutMs?: number;
+}
+
+export interface CallOptions {
+  readonly deadline: number;
+}
+
+/** What is being asked: a failed read may be asked again, a failed write not; the revision and lease make better errors. */
+export interface CallIntent {
+  readonly write: boolean;
+  readonly revision?: bigint;
+  readonly lease?: string;
+}
+
+type Call<T> = (client: Etcd3, options: CallOptions) => Promise<T>;
+
+export interface EtcdEndpoint {
+  readonly address: string;
+  readonly client: Etcd3;
+}
+
+export class EtcdClient {
+  readonly #endpoints: readonly EtcdEndpoint[];
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  #current = 0;
+  #closed = false;
+
+  constructor(options: EtcdOptions) {
+    if (options.endpoints.length === 0) {
+      throw new GantryError('invalidArgument', 'no etcd endpoint given; name at least one as host:port');
+    }
+    this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs ?? 5000;
+    this.#endpoints = options.endpoints.map((address) => ({ address, client: connect(address, options.tls) }));
+  }
+
+  get current(): EtcdEndpoint {
+    if (this.#closed) throw new GantryError('cancelled', 'the store was closed');
+    return this.#endpoints[this.#current]!;
+  }
+
+  /** Makes another endpoint the current one, unless that has happened already. */
+  giveUpOn(endpoint: EtcdEndpoint): void {
+    if (this.#endpoints[this.#current] === endpoint) this.#current = (this.#current + 1) % this.#endpoints.length;
+  }
+
+  async call<T>(intent: CallIntent, call: Call<T>): Promise<T> {
+    const end = this.#clock.nowMs() + this.#timeoutMs;
+    for (let attempt = 1; ; attempt += 1) {
+      const endpoint = this.current;
+      const attemptsLeft = this.#endpoints.length + 2 - attempt; // every endpoint, and the first one again
+      const remainingMs = end - this.#clock.nowMs();
+      // A read leaves time for the other endpoints; a write has one shot once it is sent.
+      const attemptMs = intent.write ? remainingMs : remainingMs / attemptsLeft;
+      try {
+        return await call(endpoint.client, { deadline: this.#clock.nowMs() + attemptMs });
+      } catch (error) {
+        if (this.#closed) throw new GantryError('cancelled', 'the store was closed', { cause: error });
+        const failure = readFailure(error);
+        if (!failure.unanswered) throw applicationError(failure, intent, error);
+        this.giveUpOn(endpoint);
+        const mayRepeat = failure.neverSent || !intent.write;
+        if (attemptsLeft === 1 || !mayRepeat || this.#clock.nowMs() >= end) {
+          throw unansweredError(endpoint.address, failure, intent, error);
+        }
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { client } of this.#endpoints) client.close();
+  }
+}
+
+/** etcd3 wants cockatiel policies; this one does nothing but run the call. */
+const noFaultHandling = {
+  execute: async (run: (context: { signal: AbortSignal }) => unknown) => run({ signal: new AbortController().signal }),
+} as unknown as NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
+
+function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
+  return new Etcd3({
+    hosts: address,
+    ...(tls && {
+      credentials: {
+        rootCertificate: Buffer.from(tls.ca),
+        certChain: Buffer.from(tls.cert),
+        privateKey: Buffer.from(tls.key),
+      },
+    }),
+    faultHandling: { global: noFaultHandling, host: () => noFaultHandling },
+    grpcOptions: {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      'grpc.keepalive_time_ms': 5000, // etcd ends connections that ask more often
+      'grpc.keepalive_timeout_ms': 2000,
+      'grpc.enable_retries': 0,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1000,
+      'grpc.enable_http_proxy': 0,
+      'grpc.service_config_disable_resolution': 1,
+    },
+  });
+}
+
+export interface Failure {
+  readonly code: number;
+  readonly text: string;
+  /** The network or the member failed, not the request. */
+  readonly unanswered: boolean;
+  /** grpc-js had no connection to send it on. */
+  readonly neverSent: boolean;
+}
+
+/** What grpc-js says when a call was failed before any connection took it. */
+const neverSentPattern = /No connection established|Channel closed before call started|Name resolution failed/;
+
+const unansweredCodes = new Set<number>([
+  Code.unavailable,
+  Code.deadlineExceeded,
+  Code.cancelled,
+  Code.internal,
+  Code.unknown,
+  Code.resourceExhausted,
+]);
+
+/** etcd3 replaces grpc's errors by its own, which keep the code only as the number the message begins with. */
+export function readFailure(error: unknown): Failure {
+  const text = messageOf(error).replace(/^\w*Error: /, '');
+  const code = Number(/^(\d+) [A-Z_]+:/.exec(text)?.[1] ?? Code.unknown);
+  // etcd's own refusals name it; a broken HTTP/2 stream can appear as nearly any other code.
+  const refused = text.includes('etcdserver:') && code !== Code.unavailable && code !== Code.deadlineExceeded;
+  const unanswered = !refused && unansweredCodes.has(code);
+  return { code, text, unanswered, neverSent: code === Code.unavailable && neverSentPattern.test(text) };
+}
+
+function unansweredError(address: string, failure: Failure, intent: CallIntent, cause: unknown): GantryError {
+  const message = `etcd at ${address} does not answer (${failure.text})`;
+  if (!intent.write || failure.neverSent) {
+    return new GantryError('unavailable', `${message}; check that etcd runs there`, { cause });
+  }
+  return new AmbiguousWriteError(`${message}; the write may have landed: read back before repeating it`, { cause });
+}
+
+const codeNames = new Map<number, CodeName>(Object.entries(Code).map(([name, code]) => [code, name as CodeName]));
+
+function applicationError({ code, text }: Failure, intent: CallIntent, cause: unknown): GantryError {
+  if (text.includes('has been compacted')) return new CompactedError(intent.revision ?? 0n);
+  if (text.includes('is a future revision')) return futureRevisionError(intent.revision ?? 0n);
+  if (text.includes('lease not found')) return leaseNotFoundError(intent.lease ?? '');
+  if (text.includes('database space exceeded')) return new GantryError('resourceExhausted', outOfSpace, { cause });
+  if (text.includes('request is too large')) {
+    return new GantryError('invalidArgument', 'the transaction is larger than etcd accepts; split it', { cause });
+  }
+  return new GantryError(codeNames.get(code) ?? 'unknown', `etcd refused the request: ${text}`, { cause });
+}
+
+export const outOfSpace =
+  "etcd's database has reached its quota and refuses writes (alarm NOSPACE); compact and defragment it, " +
+  'raise --quota-backend-bytes if it is truly full, then run `etcdctl alarm disarm`';
