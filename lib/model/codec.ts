@@ -3,7 +3,7 @@
  * is the message of its kind. protobufjs keeps presence (an explicit 0 or false stays set) and gives bytes as base64.
  */
 import type protobuf from 'protobufjs/light.js';
-import type { KindMap, KubeObject } from '../../proto/gen/types.ts';
+import type { KindMap, KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
 import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
 
 /** Plain data of any message; `bytesAs` says how bytes fields come out. */
@@ -35,12 +35,10 @@ export function decodeObject<K extends Kind>(kind: K, bytes: Uint8Array, modRevi
   return object;
 }
 
-/** Plain form of gantry.v1.ObjectEnvelope: one member, named after the kind in lower camel case. */
-export type Envelope = { readonly [member: string]: KubeObject };
-
 const memberOfKind = new Map<string, string>(kinds.map(({ kind }) => [kind, kind[0]!.toLowerCase() + kind.slice(1)]));
 
-export function toEnvelope(object: KubeObject): Envelope {
+/** An ObjectEnvelope has one member, named after the kind in lower camel case. */
+export function toEnvelope(object: KubeObject): ObjectEnvelope {
   return { [memberOfKind.get(kindInfo(object.kind).kind)!]: object };
 }
 

@@ -1117,6 +1117,16 @@ export interface ContainerUsage {
   pids?: number;
 }
 
+export interface HealthCheckRequest {
+  /** Full service name; empty: the server as a whole. */
+  service?: string;
+}
+
+export interface HealthCheckResponse {
+  /** 0 unknown, 1 SERVING, 2 NOT_SERVING, 3 service unknown. */
+  status?: number;
+}
+
 /** Every kind of object, told apart by `kind`. */
 export type KubeObject =
   | Namespace
@@ -1129,6 +1139,65 @@ export type KubeObject =
   | Event
   | ReplicaSet
   | Deployment;
+
+/** Every service's methods by name. */
+export interface Services {
+  Cluster: {
+    /**
+     * Declarative three-way merge of a manifest: what the same field manager applied before and left out now is
+     * removed; what others wrote stays.
+     */
+    Apply: { kind: 'unary'; request: ApplyRequest; response: ApplyResponse };
+    Create: { kind: 'unary'; request: CreateRequest; response: ObjectResponse };
+    Get: { kind: 'unary'; request: GetRequest; response: ObjectResponse };
+    /** A consistent list with the revision to watch from. */
+    List: { kind: 'unary'; request: ListRequest; response: ListResponse };
+    /** Every change after resourceVersion, in order, none left out. OUT_OF_RANGE when that revision is compacted: list again. */
+    Watch: { kind: 'serverStream'; request: WatchRequest; response: WatchEvent };
+    /** Replaces spec and metadata. ABORTED when resourceVersion is given and no longer the newest. */
+    Update: { kind: 'unary'; request: UpdateRequest; response: ObjectResponse };
+    /** JSON merge patch (RFC 7396). */
+    Patch: { kind: 'unary'; request: PatchRequest; response: ObjectResponse };
+    Delete: { kind: 'unary'; request: DeleteRequest; response: ObjectResponse };
+    Scale: { kind: 'unary'; request: ScaleRequest; response: ObjectResponse };
+    /** Deletes a pod on behalf of a drain. */
+    Evict: { kind: 'unary'; request: EvictRequest; response: ObjectResponse };
+    Logs: { kind: 'serverStream'; request: LogsRequest; response: LogsResponse };
+    /** The first message must be `start`. */
+    Exec: { kind: 'bidi'; request: ExecRequest; response: ExecResponse };
+    /** Asks this replica's DNS for a name and tells where the answer comes from. */
+    Resolve: { kind: 'unary'; request: ResolveRequest; response: ResolveResponse };
+    GetClusterInfo: { kind: 'unary'; request: ClusterInfoRequest; response: ClusterInfo };
+    /** Join tokens. Admin only. The secret is shown once. */
+    CreateToken: { kind: 'unary'; request: CreateTokenRequest; response: CreateTokenResponse };
+    ListTokens: { kind: 'unary'; request: ListTokensRequest; response: ListTokensResponse };
+    RevokeToken: { kind: 'unary'; request: RevokeTokenRequest; response: RevokeTokenResponse };
+  };
+  /** Served on the join port with server TLS only: the caller has no certificate yet. It pins the CA by the token's hash. */
+  Bootstrap: {
+    Join: { kind: 'unary'; request: JoinRequest; response: JoinResponse };
+  };
+  /** Served on the API port; the peer's certificate names the node (CN "node:NAME", O "node"). */
+  NodeSession: {
+    /**
+     * One stream per agent. The agent speaks first (hello). Only the leader keeps sessions: another replica ends the
+     * stream with FAILED_PRECONDITION and the leader's address in the trailer "gantry-leader".
+     */
+    Session: { kind: 'bidi'; request: SessionUp; response: SessionDown };
+    /** A fresh certificate for the identity that asks. */
+    Renew: { kind: 'unary'; request: RenewRequest; response: JoinResponse };
+  };
+  Agent: {
+    Logs: { kind: 'serverStream'; request: LogsRequest; response: LogsResponse };
+    /** The first message must be `start`. */
+    Exec: { kind: 'bidi'; request: ExecRequest; response: ExecResponse };
+    Stats: { kind: 'unary'; request: StatsRequest; response: StatsResponse };
+  };
+  Health: {
+    Check: { kind: 'unary'; request: HealthCheckRequest; response: HealthCheckResponse };
+    Watch: { kind: 'serverStream'; request: HealthCheckRequest; response: HealthCheckResponse };
+  };
+}
 
 export interface KindMap {
   Namespace: Namespace;

@@ -1,0 +1,208 @@
+/**
+ * gRPC servers: TLS, the peer's identity, backpressure, error mapping, health and reflection, once for every program.
+ * A handler that throws or rejects always answers its client, and never ends the process.
+ */
+import {
+  Metadata,
+  Server,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import { GantryError, messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { createHealth } from './health.ts';
+import { addReflection } from './reflection.ts';
+import {
+  fullServiceName,
+  type MethodShape,
+  type Methods,
+  methodKind,
+  type ServiceName,
+  serviceDefinition,
+} from './service.ts';
+import { toStatus } from './status.ts';
+import { drain } from './streams.ts';
+import { type ReloadableTls, serverCredentials } from './tls.ts';
+
+export interface Peer {
+  /** Certificate subject CN; empty when the peer showed no certificate. */
+  readonly commonName: string;
+  /** Certificate subject O: admin, editor, viewer, node, control-plane; empty without a certificate. */
+  readonly organization: string;
+  /** host:port */
+  readonly address: string;
+}
+
+export interface CallContext {
+  readonly peer: Peer;
+  /** Aborted when the client goes away, the deadline passes, or the server stops. */
+  readonly signal: AbortSignal;
+  setTrailer(key: string, value: string): void;
+}
+
+type Handler<M> = M extends { kind: infer K; request: infer Request; response: infer Response }
+  ? K extends 'unary'
+    ? (request: Request, context: CallContext) => Promise<Response>
+    : K extends 'serverStream'
+      ? (request: Request, context: CallContext) => AsyncIterable<Response>
+      : (requests: AsyncIterable<Request>, context: CallContext) => AsyncIterable<Response>
+  : never;
+
+export type Handlers<S extends ServiceName> = { readonly [M in keyof Methods<S>]: Handler<Methods<S>[M]> };
+
+export interface ServerOptions {
+  /** host:port; port 0 takes a free one. */
+  readonly listen: string;
+  readonly tls: ReloadableTls;
+  /** Mutual TLS; false only for the join port. */
+  readonly requireClientCertificate: boolean;
+  readonly services: { readonly [S in ServiceName]?: Handlers<S> };
+  /** Throws a GantryError (permissionDenied, unauthenticated) to refuse. Health and reflection are always open. */
+  readonly authorize?: (call: { service: ServiceName; method: string; peer: Peer }) => void;
+  readonly log: Log;
+}
+
+export interface RunningServer {
+  readonly port: number;
+  setServing(serving: boolean): void;
+  /** Lets calls finish for `graceMs`, then ends them. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const channelOptions = {
+  'grpc.max_receive_message_length': 64 * 1024 * 1024,
+  'grpc.max_send_message_length': -1,
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_permit_without_calls': 1,
+};
+
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const server = new Server(channelOptions);
+  const stopping = new AbortController();
+  const health = createHealth();
+  const names = Object.keys(options.services) as ServiceName[];
+  for (const name of names) server.addService(serviceDefinition(name), wrapService(name, options, stopping.signal));
+  const open = { ...options, services: { Health: health.handlers } };
+  delete (open as { authorize?: unknown }).authorize;
+  server.addService(serviceDefinition('Health'), wrapService('Health', open, stopping.signal));
+  addReflection(server, [...names, 'Health' as const].map(fullServiceName));
+
+  const port = await bind(server, options);
+  health.setServing(true);
+  return {
+    port,
+    setServing: health.setServing,
+    async stop(graceMs) {
+      health.setServing(false);
+      const graceful = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      stopping.abort(new GantryError('unavailable', 'the server is stopping'));
+      const deadline = new Promise<void>((resolve) => setTimeout(resolve, graceMs).unref());
+      await Promise.race([graceful, deadline]);
+      server.forceShutdown();
+    },
+  };
+}
+
+function bind(server: Server, { listen, tls, requireClientCertificate }: ServerOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(listen, serverCredentials(tls, requireClientCertificate), (error, port) => {
+      if (!error) return resolve(port);
+      const taken = /EADDRINUSE|No address added/.test(error.message);
+      const reason = taken ? 'the port is already taken, or the address is not one of this machine' : error.message;
+      reject(new GantryError('failedPrecondition', `cannot listen on ${listen}: ${reason}`, { cause: error }));
+    });
+  });
+}
+
+type AnyCall =
+  | ServerUnaryCall<object, object>
+  | ServerWritableStream<object, object>
+  | ServerDuplexStream<object, object>;
+
+function wrapService(
+  service: ServiceName,
+  options: ServerOptions,
+  stopping: AbortSignal,
+): Record<string, UntypedHandleCall> {
+  const handlers = options.services[service] as Record<string, Handler<MethodShape>>;
+  return Object.fromEntries(
+    Object.entries(serviceDefinition(service)).map(([method, definition]) => [
+      method,
+      wrapMethod(service, method, methodKind(definition), handlers[method]!, options, stopping),
+    ]),
+  );
+}
+
+function wrapMethod(
+  service: ServiceName,
+  method: string,
+  kind: MethodShape['kind'],
+  handler: unknown,
+  { authorize, log }: ServerOptions,
+  stopping: AbortSignal,
+): UntypedHandleCall {
+  const begin = (call: AnyCall): { context: CallContext; trailer: Metadata; cancel: AbortController } => {
+    const cancel = new AbortController();
+    const trailer = new Metadata();
+    (call as ServerWritableStream<object, object>).on('cancelled', () =>
+      cancel.abort(new GantryError('cancelled', 'the client went away')),
+    );
+    const signal = AbortSignal.any([cancel.signal, stopping]);
+    return {
+      context: { peer: peerOf(call), signal, setTrailer: (key, value) => trailer.set(key, value) },
+      trailer,
+      cancel,
+    };
+  };
+  const statusOf = (error: unknown, trailer: Metadata, peer: Peer) => {
+    if (!(error instanceof GantryError)) {
+      const stack = error instanceof Error ? error.stack : undefined;
+      log.error({ service, method, peer: peer.commonName, stack }, `unexpected error: ${messageOf(error)}`);
+    }
+    return toStatus(error, trailer);
+  };
+
+  if (kind === 'unary') {
+    const unary = handler as (request: object, context: CallContext) => Promise<object>;
+    return (async (call: ServerUnaryCall<object, object>, callback: (...args: unknown[]) => void) => {
+      const { context, trailer } = begin(call);
+      try {
+        authorize?.({ service, method, peer: context.peer });
+        callback(null, await unary(call.request, context), trailer);
+      } catch (error) {
+        callback(statusOf(error, trailer, context.peer));
+      }
+    }) as UntypedHandleCall;
+  }
+  const stream = handler as (requests: unknown, context: CallContext) => AsyncIterable<object>;
+  return async (call: ServerDuplexStream<object, object>) => {
+    const { context, trailer, cancel } = begin(call);
+    call.on('error', (error) => cancel.abort(new GantryError('cancelled', messageOf(error))));
+    try {
+      authorize?.({ service, method, peer: context.peer });
+      // A handler that stops reading must not destroy the call that it still answers on.
+      const input =
+        kind === 'bidi'
+          ? call.iterator({ destroyOnReturn: false })
+          : (call as unknown as ServerWritableStream<object, object>).request;
+      await drain(stream(input, context), call, context.signal);
+      call.end(trailer);
+    } catch (error) {
+      if (!call.cancelled) call.emit('error', statusOf(error, trailer, context.peer));
+    } finally {
+      cancel.abort(new GantryError('cancelled', 'the call has ended'));
+    }
+  };
+}
+
+function peerOf(call: AnyCall): Peer {
+  const subject = call.getAuthContext()?.sslPeerCertificate?.subject;
+  return { commonName: one(subject?.CN), organization: one(subject?.O), address: call.getPeer() };
+}
+
+function one(value: string | string[] | undefined): string {
+  return (Array.isArray(value) ? value[0] : value) ?? '';
+}
