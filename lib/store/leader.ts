@@ -1,0 +1,291 @@
+/**
+ * Leadership: one key, created under a lease by whoever finds it absent.
+ *
+ * - The leader's name for its term is the key's create revision. Every write of the leader compares it
+ *   (`leadership.fence`), so a deposed leader's writes fail wherever they were delayed.
+ * - What cannot be fenced in a transaction asks `isHeld()`. It turns false, by the monotonic clock, a margin before the
+ *   lease can end at the store, counted from when the last confirmed renewal was *sent*.
+ * - The store's absence or restart ends at most a term; the campaign goes on by itself.
+ */
+import type { Clock, Timer } from '../clock.ts';
+import { GantryError, messageOf } from '../errors.ts';
+import { type Log, silentLog } from '../log.ts';
+import {
+  absent,
+  type Compare,
+  createRevisionIs,
+  deleteOf,
+  type KeyValue,
+  type Lease,
+  putOf,
+  type Store,
+} from './store.ts';
+import { transactOnce } from './transact-once.ts';
+
+export interface Leadership {
+  readonly key: string;
+  readonly createRevision: bigint;
+  /** For every transaction of this term. */
+  readonly fence: Compare;
+  /** Whether the term surely still lasts. Once false it stays false. */
+  isHeld(): boolean;
+  /** Aborted when the term ends. */
+  readonly signal: AbortSignal;
+}
+
+export interface CampaignOptions {
+  readonly key: string;
+  /** Who we are, for people and for other replicas; unique among the candidates, the same after a restart. */
+  readonly identity: string;
+  /** The lease. How long others wait after a leader vanished; etcd grants 2,000 ms at least. */
+  readonly ttlMs: number;
+  readonly clock: Clock;
+  /** Aborting it resigns. */
+  readonly signal: AbortSignal;
+  readonly log?: Log;
+  onElected(leadership: Leadership): void;
+  /** Awaited before the key is given away on resignation, and before the next term. */
+  onLost(leadership: Leadership, reason: string): void | Promise<void>;
+  /**
+   * A key that holds our own identity is from our own former life: take it away instead of waiting for its lease.
+   * Right when nothing else can run under this identity; and the fence keeps even a mistake harmless. Default false.
+   */
+  readonly replaceOwn?: boolean;
+}
+
+export interface Campaign {
+  /** The current term, while it lasts. */
+  readonly leadership: Leadership | undefined;
+  /** Ends the term, gives the key away at once, and campaigns no more. */
+  resign(): Promise<void>;
+  /** Resolves when the campaign is over; rejects with what a callback threw. */
+  readonly finished: Promise<void>;
+}
+
+const retryMs = 500;
+
+export function campaign(store: Store, options: CampaignOptions): Campaign {
+  const candidate = new Candidate(store, options);
+  return candidate;
+}
+
+/** Who leads now, if anyone. */
+export async function readLeader(
+  store: Store,
+  key: string,
+): Promise<{ identity: string; createRevision: bigint } | undefined> {
+  const { kv } = await store.get(key);
+  return kv && { identity: identityOf(kv), createRevision: kv.createRevision };
+}
+
+const identityOf = (kv: KeyValue): string => new TextDecoder().decode(kv.value);
+
+class Candidate implements Campaign {
+  readonly finished: Promise<void>;
+  readonly #store: Store;
+  readonly #options: CampaignOptions;
+  readonly #log: Log;
+  readonly #resigning = new AbortController();
+  readonly #ending: AbortSignal;
+  #term: Term | undefined;
+
+  constructor(store: Store, options: CampaignOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#log = options.log ?? silentLog;
+    this.#ending = AbortSignal.any([options.signal, this.#resigning.signal]);
+    this.finished = this.#run();
+  }
+
+  get leadership(): Leadership | undefined {
+    return this.#term?.isHeld() ? this.#term : undefined;
+  }
+
+  async resign(): Promise<void> {
+    this.#resigning.abort();
+    await this.finished;
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options;
+    while (!this.#ending.aborted) {
+      try {
+        if (!(await this.#untilVacant())) continue;
+        const term = await this.#stand();
+        if (term) await this.#serve(term);
+      } catch (error) {
+        if (!(error instanceof GantryError)) throw error;
+        this.#log.warn({ cause: messageOf(error) }, 'cannot campaign; trying again');
+        if (error.code === 'cancelled') return; // the store was closed
+        await clock.sleep(retryMs, this.#ending).catch(() => {});
+      }
+    }
+  }
+
+  /** Resolves with true when the key was found absent; with false when it is time to look again. */
+  async #untilVacant(): Promise<boolean> {
+    const { key, identity, replaceOwn = false } = this.#options;
+    const { kv, revision } = await this.#store.get(key);
+    if (!kv) return true;
+    if (replaceOwn && identityOf(kv) === identity) {
+      const compare = [createRevisionIs(key, kv.createRevision)];
+      await this.#store.transact({ compare, success: [deleteOf(key)] });
+      return false;
+    }
+    await this.#untilDeleted(revision);
+    return false;
+  }
+
+  /** Until the key is deleted; looks again after a while even without an event. */
+  async #untilDeleted(revision: bigint): Promise<void> {
+    const { key, ttlMs, clock } = this.#options;
+    const patience = new AbortController();
+    const timer = clock.schedule(Math.max(ttlMs, 5000), () => patience.abort());
+    const signal = AbortSignal.any([this.#ending, patience.signal]);
+    try {
+      for await (const batch of this.#store.watch(key, { fromRevision: revision + 1n, signal })) {
+        if (batch.kind === 'compacted') return;
+        if (batch.events.some((event) => event.key === key && event.type === 'delete')) return;
+      }
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Tries to create the key. */
+  async #stand(): Promise<Term | undefined> {
+    const { key, identity, ttlMs, clock } = this.#options;
+    const sentMs = clock.monotonicMs();
+    const lease = await this.#store.grantLease(ttlMs);
+    try {
+      const success = [putOf(key, new TextEncoder().encode(identity), lease.id)];
+      const transaction = { compare: [absent(key)], success };
+      const result = await transactOnce(this.#store, transaction, { clock, timeoutMs: lease.ttlMs });
+      if (result.succeeded) return new Term(key, result.revision, lease, sentMs, clock);
+    } catch (error) {
+      this.#giveBack(lease.id);
+      throw error;
+    }
+    this.#giveBack(lease.id);
+    return undefined;
+  }
+
+  async #serve(term: Term): Promise<void> {
+    const { onElected, onLost } = this.#options;
+    const resign = (): void => term.end('it resigned');
+    this.#ending.addEventListener('abort', resign, { once: true });
+    try {
+      if (this.#ending.aborted) resign();
+      if (!term.isHeld()) return;
+      this.#term = term;
+      this.#log.info({ createRevision: `${term.createRevision}` }, 'elected');
+      onElected.call(this.#options, term);
+      await this.#renew(term);
+      this.#log.info({ createRevision: `${term.createRevision}`, reason: term.reason }, 'no longer the leader');
+      await onLost.call(this.#options, term, term.reason);
+    } finally {
+      this.#term = undefined;
+      term.end('its campaign ended');
+      this.#ending.removeEventListener('abort', resign);
+      const givenBack = this.#giveBack(term.lease.id);
+      if (this.#ending.aborted) await givenBack;
+    }
+  }
+
+  /** Renews the lease until the term ends. */
+  async #renew(term: Term): Promise<void> {
+    const { clock } = this.#options;
+    while (term.isHeld()) {
+      await clock.sleep(term.lease.ttlMs / 4, term.signal).catch(() => {});
+      if (!term.isHeld()) return;
+      // A call may take longer than the term lasts: whichever ends first.
+      await Promise.race([this.#renewOnce(term), ended(term)]);
+    }
+  }
+
+  async #renewOnce(term: Term): Promise<void> {
+    const { key, clock } = this.#options;
+    const sentMs = clock.monotonicMs();
+    try {
+      const leaseMs = await this.#store.keepAliveLease(term.lease.id);
+      const { kv } = await this.#store.get(key);
+      if (kv?.createRevision !== term.createRevision) term.end('its key was taken away');
+      else term.extend(sentMs + leaseMs);
+    } catch (error) {
+      if (!(error instanceof GantryError)) throw error;
+      if (error.code === 'notFound') term.end('its lease had expired');
+      else if (error.code === 'cancelled') term.end('the store was closed');
+      else this.#log.warn({ cause: messageOf(error) }, 'cannot renew the leadership; trying again');
+    }
+  }
+
+  /** Best effort: a lease nobody renews ends by itself. */
+  #giveBack(lease: string): Promise<void> {
+    return this.#store.revokeLease(lease).catch((error) => {
+      this.#log.info({ cause: messageOf(error) }, 'could not revoke the lease; it will expire');
+    });
+  }
+}
+
+const ended = (term: Term): Promise<void> =>
+  new Promise((resolve) => {
+    if (term.signal.aborted) resolve();
+    else term.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+class Term implements Leadership {
+  readonly key: string;
+  readonly createRevision: bigint;
+  readonly fence: Compare;
+  readonly lease: Lease;
+  reason = '';
+  readonly #clock: Clock;
+  readonly #marginMs: number;
+  readonly #over = new AbortController();
+  #deadlineMs: number;
+  #timer: Timer;
+
+  constructor(key: string, createRevision: bigint, lease: Lease, leaseSentMs: number, clock: Clock) {
+    this.key = key;
+    this.createRevision = createRevision;
+    this.fence = createRevisionIs(key, createRevision);
+    this.lease = lease;
+    this.#clock = clock;
+    this.#marginMs = lease.ttlMs / 5;
+    this.#deadlineMs = leaseSentMs + lease.ttlMs - this.#marginMs;
+    this.#timer = this.#watchDeadline();
+  }
+
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  isHeld(): boolean {
+    // A stopped process wakes with its timers late: the clock decides, not the timer.
+    if (!this.#over.signal.aborted && this.#clock.monotonicMs() >= this.#deadlineMs) this.#expire();
+    return !this.#over.signal.aborted;
+  }
+
+  /** The lease is now known to last until `leaseEndMs`. */
+  extend(leaseEndMs: number): void {
+    if (!this.isHeld()) return;
+    this.#deadlineMs = Math.max(this.#deadlineMs, leaseEndMs - this.#marginMs);
+  }
+
+  end(reason: string): void {
+    if (this.#over.signal.aborted) return;
+    this.reason = reason;
+    this.#timer.cancel();
+    this.#over.abort();
+  }
+
+  #expire(): void {
+    this.end('its lease could not be renewed in time');
+  }
+
+  #watchDeadline(): Timer {
+    return this.#clock.schedule(this.#deadlineMs - this.#clock.monotonicMs(), () => {
+      if (this.isHeld()) this.#timer = this.#watchDeadline();
+    });
+  }
+}
