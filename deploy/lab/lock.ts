@@ -6,15 +6,18 @@
 import { GantryError } from '../../lib/errors.ts';
 import type { Exec } from '../../lib/process.ts';
 
-const lockedFolder = '/var/lib';
+const sharedByLabs = '/var/lib';
 const waitSeconds = 120;
 
-export async function withLabLock<T>(exec: Exec, work: () => Promise<T>): Promise<T> {
+export function withLabLock<T>(exec: Exec, work: () => Promise<T>): Promise<T> {
+  return withFolderLock(exec, sharedByLabs, work);
+}
+
+export async function withFolderLock<T>(exec: Exec, folder: string, work: () => Promise<T>): Promise<T> {
   // `cat` ends, and the lock with it, when its input closes: by us, or because we are gone.
-  const holder = exec.start(
-    ['flock', '--wait', String(waitSeconds), lockedFolder, 'sh', '-c', 'echo locked; exec cat'],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+  const holder = exec.start(['flock', '--wait', String(waitSeconds), folder, 'sh', '-c', 'echo locked; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const ended = new Promise<void>((resolve) => holder.once('close', () => resolve()));
   try {
     await new Promise<void>((resolve, reject) => {
@@ -24,7 +27,7 @@ export async function withLabLock<T>(exec: Exec, work: () => Promise<T>): Promis
         reject(
           new GantryError(
             'aborted',
-            `another lab command has been at work for ${waitSeconds} s; try again when it ends`,
+            `another lab command has been at work in ${folder} for ${waitSeconds} s; try again when it ends`,
           ),
         );
       });
