@@ -1011,6 +1011,8 @@ export interface JoinRequest {
   nodeName?: string;
   /** PEM. Only its public key is used; identity and role are the server's decision. */
   certificateSigningRequest?: string;
+  /** status.nodeInfo.machineID of the machine that asks: a name in use by another one is refused. */
+  machineID?: string;
 }
 
 export interface RenewRequest {
