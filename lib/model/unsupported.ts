@@ -1,0 +1,227 @@
+/**
+ * What Kubernetes has and Gantry does not: every such kind, field and value is refused by name with a reason and the
+ * next step. A field whose value is exactly what Gantry does anyway (as `kubectl get -o yaml` writes it) is accepted.
+ */
+
+export interface Unsupported {
+  readonly reason: string;
+  readonly cure: string;
+  /** Values that ask for nothing that Gantry would not do; the field is then left out. */
+  readonly harmless?: (value: unknown) => boolean;
+}
+
+const isOneOf =
+  (...values: readonly unknown[]) =>
+  (value: unknown): boolean =>
+    values.some((allowed) => JSON.stringify(allowed) === JSON.stringify(value));
+
+const always = (): boolean => true;
+
+const later = (what: string, cure: string): Unsupported => ({ reason: `Gantry has no ${what} yet`, cure });
+
+const noVolume = (what: string): Unsupported =>
+  later(`${what} volumes`, 'use emptyDir, configMap, secret or hostPath instead');
+
+const probeByGRPC = later('gRPC probes', 'use httpGet, tcpSocket or exec instead');
+const handlerByTCP = later('tcpSocket hooks', 'use exec or httpGet instead');
+const noServiceAccount: Unsupported = {
+  reason: 'Gantry has no service accounts: pods get no API credentials',
+  cure: 'remove it',
+  harmless: isOneOf('default', ''),
+};
+const generatedName: Unsupported = { reason: 'pods of a template get generated names', cure: 'remove it' };
+
+/** By message type and field. */
+const fields: Readonly<Record<string, Unsupported>> = {
+  // Metadata that exported objects carry and that says nothing about what is wanted.
+  'ObjectMeta.managedFields': { reason: 'the cluster keeps it', cure: 'remove it', harmless: always },
+  'ObjectMeta.selfLink': { reason: 'the cluster keeps it', cure: 'remove it', harmless: always },
+  'PodTemplateMeta.creationTimestamp': { reason: 'a template is not created', cure: 'remove it', harmless: always },
+  'PodTemplateMeta.name': generatedName,
+  'PodTemplateMeta.generateName': generatedName,
+  'PodTemplateMeta.namespace': { reason: 'pods live in the namespace of their owner', cure: 'remove it' },
+  'PodTemplateMeta.ownerReferences': { reason: 'the owner of the template owns its pods', cure: 'remove it' },
+  'PodTemplateMeta.finalizers': later('finalizers in pod templates', 'remove them'),
+
+  'PodSpec.affinity': later(
+    'affinity',
+    'use nodeSelector to choose nodes; replicas of a workload spread by themselves',
+  ),
+  'PodSpec.topologySpreadConstraints': later(
+    'topology spread constraints',
+    'remove them; replicas of a workload spread over the nodes by themselves',
+  ),
+  'PodSpec.priorityClassName': { ...later('priorities', 'remove it'), harmless: isOneOf('') },
+  'PodSpec.priority': { ...later('priorities', 'remove it'), harmless: isOneOf(0) },
+  'PodSpec.preemptionPolicy': {
+    ...later('preemption', 'remove it'),
+    harmless: isOneOf('Never', 'PreemptLowerPriority'),
+  },
+  'PodSpec.serviceAccountName': noServiceAccount,
+  'PodSpec.serviceAccount': noServiceAccount,
+  'PodSpec.automountServiceAccountToken': { ...noServiceAccount, harmless: isOneOf(false) },
+  'PodSpec.imagePullSecrets': {
+    ...later('credentials for registries', 'use a registry that needs none, then remove it'),
+    harmless: isOneOf([]),
+  },
+  'PodSpec.ephemeralContainers': later('ephemeral containers', 'use ctl exec to look into a running container'),
+  'PodSpec.runtimeClassName': { reason: 'every pod runs under runc', cure: 'remove it' },
+  'PodSpec.overhead': { reason: 'every pod runs under runc', cure: 'remove it' },
+  'PodSpec.os': {
+    reason: 'Gantry runs Linux containers only',
+    cure: 'remove it',
+    harmless: isOneOf({ name: 'linux' }),
+  },
+  'PodSpec.readinessGates': later('readiness gates', 'use a readinessProbe instead'),
+  'PodSpec.schedulingGates': later('scheduling gates', 'remove them'),
+  'PodSpec.setHostnameAsFQDN': { ...later('setHostnameAsFQDN', 'remove it'), harmless: isOneOf(false) },
+  'PodSpec.resourceClaims': later('dynamic resources', 'remove them'),
+  'PodSpec.resources': later('resources for a pod as a whole', 'set resources on its containers'),
+
+  'PodSecurityContext.seLinuxOptions': { reason: 'Gantry sets no SELinux labels', cure: 'remove it' },
+  'PodSecurityContext.seccompProfile': {
+    reason: 'every container runs under the default profile',
+    cure: 'remove it',
+    harmless: isOneOf({ type: 'RuntimeDefault' }),
+  },
+  'PodSecurityContext.appArmorProfile': { reason: 'Gantry sets no AppArmor profiles', cure: 'remove it' },
+  'PodSecurityContext.sysctls': later('sysctls for pods', 'remove them'),
+  'PodSecurityContext.fsGroupChangePolicy': {
+    ...later('fsGroupChangePolicy', 'remove it'),
+    harmless: isOneOf('Always', 'OnRootMismatch'),
+  },
+  'PodSecurityContext.supplementalGroupsPolicy': {
+    ...later('supplementalGroupsPolicy', 'remove it'),
+    harmless: isOneOf('Merge'),
+  },
+  'SecurityContext.seLinuxOptions': { reason: 'Gantry sets no SELinux labels', cure: 'remove it' },
+  'SecurityContext.seccompProfile': {
+    reason: 'every container runs under the default profile',
+    cure: 'remove it',
+    harmless: isOneOf({ type: 'RuntimeDefault' }),
+  },
+  'SecurityContext.appArmorProfile': { reason: 'Gantry sets no AppArmor profiles', cure: 'remove it' },
+  'SecurityContext.procMount': {
+    reason: 'parts of /proc are always masked',
+    cure: 'remove it',
+    harmless: isOneOf('Default'),
+  },
+
+  'Container.terminationMessagePolicy': {
+    reason: 'the termination message is read from its file only',
+    cure: 'remove it',
+    harmless: isOneOf('File', 'FallbackToLogsOnError'),
+  },
+  'Container.volumeDevices': later('block devices', 'use volumeMounts'),
+  'Container.resizePolicy': later('resizing of running containers', 'remove it'),
+  'Container.restartPolicy': later('sidecars among initContainers', 'move the container to spec.containers'),
+  'Container.stdinOnce': { ...later('stdinOnce', 'remove it'), harmless: isOneOf(false) },
+  'ResourceRequirements.claims': later('dynamic resources', 'remove them'),
+  'VolumeMount.mountPropagation': {
+    ...later('mount propagation', 'remove it'),
+    harmless: isOneOf('None'),
+  },
+  'VolumeMount.subPathExpr': later('subPathExpr', 'use subPath'),
+  'VolumeMount.recursiveReadOnly': {
+    ...later('recursiveReadOnly', 'use readOnly'),
+    harmless: isOneOf('Disabled'),
+  },
+  'Probe.grpc': probeByGRPC,
+  'LifecycleHandler.tcpSocket': handlerByTCP,
+  'Lifecycle.stopSignal': { reason: 'containers are stopped with SIGTERM', cure: 'remove it' },
+
+  'Volume.persistentVolumeClaim': noVolume('persistent'),
+  'Volume.projected': later('projected volumes', 'use one configMap or secret volume for each source'),
+  'Volume.downwardAPI': later('downwardAPI volumes', 'use env with valueFrom.fieldRef'),
+  'Volume.ephemeral': noVolume('ephemeral claim'),
+  'Volume.image': noVolume('image'),
+  'Volume.csi': noVolume('CSI'),
+  'Volume.nfs': noVolume('NFS'),
+  'Volume.iscsi': noVolume('iSCSI'),
+  'Volume.cephfs': noVolume('CephFS'),
+  'Volume.rbd': noVolume('Ceph RBD'),
+  'Volume.glusterfs': noVolume('GlusterFS'),
+  'Volume.fc': noVolume('Fibre Channel'),
+  'Volume.flexVolume': noVolume('Flex'),
+  'Volume.gitRepo': noVolume('gitRepo'),
+  'Volume.awsElasticBlockStore': noVolume('cloud'),
+  'Volume.azureDisk': noVolume('cloud'),
+  'Volume.azureFile': noVolume('cloud'),
+  'Volume.gcePersistentDisk': noVolume('cloud'),
+  'EnvVarSource.fileKeyRef': later('fileKeyRef', 'use configMapKeyRef or secretKeyRef'),
+
+  'ServiceSpec.externalTrafficPolicy': { ...later('traffic policies', 'remove it'), harmless: isOneOf('Cluster') },
+  'ServiceSpec.internalTrafficPolicy': { ...later('traffic policies', 'remove it'), harmless: isOneOf('Cluster') },
+  'ServiceSpec.trafficDistribution': later('traffic distribution', 'remove it'),
+  'ServiceSpec.loadBalancerIP': later('load balancers', 'use type NodePort'),
+  'ServiceSpec.loadBalancerClass': later('load balancers', 'use type NodePort'),
+  'ServiceSpec.loadBalancerSourceRanges': later('load balancers', 'use type NodePort'),
+  'ServiceSpec.allocateLoadBalancerNodePorts': later('load balancers', 'use type NodePort'),
+  'ServiceSpec.healthCheckNodePort': later('load balancers', 'use type NodePort'),
+  'ServiceSpec.externalIPs': later('external IPs', 'use type NodePort'),
+  'ServiceSpec.sessionAffinityConfig': later('sessionAffinityConfig', 'remove it'),
+  'ServiceSpec.ipFamilies': {
+    reason: 'services have IPv4 addresses only',
+    cure: 'remove it',
+    harmless: isOneOf(['IPv4']),
+  },
+  'ServiceSpec.ipFamilyPolicy': {
+    reason: 'services have IPv4 addresses only',
+    cure: 'remove it',
+    harmless: isOneOf('SingleStack', 'PreferDualStack'),
+  },
+  'Endpoint.zone': later('topology hints', 'remove it'),
+  'Endpoint.hints': later('topology hints', 'remove it'),
+  'NodeSpec.podCIDRs': { reason: 'a node has one range', cure: 'remove it', harmless: always },
+  'NodeSpec.configSource': { reason: 'agents are configured by flags', cure: 'remove it' },
+  'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
+};
+
+/** By message type, field and value: values of an enumeration that Kubernetes has beside ours. */
+const values: Readonly<Record<string, Unsupported>> = {
+  'ServiceSpec.type=LoadBalancer': later('load balancers', 'use type NodePort, which opens the port on every node'),
+  'EmptyDirVolumeSource.medium=HugePages': later('huge pages', 'use medium: Memory'),
+  'EndpointSlice.addressType=IPv6': later('IPv6 endpoints', 'use addressType: IPv4'),
+  'EndpointSlice.addressType=FQDN': later('FQDN endpoints', 'use a Service of type ExternalName'),
+};
+
+const deployment = 'use a Deployment';
+const noRBAC = 'the role in a client certificate (admin, editor or viewer) says who may do what; remove it';
+
+const kinds: Readonly<Record<string, Unsupported>> = {
+  StatefulSet: later('StatefulSets', deployment),
+  DaemonSet: later('DaemonSets', deployment),
+  Job: later('Jobs', 'use a Pod with restartPolicy: OnFailure'),
+  CronJob: later('CronJobs', 'start a Pod with restartPolicy: OnFailure from a cron of your own'),
+  ReplicationController: { reason: 'ReplicaSets replaced it', cure: deployment },
+  PersistentVolume: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
+  PersistentVolumeClaim: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
+  StorageClass: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
+  Ingress: later('Ingress', 'use a Service of type NodePort'),
+  IngressClass: later('Ingress', 'use a Service of type NodePort'),
+  NetworkPolicy: later('network policies', 'remove it, and know that all pods can reach one another'),
+  ServiceAccount: { reason: 'Gantry has no service accounts', cure: 'remove it' },
+  Role: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
+  RoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
+  ClusterRole: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
+  ClusterRoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
+  HorizontalPodAutoscaler: later('autoscaling', 'use ctl scale'),
+  PodDisruptionBudget: later('disruption budgets', 'remove it'),
+  PriorityClass: later('priorities', 'remove it'),
+  ResourceQuota: later('quotas', 'remove it'),
+  LimitRange: later('limit ranges', 'set resources in each pod template'),
+  Endpoints: { reason: 'EndpointSlices replaced it', cure: 'use an EndpointSlice of discovery.k8s.io/v1' },
+  CustomResourceDefinition: { reason: 'the kinds of Gantry are fixed', cure: 'remove it' },
+};
+
+export const unsupportedField = (type: string, field: string): Unsupported | undefined =>
+  own(fields, `${type}.${field}`);
+
+export const unsupportedValue = (type: string, field: string, value: string): Unsupported | undefined =>
+  own(values, `${type}.${field}=${value}`);
+
+export const unsupportedKind = (kind: string): Unsupported | undefined => own(kinds, kind);
+
+function own(table: Readonly<Record<string, Unsupported>>, key: string): Unsupported | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
