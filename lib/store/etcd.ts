@@ -17,6 +17,7 @@ import {
   type ListOptions,
   type ListResult,
   leaseNotFoundError,
+  readRevision,
   type Store,
   type StoreStatus,
   type Transaction,
@@ -53,7 +54,7 @@ class EtcdStore implements Store {
 
   async get(key: string, options: { readonly revision?: bigint } = {}): Promise<GetResult> {
     checkKey(key);
-    const revision = options.revision ?? 0n;
+    const revision = readRevision(options);
     const response = await this.#client.call({ write: false, revision }, (client, callOptions) =>
       client.kv.range({ key: wireKey(key), revision: revision.toString() }, callOptions),
     );
@@ -67,7 +68,7 @@ class EtcdStore implements Store {
       try {
         return await this.#listOnce(prefix, options);
       } catch (error) {
-        const mayRepeat = options.revision === undefined && attempt < listAttempts;
+        const mayRepeat = !options.revision && attempt < listAttempts;
         if (!(error instanceof CompactedError && mayRepeat)) throw error;
       }
     }
@@ -158,7 +159,7 @@ class EtcdStore implements Store {
     const { keysOnly = false } = options;
     const limit = options.limit || Number.POSITIVE_INFINITY;
     const items: KeyValue[] = [];
-    let revision = options.revision ?? 0n;
+    let revision = readRevision(options);
     let startAfter = options.startAfter ?? '';
     for (;;) {
       const pageLimit = Math.min(this.#options.pageSize ?? 1000, limit - items.length);

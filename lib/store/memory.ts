@@ -20,6 +20,7 @@ import {
   type ListResult,
   leaseNotFoundError,
   type Operation,
+  readRevision,
   type Store,
   type StoreStatus,
   type Transaction,
@@ -87,7 +88,7 @@ class MemoryStoreState implements MemoryStore {
   async get(key: string, options: { readonly revision?: bigint } = {}): Promise<GetResult> {
     checkKey(key);
     this.#checkReachable();
-    const revision = options.revision ?? this.#history.revision;
+    const revision = readRevision(options) || this.#history.revision;
     this.#history.checkRevision(revision);
     const kv = this.#history.get(key, revision);
     return { ...(kv && { kv }), revision: this.#history.revision };
@@ -98,7 +99,7 @@ class MemoryStoreState implements MemoryStore {
     this.#checkReachable();
     const { startAfter = '', keysOnly = false } = options;
     const limit = options.limit || Number.POSITIVE_INFINITY;
-    const revision = options.revision ?? this.#history.revision;
+    const revision = readRevision(options) || this.#history.revision;
     this.#history.checkRevision(revision);
     const items = [];
     for (const kv of this.#history.range(prefix, startAfter, revision)) {

@@ -107,7 +107,7 @@ export interface GetResult {
 }
 
 export interface ListOptions {
-  /** Read as of this revision. Default: now. */
+  /** Read as of this revision. Absent or 0n: now. */
   readonly revision?: bigint;
   /** At most this many items; `more` tells whether there are others. Absent or 0: all. */
   readonly limit?: number;
@@ -235,6 +235,13 @@ export function checkKey(key: string): void {
 /** As `checkKey`; the empty prefix means every key. */
 export function checkPrefix(prefix: string): void {
   if (prefix !== '') checkKey(prefix);
+}
+
+/** The revision to read at, 0n for now. */
+export function readRevision(options: { readonly revision?: bigint }): bigint {
+  const { revision = 0n } = options;
+  if (revision < 0n) throw new GantryError('invalidArgument', `${revision} is not a revision; the first is 1`);
+  return revision;
 }
 
 /** Keys of at most one operation list that would be written twice; etcd refuses such a transaction, and so do we. */
