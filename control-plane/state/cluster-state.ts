@@ -49,6 +49,8 @@ export interface ClusterState extends Snapshot {
   /** Returns its cancel. */
   onChange(listener: (changes: readonly ObjectChange[]) => void): () => void;
   byKey(key: string): KubeObject | undefined;
+  /** Every object by its key. */
+  all(): Iterable<readonly [key: string, object: KubeObject]>;
   /** Keys beside the objects, for IPAM and the like. */
   other(key: string): OtherEntry | undefined;
   others(prefix: string): readonly OtherEntry[];
@@ -90,6 +92,10 @@ export class MutableClusterState implements ClusterState {
 
   byKey(key: string): KubeObject | undefined {
     return this.#objects.get(key);
+  }
+
+  all(): Iterable<readonly [key: string, object: KubeObject]> {
+    return this.#objects;
   }
 
   list<K extends Kind>(kind: K, namespace?: string): readonly KindMap[K][] {

@@ -1,6 +1,7 @@
-/** How objects become the store's bytes and back; injected so that the seal of Secrets stays in one place. */
+/** How objects become the store's bytes and back; injected so that only the wiring knows the key that seals Secrets. */
 import { decodeObject, encodeObject } from '../../lib/model/codec.ts';
 import { parseKey } from '../../lib/model/keys.ts';
+import { decodeStored, encodeStored, type Keyring } from '../../lib/model/stored.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 
 export interface ObjectCodec {
@@ -17,3 +18,12 @@ export const plainCodec: ObjectCodec = {
     return parsed && decodeObject(parsed.kind, value, modRevision);
   },
 };
+
+/** Secrets sealed by the keyring. */
+export function sealedCodec(keyring: Keyring): ObjectCodec {
+  return {
+    encode: (object) => encodeStored(object, keyring),
+    decode: (key, value, modRevision) =>
+      parseKey(key) === undefined ? undefined : decodeStored(key, value, modRevision, keyring),
+  };
+}

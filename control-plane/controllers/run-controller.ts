@@ -1,0 +1,242 @@
+/**
+ * The one loop that serves every controller: changes of objects become keys, a key's turn is one reconcile and one
+ * transaction.
+ *
+ * - A key waits at most once, and never runs twice at the same time.
+ * - After a key's write, or a lost race, its next turn waits until the mirror shows what was written: a controller never
+ *   decides twice upon the same stale picture. (commit.ts catches what slips through, such as an ambiguous write.)
+ * - It reconciles until there is nothing left to change, then when an object changes, or when the controller asked.
+ * - Failures back off, per key, with jitter. A deposed leader's loop ends.
+ */
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { GantryError, messageOf } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import type { KubeObject } from '../../proto/gen/types.ts';
+import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
+import type { CommitResult } from '../state/commit.ts';
+import type { EventRecorder } from '../state/event-recorder.ts';
+import type { Change, Reconcile, Snapshot } from '../state/snapshot.ts';
+
+export interface Controller {
+  /** For logs and as the component of its Events: `deployment-controller`. */
+  readonly name: string;
+  readonly reconcile: Reconcile;
+  /** The keys to look at after this change. Every object counts as created when the controller starts. */
+  keysOf(change: ObjectChange, snapshot: Snapshot): Iterable<string>;
+  /** Keys to look at when the controller starts, beside those. */
+  readonly startKeys?: readonly string[];
+}
+
+export interface RunParts {
+  readonly state: ClusterState;
+  readonly commit: (changes: readonly Change[], owner: KubeObject | undefined) => Promise<CommitResult>;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The term's end. */
+  readonly signal: AbortSignal;
+  /** The fence did not hold: whoever runs the controllers should end the term. */
+  readonly onDeposed?: () => void;
+}
+
+const mostAtOnce = 16;
+/** Turns in one go before others may run. */
+const turnsInOneGo = 64;
+const firstBackoffMs = 10;
+const longestBackoffMs = 30_000;
+/** The mirror may never show the revision of a lost race when the winner wrote outside our keys. */
+const conflictPatienceMs = 250;
+
+/** Resolves when the signal is aborted and no turn is in progress. Rejects never. */
+export async function runController(controller: Controller, parts: RunParts): Promise<void> {
+  const { state, signal, log } = parts;
+  try {
+    await state.whenSynced(signal);
+  } catch {
+    return;
+  }
+  const loop = new ControllerLoop(controller, { ...parts, log: log.child({ controller: controller.name }) });
+  await loop.run();
+}
+
+class ControllerLoop {
+  readonly #controller: Controller;
+  readonly #parts: RunParts;
+  readonly #queue = new Set<string>();
+  readonly #running = new Set<string>();
+  /** Keys that changed during their turn. */
+  readonly #again = new Set<string>();
+  readonly #failures = new Map<string, number>();
+  readonly #timers = new Map<string, Timer>();
+  #pumping = false;
+  #finish: () => void = () => {};
+
+  constructor(controller: Controller, parts: RunParts) {
+    this.#controller = controller;
+    this.#parts = parts;
+  }
+
+  run(): Promise<void> {
+    const { state, signal } = this.#parts;
+    const finished = new Promise<void>((resolve) => {
+      this.#finish = resolve;
+    });
+    const unsubscribe = state.onChange((changes) => this.#onChanges(changes));
+    const stop = (): void => {
+      unsubscribe();
+      for (const timer of this.#timers.values()) timer.cancel();
+      this.#timers.clear();
+      this.#queue.clear();
+      if (this.#running.size === 0) this.#finish();
+    };
+    if (signal.aborted) {
+      stop();
+      return finished;
+    }
+    signal.addEventListener('abort', stop, { once: true });
+    for (const key of this.#controller.startKeys ?? []) this.#enqueue(key);
+    this.#onChanges(everythingIn(state));
+    return finished;
+  }
+
+  #onChanges(changes: Iterable<ObjectChange>): void {
+    for (const change of changes) {
+      for (const key of this.#controller.keysOf(change, this.#parts.state)) this.#enqueue(key);
+    }
+  }
+
+  #enqueue(key: string): void {
+    if (this.#parts.signal.aborted) return;
+    if (this.#running.has(key)) this.#again.add(key);
+    else {
+      this.#queue.add(key);
+      this.#pumpSoon();
+    }
+  }
+
+  #enqueueLater(key: string, delayMs: number): void {
+    this.#timers.get(key)?.cancel();
+    const timer = this.#parts.clock.schedule(delayMs, () => {
+      this.#timers.delete(key);
+      this.#enqueue(key);
+    });
+    this.#timers.set(key, timer);
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    queueMicrotask(() => this.#pump());
+  }
+
+  #pump(): void {
+    this.#pumping = false;
+    let turns = 0;
+    for (const key of this.#queue) {
+      if (this.#running.size >= mostAtOnce) return; // the end of a turn pumps again
+      if (turns >= turnsInOneGo) {
+        this.#pumping = true;
+        this.#parts.clock.schedule(0, () => this.#pump());
+        return;
+      }
+      turns += 1;
+      this.#queue.delete(key);
+      this.#takeTurn(key);
+    }
+  }
+
+  /** Stays synchronous while there is nothing to write, which is most of the time. */
+  #takeTurn(key: string): void {
+    this.#timers.get(key)?.cancel();
+    this.#timers.delete(key);
+    const { state, clock, events } = this.#parts;
+    let result: ReturnType<Reconcile>;
+    try {
+      result = this.#controller.reconcile(state, key, clock.nowMs());
+    } catch (error) {
+      this.#retry(key, error);
+      return;
+    }
+    for (const event of result.events ?? []) events.record(event, this.#controller.name);
+    if (result.changes.length > 0) {
+      this.#running.add(key);
+      void this.#write(key, result.changes, result.requeueAfterMs);
+      return;
+    }
+    this.#failures.delete(key);
+    if (result.requeueAfterMs !== undefined) this.#enqueueLater(key, result.requeueAfterMs);
+  }
+
+  async #write(key: string, changes: readonly Change[], requeueAfterMs: number | undefined): Promise<void> {
+    const { state, commit, signal, onDeposed } = this.#parts;
+    try {
+      const result = await commit(changes, state.byKey(key));
+      if (result.outcome === 'done') {
+        this.#failures.delete(key);
+        await state.waitFor(result.revision, signal);
+        this.#again.add(key);
+      } else if (result.outcome === 'conflict') {
+        await this.#waitAfterConflict(key, result.revision);
+        this.#again.add(key);
+      } else if (result.outcome === 'deposed') {
+        onDeposed?.();
+      } else if (requeueAfterMs !== undefined) {
+        this.#enqueueLater(key, requeueAfterMs);
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#retry(key, error);
+    } finally {
+      this.#endTurn(key);
+    }
+  }
+
+  #endTurn(key: string): void {
+    this.#running.delete(key);
+    if (this.#parts.signal.aborted) {
+      if (this.#running.size === 0) this.#finish();
+      return;
+    }
+    if (this.#again.delete(key)) this.#queue.add(key);
+    if (this.#queue.size > 0) this.#pumpSoon();
+  }
+
+  /** Until the mirror shows what the winner wrote; with growing patience when the same key loses again and again. */
+  async #waitAfterConflict(key: string, revision: bigint): Promise<void> {
+    const { state, clock, signal } = this.#parts;
+    const failures = this.#countFailure(key);
+    const patience = new AbortController();
+    const timer = clock.schedule(Math.max(conflictPatienceMs, this.#backoffMs(failures)), () => patience.abort());
+    await state.waitFor(revision, AbortSignal.any([signal, patience.signal])).catch(() => {});
+    timer.cancel();
+    if (failures > 1) await clock.sleep(this.#backoffMs(failures), signal).catch(() => {});
+  }
+
+  #retry(key: string, error: unknown): void {
+    const failures = this.#countFailure(key);
+    const delayMs = this.#backoffMs(failures);
+    const fields = { key, cause: messageOf(error), failures, delayMs: Math.round(delayMs) };
+    if (error instanceof GantryError)
+      this.#parts.log.warn(fields, 'cannot write what a reconcile decided; trying again');
+    else
+      this.#parts.log.error({ ...fields, stack: error instanceof Error ? error.stack : undefined }, 'reconcile failed');
+    this.#enqueueLater(key, delayMs);
+  }
+
+  #countFailure(key: string): number {
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    return failures;
+  }
+
+  /** Doubles from 10 ms to 30 s, then loses up to half of it by chance. */
+  #backoffMs(failures: number): number {
+    const fullMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 20));
+    return fullMs * (1 - this.#parts.random.next() / 2);
+  }
+}
+
+function* everythingIn(state: ClusterState): Iterable<ObjectChange> {
+  for (const [key, object] of state.all()) yield { key, object };
+}
