@@ -11,11 +11,12 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import { referenceTo } from '../../lib/model/event.ts';
 import type { Random } from '../../lib/random.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
+import type { EventRecorder } from '../events/recorder.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import type { CommitResult } from '../state/commit.ts';
-import type { EventRecorder } from '../state/event-recorder.ts';
 import type { Change, Reconcile, Snapshot } from '../state/snapshot.ts';
 
 export interface Controller {
@@ -159,7 +160,9 @@ class ControllerLoop {
       this.#retry(key, error);
       return;
     }
-    for (const event of result.events ?? []) events.record(event, this.#controller.name);
+    for (const event of result.events ?? []) {
+      events.record({ ...event, about: referenceTo(event.about), component: this.#controller.name });
+    }
     if (result.changes.length > 0) {
       this.#running.add(key);
       void this.#write(key, result.changes, result.requeueAfterMs);

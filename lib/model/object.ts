@@ -1,5 +1,5 @@
 /** Facts about any object, from its metadata alone. */
-import type { KubeObject, ObjectReference, OwnerReference } from '../../proto/gen/types.ts';
+import type { KubeObject, OwnerReference } from '../../proto/gen/types.ts';
 
 /** The one owner that manages the object. */
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
@@ -19,18 +19,6 @@ export function controllerReference(owner: KubeObject): OwnerReference {
     uid: owner.metadata.uid ?? '',
     controller: true,
     blockOwnerDeletion: true,
-  };
-}
-
-export function referenceTo(object: KubeObject): ObjectReference {
-  const { name, namespace, uid, resourceVersion } = object.metadata;
-  return {
-    apiVersion: object.apiVersion,
-    kind: object.kind,
-    ...(namespace !== undefined && { namespace }),
-    name,
-    ...(uid !== undefined && { uid }),
-    ...(resourceVersion !== undefined && { resourceVersion }),
   };
 }
 
