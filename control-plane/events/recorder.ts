@@ -1,0 +1,84 @@
+/**
+ * Writes Events, best effort: a lost event is logged and never holds up the one who said it. Repetitions raise the
+ * count of the Event that is there. Several per transaction, one transaction at a time.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import { timestamp } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import { decodeObject, encodeObject } from '../../lib/model/codec.ts';
+import { type EventFacts, newEvent, repeatedEvent } from '../../lib/model/event.ts';
+import { keyOf } from '../../lib/model/keys.ts';
+import type { Random } from '../../lib/random.ts';
+import { absent, getOf, modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
+import type { Event } from '../../proto/gen/types.ts';
+
+export interface EventRecorder {
+  record(facts: EventFacts): void;
+  /** Events that an agent reported, already built. */
+  add(event: Event): void;
+  /** Resolves when everything recorded so far is written or given up. */
+  flush(): Promise<void>;
+}
+
+/** Beyond this the oldest waiting are dropped: events must not become the load that they report. */
+const maxWaiting = 2_000;
+const perTransaction = 50;
+const attempts = 3;
+
+export function createEventRecorder(deps: { store: Store; clock: Clock; random: Random; log: Log }): EventRecorder {
+  const { store, clock, random, log } = deps;
+  let waiting = new Map<string, Event>();
+  let writing: Promise<void> | undefined;
+
+  const add = (event: Event): void => {
+    const key = keyOf(event);
+    const before = waiting.get(key);
+    waiting.set(key, before ? repeatedEvent(before, event) : event);
+    if (waiting.size > maxWaiting) waiting.delete(waiting.keys().next().value!);
+    writing ??= writeAll().finally(() => {
+      writing = undefined;
+    });
+  };
+
+  const writeAll = async (): Promise<void> => {
+    await Promise.resolve(); // lets one synchronous burst share a transaction
+    while (waiting.size > 0) {
+      const batch = [...waiting].slice(0, perTransaction);
+      waiting = new Map([...waiting].slice(perTransaction));
+      await write(batch).catch((error) => log.warn({ lost: batch.length }, `events not written: ${messageOf(error)}`));
+    }
+  };
+
+  const write = async (batch: readonly (readonly [string, Event])[]): Promise<void> => {
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const { responses } = await store.transact({ compare: [], success: batch.map(([key]) => getOf(key)) });
+      const found = responses.map((response) => (response.kind === 'get' ? response.kv : undefined));
+      const result = await store.transact({
+        compare: batch.map(([key], index) => {
+          const kv = found[index];
+          return kv ? modRevisionIs(key, kv.modRevision) : absent(key);
+        }),
+        success: batch.map(([key, event], index) => {
+          const kv = found[index];
+          return putOf(key, encodeObject(kv ? repeatedEvent(decodeObject('Event', kv.value), event) : created(event)));
+        }),
+      });
+      if (result.succeeded) return;
+    }
+    log.warn({ lost: batch.length }, 'events not written: others kept changing them');
+  };
+
+  const created = (event: Event): Event => ({
+    ...event,
+    metadata: { ...event.metadata, uid: random.uuid(), creationTimestamp: timestamp(clock.nowMs()) },
+  });
+
+  return {
+    add,
+    record: (facts) => add(newEvent(facts, clock.nowMs())),
+    flush: async () => {
+      while (writing) await writing;
+    },
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * The scheduler's decision: pending pods and what is known of the nodes in, bindings and reasons out. Pure but for the
+ * strategy's state (turn, chance).
+ *
+ * Identical pods are one equivalence class: the nodes are filtered once for the class, then its pods are placed from
+ * the strategy's index, each placement reserved before the next. Pods keep the order of their creation between
+ * classes: a class is served when its oldest pod's turn has come.
+ */
+import type { Node, Pod } from '../../proto/gen/types.ts';
+import { dynamicFilters, verdict } from './filters.ts';
+import { type NodeInfo, reserve, workloadOf } from './node-info.ts';
+import { type StrategyName, type StrategyState, strategyFor } from './strategies.ts';
+
+export interface Binding {
+  readonly pod: Pod;
+  readonly node: Node;
+}
+
+export interface Unschedulable {
+  readonly pod: Pod;
+  /** "0/3 nodes fit: 2 insufficient memory, 1 cordoned". */
+  readonly message: string;
+}
+
+export interface Decision {
+  readonly bindings: readonly Binding[];
+  readonly unschedulable: readonly Unschedulable[];
+}
+
+export interface ScheduleOptions {
+  readonly defaultStrategy: StrategyName;
+  readonly state: StrategyState;
+}
+
+/** `infos` is used up: placements are reserved in it. */
+export function schedule(pending: readonly Pod[], infos: readonly NodeInfo[], options: ScheduleOptions): Decision {
+  const bindings: Binding[] = [];
+  const unschedulable: Unschedulable[] = [];
+  for (const pods of classesOf(pending)) placeClass(pods, infos, options, bindings, unschedulable);
+  return { bindings, unschedulable };
+}
+
+function placeClass(
+  pods: readonly Pod[],
+  infos: readonly NodeInfo[],
+  { defaultStrategy, state }: ScheduleOptions,
+  bindings: Binding[],
+  unschedulable: Unschedulable[],
+): void {
+  const first = pods[0]!;
+  const candidates = infos.filter((info) => verdict(first, info) === undefined);
+  const picker = strategyFor(first, defaultStrategy).picker(first, candidates, workloadOf(first), state);
+  for (const [index, pod] of pods.entries()) {
+    const info = picker.pick();
+    if (!info) {
+      const message = explain(first, infos);
+      unschedulable.push(...pods.slice(index).map((left) => ({ pod: left, message })));
+      return;
+    }
+    reserve(info, pod);
+    bindings.push({ pod, node: info.node });
+    picker.placed(info, verdict(pod, info, dynamicFilters) === undefined);
+  }
+}
+
+/** Why no node takes the pod, node counts by reason, the most frequent first. */
+export function explain(pod: Pod, infos: readonly NodeInfo[]): string {
+  if (infos.length === 0)
+    return '0/0 nodes fit: the cluster has no nodes; join one with a token from `ctl token create`';
+  const counts = new Map<string, number>();
+  let fitting = 0;
+  for (const info of infos) {
+    const reason = verdict(pod, info);
+    if (reason === undefined) fitting += 1;
+    else counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  const reasons = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  return `${fitting}/${infos.length} nodes fit: ${reasons.map(([reason, count]) => `${count} ${reason}`).join(', ')}`;
+}
+
+/** Everything of a pod that a filter or a strategy reads. Pods with equal keys are interchangeable. */
+function classKey(pod: Pod): string {
+  const { spec } = pod;
+  const resources = [...spec.containers, ...(spec.initContainers ?? [])].map((container) => container.resources);
+  const ports = spec.containers.flatMap((container) => container.ports ?? []).filter((port) => port.hostPort);
+  return JSON.stringify([
+    workloadOf(pod),
+    spec.schedulerName,
+    spec.nodeSelector,
+    spec.tolerations,
+    resources,
+    spec.initContainers?.length,
+    spec.hostNetwork ? spec.containers.map((container) => container.ports) : ports,
+    spec.hostNetwork,
+  ]);
+}
+
+function classesOf(pending: readonly Pod[]): Iterable<Pod[]> {
+  const classes = new Map<string, Pod[]>();
+  for (const pod of [...pending].sort(byAge)) {
+    const key = classKey(pod);
+    const members = classes.get(key);
+    if (members) members.push(pod);
+    else classes.set(key, [pod]);
+  }
+  return classes.values();
+}
+
+function byAge(a: Pod, b: Pod): number {
+  const [timeA, timeB] = [a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? ''];
+  if (timeA !== timeB) return timeA < timeB ? -1 : 1;
+  return a.metadata.name < b.metadata.name ? -1 : 1;
+}
+
+export function isPending(pod: Pod): boolean {
+  return (
+    pod.spec.nodeName === undefined &&
+    pod.metadata.deletionTimestamp === undefined &&
+    (pod.status?.phase ?? 'Pending') === 'Pending'
+  );
+}

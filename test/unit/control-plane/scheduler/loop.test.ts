@@ -1,0 +1,110 @@
+/** The scheduler's loop on the memory store: what lands, and what must not. */
+import { describe, expect, it } from 'vitest';
+import { createEventRecorder } from '../../../../control-plane/events/recorder.ts';
+import { runScheduler } from '../../../../control-plane/scheduler/loop.ts';
+import { followStore } from '../../../../control-plane/state/follow.ts';
+import { plainCodec } from '../../../../control-plane/state/object-codec.ts';
+import { systemClock } from '../../../../lib/clock.ts';
+import { silentLog } from '../../../../lib/log.ts';
+import { podIPKey } from '../../../../lib/model/allocations.ts';
+import { decodeObject, encodeObject } from '../../../../lib/model/codec.ts';
+import { keyOf, kindPrefix } from '../../../../lib/model/keys.ts';
+import { seededRandom } from '../../../../lib/random.ts';
+import { createMemoryStore } from '../../../../lib/store/memory.ts';
+import { createRevisionIs, putOf, type Store, type Transaction } from '../../../../lib/store/store.ts';
+import type { KubeObject, Pod } from '../../../../proto/gen/types.ts';
+import { node, pod } from './objects.ts';
+
+const leaderKey = '/gantry/leader';
+
+async function withScheduler(test: (store: Store, refused: () => number) => Promise<void>): Promise<void> {
+  const store = createMemoryStore({ clock: systemClock });
+  let refused = 0;
+  const countingStore: Store = Object.create(store, {
+    transact: {
+      value: async (transaction: Transaction) => {
+        const result = await store.transact(transaction);
+        if (!result.succeeded) refused += 1;
+        return result;
+      },
+    },
+  });
+  const stop = new AbortController();
+  const { revision } = await store.transact({ compare: [], success: [putOf(leaderKey, Buffer.from('me'))] });
+  const random = seededRandom(7);
+  const state = followStore({ store, codec: plainCodec, clock: systemClock, log: silentLog, signal: stop.signal });
+  await state.whenSynced();
+  const events = createEventRecorder({ store, clock: systemClock, random, log: silentLog });
+  const fence = createRevisionIs(leaderKey, revision);
+  const scheduler = runScheduler({
+    state,
+    store: countingStore,
+    fence,
+    defaultStrategy: 'least-loaded',
+    events,
+    clock: systemClock,
+    random,
+    log: silentLog,
+    signal: stop.signal,
+  });
+  try {
+    await test(store, () => refused);
+  } finally {
+    stop.abort(new Error('test over'));
+    await scheduler;
+    await state.finished;
+  }
+}
+
+const put = (store: Store, ...objects: KubeObject[]) =>
+  store.transact({ compare: [], success: objects.map((object) => putOf(keyOf(object), encodeObject(object))) });
+
+async function pods(store: Store): Promise<Pod[]> {
+  const { items } = await store.list(kindPrefix('Pod'));
+  return items.map((item) => decodeObject('Pod', item.value, item.modRevision));
+}
+
+describe('the scheduling loop', () => {
+  it('binds pods with unique addresses that are taken in the same revision', async () => {
+    await withScheduler(async (store) => {
+      await put(
+        store,
+        node('n1', { spec: { podCIDR: '10.42.1.0/24' } }),
+        node('n2', { spec: { podCIDR: '10.42.2.0/24' } }),
+      );
+      await put(store, ...Array.from({ length: 70 }, (_, i) => pod(`p${i}`, { owner: 'rs' })));
+      await expect.poll(async () => (await pods(store)).filter((entry) => entry.spec.nodeName).length).toBe(70);
+      const bound = await pods(store);
+      expect(new Set(bound.map((entry) => entry.status!.podIP)).size).toBe(70);
+      for (const entry of bound) {
+        const { kv } = await store.get(podIPKey(entry.status!.podIP!));
+        expect(Buffer.from(kv!.value).toString()).toBe(entry.metadata.uid);
+        expect(kv!.modRevision.toString()).toBe(entry.metadata.resourceVersion);
+        expect(entry.status!.podIP).toMatch(entry.spec.nodeName === 'n1' ? /^10\.42\.1\./ : /^10\.42\.2\./);
+      }
+    });
+  });
+
+  it('says why a pod waits, once, and binds it when a node appears', async () => {
+    await withScheduler(async (store) => {
+      await put(store, pod('a'));
+      const condition = async () => (await pods(store))[0]!.status?.conditions?.[0];
+      await expect.poll(condition).toMatchObject({ type: 'PodScheduled', status: 'False', reason: 'Unschedulable' });
+      await put(store, node('n1'));
+      await expect.poll(condition).toMatchObject({ type: 'PodScheduled', status: 'True' });
+      const events = await store.list(kindPrefix('Event'));
+      const reasons = events.items.map((item) => decodeObject('Event', item.value).reason);
+      expect(reasons.filter((reason) => reason === 'FailedScheduling')).toHaveLength(1);
+    });
+  });
+
+  it('a deposed leader binds nothing', async () => {
+    await withScheduler(async (store, refused) => {
+      await store.transact({ compare: [], success: [{ kind: 'delete', key: leaderKey }] });
+      await store.transact({ compare: [], success: [putOf(leaderKey, Buffer.from('other'))] });
+      await put(store, node('n1'), pod('a'));
+      await expect.poll(() => refused()).toBeGreaterThan(0);
+      expect((await pods(store))[0]!.spec.nodeName).toBeUndefined();
+    });
+  });
+});
