@@ -12,9 +12,9 @@ const steps = createSteps(systemClock, process.stdout);
 try {
   const done = steps.begin(`lab "${values.name}" removed`);
   await removeLab({ exec: systemExec(), clock: systemClock }, values.name);
-  if (values.name === 'default') unlinkLauncher();
-  done();
   const others = labNames();
+  if (values.name === 'default' || others.length === 0) unlinkLauncher();
+  done();
   if (others.length > 0) console.log(`Other labs stay up: ${others.join(', ')} (npm stop -- --name NAME)`);
 } catch (error) {
   steps.fail(error);

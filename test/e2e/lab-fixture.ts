@@ -1,0 +1,141 @@
+/** A real lab for a test file: made once, broken and mended through the same functions as `ctl lab`, always removed. */
+
+import { ensureImages } from '../../deploy/images/build.ts';
+import { addNode, ctl, up } from '../../deploy/lab/cluster.ts';
+import { healMachine, killMachine, removeLab, requireRunning, setCable, setProgram } from '../../deploy/lab/lab.ts';
+import { enterArgv, type Host } from '../../deploy/lab/machine.ts';
+import { adminConfig, machineData, requireState } from '../../deploy/lab/state.ts';
+import { type LabProcess, type LabStatus, labStatus, type ProcessRole } from '../../deploy/lab/status.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { type RunResult, systemExec } from '../../lib/process.ts';
+import { systemRandom } from '../../lib/random.ts';
+
+export const host: Host = { exec: systemExec(), clock: systemClock };
+
+export interface LabOptions {
+  readonly nodes: number;
+  readonly scheduler?: string;
+}
+
+export interface Lab {
+  readonly name: string;
+  /** Path of ctl's configuration for this lab. */
+  readonly config: string;
+  /** First three numbers of the underlay, "10.88.0": registry .1, control plane .2, node-N .(10+N), host .254. */
+  readonly subnet: string;
+  /** Runs ctl against the lab, whatever its exit status. */
+  ctl(args: readonly string[], options?: { input?: string }): Promise<RunResult>;
+  /** Runs ctl and fails the test, with what ctl said, unless it succeeds. Returns its standard output. */
+  check(args: readonly string[], options?: { input?: string }): Promise<string>;
+  /** `ctl <args> -o json`, parsed. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind
+  json(args: readonly string[]): Promise<any>;
+  /** `ctl apply -f -` of this manifest. */
+  apply(manifest: string): Promise<string>;
+  status(): Promise<LabStatus>;
+  /** Host processes with this role, on one node or on all. */
+  processes(role: ProcessRole, node?: string): Promise<readonly LabProcess[]>;
+  /** Runs a command on a machine. */
+  exec(machine: string, argv: readonly string[], options?: { input?: string }): Promise<RunResult>;
+  /** The machine's /var/lib/gantry as a path on the host. */
+  dataFolder(machine: string): string;
+  kill(machine: string): Promise<void>;
+  partition(machine: string): Promise<void>;
+  heal(machine: string): Promise<void>;
+  addNode(): Promise<string>;
+  /** Ends a machine's program (agent, control plane, registry) and keeps it down until `startProgram`. */
+  stopProgram(machine: string): Promise<void>;
+  startProgram(machine: string): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/** For `beforeAll`; pass the lab's `remove` to `afterAll`. Returns when every node is Ready. */
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const name = `e2e-${systemRandom.suffix(5)}`;
+  await ensureImages(host);
+  try {
+    await up(host, { name, ...options });
+  } catch (error) {
+    await removeLab(host, name);
+    throw error;
+  }
+  return labNamed(name);
+}
+
+/** A lab that is up. */
+export function labNamed(name: string): Lab {
+  const run: Lab['ctl'] = (args, options) => ctl(host, name, args, options);
+  const check: Lab['check'] = async (args, options) => {
+    const result = await run(args, options);
+    if (result.exitCode === 0) return result.stdout;
+    throw new Error(`ctl ${args.join(' ')}: exit status ${result.exitCode}\n${result.stdout}${result.stderr}`);
+  };
+  const status = (): Promise<LabStatus> => labStatus(host.exec, requireState(name));
+  return {
+    name,
+    config: adminConfig(name),
+    subnet: requireState(name).subnet,
+    ctl: run,
+    check,
+    status,
+    json: async (args) => JSON.parse(await check([...args, '-o', 'json'])),
+    apply: (manifest) => check(['apply', '-f', '-'], { input: manifest }),
+    async processes(role, node) {
+      const { processes } = await status();
+      return processes.filter((one) => one.role === role && (node === undefined || one.node === node));
+    },
+    exec(machine, argv, options) {
+      return host.exec.run(enterArgv(requireRunning(requireState(name), machine), name, machine, argv), options);
+    },
+    dataFolder: (machine) => machineData(name, machine),
+    kill: (machine) => killMachine(host, name, machine),
+    partition: (machine) => setCable(host, name, machine, false),
+    async heal(machine) {
+      await healMachine(host, name, machine);
+    },
+    addNode: () => addNode(host, name),
+    stopProgram: (machine) => setProgram(host, name, machine, false),
+    startProgram: (machine) => setProgram(host, name, machine, true),
+    remove: () => removeLab(host, name),
+  };
+}
+
+/**
+ * Waits until `condition` returns something other than undefined and false, and returns it. An error it throws means
+ * "not yet" and is quoted when time is up.
+ */
+export async function waitFor<T>(
+  what: string,
+  timeoutMs: number,
+  condition: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  const startedMs = systemClock.monotonicMs();
+  let last = '';
+  do {
+    try {
+      const result = await condition();
+      if (result !== undefined && result !== false) return result;
+      last = '';
+    } catch (error) {
+      last = `: ${messageOf(error)}`;
+    }
+    await systemClock.sleep(50);
+  } while (systemClock.monotonicMs() - startedMs < timeoutMs);
+  throw new Error(`not within ${timeoutMs} ms: ${what}${last}`);
+}
+
+/** Pods of a label selector ("app=echo") that are Running and Ready. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind
+export async function readyPods(lab: Lab, selector: string): Promise<any[]> {
+  const { items } = await lab.json(['get', 'pods', '-l', selector]);
+  return items.filter(
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    (pod: any) =>
+      pod.status?.phase === 'Running' &&
+      pod.metadata.deletionTimestamp === undefined &&
+      pod.status.conditions?.some(
+        (one: { type: string; status: string }) => one.type === 'Ready' && one.status === 'True',
+      ),
+  );
+}
