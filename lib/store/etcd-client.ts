@@ -153,7 +153,9 @@ const unansweredCodes = new Set<number>([
 
 /** etcd3 replaces grpc's errors by its own, which keep the code only as the number the message begins with. */
 export function readFailure(error: unknown): Failure {
-  const text = messageOf(error).replace(/^\w*Error: /, '');
+  const text = messageOf(error)
+    .replace(/^\w*Error: /, '')
+    .replace(/\. Resolution note: *$/, '');
   const code = Number(/^(\d+) [A-Z_]+:/.exec(text)?.[1] ?? Code.unknown);
   // etcd's own refusals name it; a broken HTTP/2 stream can appear as nearly any other code.
   const refused = text.includes('etcdserver:') && code !== Code.unavailable && code !== Code.deadlineExceeded;

@@ -5,13 +5,14 @@
  * next one finds it by the record in the data folder and adopts it, since the data folder and the ports are taken.
  * Files in `dataDir`: member data in `data/`, `etcd.pid.json`, `etcd.log`.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Exec } from '../process.ts';
 import { createEtcdStore } from './etcd.ts';
+import { type EtcdServerOptions, etcdArgv, hostOf, lastLogLine, logPath, openLog, readTls } from './etcd-launch.ts';
 import {
   endProcess,
   isRunning,
@@ -22,33 +23,6 @@ import {
   startTimeOf,
   writeRecord,
 } from './etcd-process.ts';
-
-export interface EtcdServerOptions {
-  readonly dataDir: string;
-  /** This member's name in its cluster. */
-  readonly name: string;
-  /** Address for clients and peers. Default 127.0.0.1. */
-  readonly host?: string;
-  readonly clientPort: number;
-  readonly peerPort: number;
-  /**
-   * Paths of PEM files. etcd presents the certificate to its clients, to its peers and to itself: it needs the server
-   * and the client purpose, and `host` among its addresses. Clients must present one signed by the same CA.
-   */
-  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
-  /** `name=peer-url` of every member. Default: this one alone. */
-  readonly initialCluster?: readonly string[];
-  /** Default 2 GiB. */
-  readonly quotaBytes?: number;
-  /** Default 4,096. */
-  readonly maxTxnOps?: number;
-  /** Default 4 MiB. */
-  readonly maxRequestBytes?: number;
-  /** How much history etcd keeps, as its --auto-compaction-retention ("10m"). Default: it never compacts by itself. */
-  readonly autoCompaction?: string;
-  /** How long the first start may take until etcd answers. Default 30,000 ms. */
-  readonly startTimeoutMs?: number;
-}
 
 export interface EtcdServerParts {
   readonly exec: Exec;
@@ -88,7 +62,6 @@ const longestBackoffMs = 10_000;
 const stableMs = 30_000;
 /** So many ends before the first answer, and the start has failed. */
 const hopelessEnds = 3;
-const longestLogBytes = 16 * 1024 * 1024;
 
 interface Running {
   /** Resolves with the reason when the process is gone. */
@@ -239,81 +212,8 @@ class Supervisor implements EtcdServer {
   }
 
   async #lastLogLine(): Promise<string> {
-    return readLastLine(logPath(this.#options.dataDir)).catch(() => '');
+    return lastLogLine(this.#options.dataDir).catch(() => '');
   }
 }
 
-const hostOf = (options: EtcdServerOptions): string => options.host ?? '127.0.0.1';
-const logPath = (dataDir: string): string => join(dataDir, 'etcd.log');
 const sameArgv = (a: readonly string[], b: readonly string[]): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** The command line, options of etcd 3.4. */
-export function etcdArgv(options: EtcdServerOptions): string[] {
-  const { name, tls } = options;
-  const scheme = tls ? 'https' : 'http';
-  const clientUrl = `${scheme}://${hostOf(options)}:${options.clientPort}`;
-  const peerUrl = `${scheme}://${hostOf(options)}:${options.peerPort}`;
-  const { initialCluster = [`${name}=${peerUrl}`], quotaBytes = 2 * 1024 ** 3 } = options;
-  const flags = {
-    name,
-    'data-dir': join(options.dataDir, 'data'),
-    'listen-client-urls': clientUrl,
-    'advertise-client-urls': clientUrl,
-    'listen-peer-urls': peerUrl,
-    'initial-advertise-peer-urls': peerUrl,
-    'initial-cluster': initialCluster.join(','),
-    'quota-backend-bytes': `${quotaBytes}`,
-    'max-txn-ops': `${options.maxTxnOps ?? 4096}`,
-    'max-request-bytes': `${options.maxRequestBytes ?? 4 * 1024 ** 2}`,
-    'grpc-keepalive-min-time': '1s', // our clients ask every 5 s and must not be taken for a flood
-    logger: 'zap',
-    'log-outputs': 'stderr',
-    'log-level': 'warn',
-    ...(options.autoCompaction && { 'auto-compaction-retention': options.autoCompaction }),
-    ...(tls && {
-      'client-cert-auth': 'true',
-      'trusted-ca-file': tls.caFile,
-      'cert-file': tls.certFile,
-      'key-file': tls.keyFile,
-      'peer-client-cert-auth': 'true',
-      'peer-trusted-ca-file': tls.caFile,
-      'peer-cert-file': tls.certFile,
-      'peer-key-file': tls.keyFile,
-    }),
-  };
-  return ['etcd', ...Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)];
-}
-
-async function readTls(
-  files: EtcdServerOptions['tls'],
-): Promise<{ ca: Buffer; cert: Buffer; key: Buffer } | undefined> {
-  if (!files) return undefined;
-  const [ca, cert, key] = await Promise.all(
-    [files.caFile, files.certFile, files.keyFile].map((path) => readFile(path)),
-  );
-  return { ca: ca!, cert: cert!, key: key! };
-}
-
-/** Appends; a log that has grown long becomes `etcd.log.1`, of which there is one. */
-async function openLog(dataDir: string): Promise<Awaited<ReturnType<typeof open>>> {
-  const path = logPath(dataDir);
-  let file = await open(path, 'a', 0o600);
-  if ((await file.stat()).size > longestLogBytes) {
-    await file.close();
-    await rename(path, `${path}.1`);
-    file = await open(path, 'a', 0o600);
-  }
-  return file;
-}
-
-async function readLastLine(path: string): Promise<string> {
-  const file = await open(path, 'r');
-  try {
-    const { size } = await file.stat();
-    const length = Math.min(size, 4096);
-    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.toString('utf8').trim().split('\n').at(-1) ?? '';
-  } finally {
-    await file.close();
-  }
-}

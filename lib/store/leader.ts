@@ -37,7 +37,7 @@ export interface CampaignOptions {
   readonly key: string;
   /** Who we are, for people and for other replicas; unique among the candidates, the same after a restart. */
   readonly identity: string;
-  /** The lease. How long others wait after a leader vanished; etcd grants 2,000 ms at least. */
+  /** The lease. How long others wait after a leader vanished; etcd rounds it up to whole seconds. */
   readonly ttlMs: number;
   readonly clock: Clock;
   /** Aborting it resigns. */
@@ -88,6 +88,8 @@ class Candidate implements Campaign {
   readonly #resigning = new AbortController();
   readonly #ending: AbortSignal;
   #term: Term | undefined;
+  /** The last lease we stood with. A key that hangs on it is ours, even if we never learnt so. */
+  #lastLease: string | undefined;
 
   constructor(store: Store, options: CampaignOptions) {
     this.#store = store;
@@ -127,7 +129,7 @@ class Candidate implements Campaign {
     const { key, identity, replaceOwn = false } = this.#options;
     const { kv, revision } = await this.#store.get(key);
     if (!kv) return true;
-    if (replaceOwn && identityOf(kv) === identity) {
+    if (kv.lease === this.#lastLease || (replaceOwn && identityOf(kv) === identity)) {
       const compare = [createRevisionIs(key, kv.createRevision)];
       await this.#store.transact({ compare, success: [deleteOf(key)] });
       return false;
@@ -157,6 +159,7 @@ class Candidate implements Campaign {
     const { key, identity, ttlMs, clock } = this.#options;
     const sentMs = clock.monotonicMs();
     const lease = await this.#store.grantLease(ttlMs);
+    this.#lastLease = lease.id;
     try {
       const success = [putOf(key, new TextEncoder().encode(identity), lease.id)];
       const transaction = { compare: [absent(key)], success };

@@ -33,7 +33,7 @@ export interface MemoryStoreOptions {
   readonly clock: Clock;
   /** Comparisons or operations a transaction may hold. Default 128, as etcd's. */
   readonly maxOperations?: number;
-  /** The shortest lease. Default 2,000 ms, which is what etcd's default timings lead to. */
+  /** The shortest lease. Default 1,000 ms, as our own etcd's; one with default timings grants 2,000 ms at least. */
   readonly minLeaseTtlMs?: number;
 }
 
@@ -73,7 +73,7 @@ class MemoryStoreState implements MemoryStore {
   constructor(options: MemoryStoreOptions) {
     this.#clock = options.clock;
     this.#maxOperations = options.maxOperations ?? 128;
-    this.#minLeaseTtlMs = options.minLeaseTtlMs ?? 2000;
+    this.#minLeaseTtlMs = options.minLeaseTtlMs ?? 1000;
   }
 
   setAvailable(available: boolean): void {

@@ -7,7 +7,8 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { systemExec } from '../../lib/process.ts';
 import { createEtcdStore } from '../../lib/store/etcd.ts';
-import { type EtcdServer, type EtcdServerOptions, startEtcdServer } from '../../lib/store/etcd-server.ts';
+import type { EtcdServerOptions } from '../../lib/store/etcd-launch.ts';
+import { type EtcdServer, startEtcdServer } from '../../lib/store/etcd-server.ts';
 import { createMemoryStore } from '../../lib/store/memory.ts';
 import type { Store, WatchBatch, WatchEvent } from '../../lib/store/store.ts';
 

@@ -382,12 +382,12 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
 
   describe('leases', () => {
     it('deletes the keys of an expired lease at one revision and wakes watchers', { timeout: 15_000 }, async () => {
-      const lease = await store.grantLease(1000);
-      expect(lease.ttlMs).toBe(2000);
+      const lease = await store.grantLease(900);
+      expect(lease.ttlMs).toBe(1000);
       const last = await write(store, putOf('/lease/a', bytes('1'), lease.id), putOf('/lease/b', bytes('1'), lease.id));
       await put(store, '/lease/b', 'detached');
       const watch = record(store, '/lease/', last + 2n);
-      expect(await store.keepAliveLease(lease.id)).toBe(2000);
+      expect(await store.keepAliveLease(lease.id)).toBe(1000);
       await until(() => watch.events.length === 1);
       await watch.stop();
       expect(watch.events[0]).toMatchObject({ type: 'delete', key: '/lease/a', previous: { lease: lease.id } });
@@ -397,10 +397,10 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
     });
 
     it('lives as long as it is kept alive, and ends when revoked', { timeout: 15_000 }, async () => {
-      const lease = await store.grantLease(2000);
+      const lease = await store.grantLease(1000);
       await put(store, '/alive/a', '1', lease.id);
-      for (let i = 0; i < 7; i += 1) {
-        await systemClock.sleep(500); // the passing of time is what is tested
+      for (let i = 0; i < 5; i += 1) {
+        await systemClock.sleep(400); // the passing of time is what is tested
         await store.keepAliveLease(lease.id);
       }
       expect((await store.get('/alive/a')).kv).toBeDefined();
@@ -465,7 +465,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
         campaign(through, {
           key: '/leadership/one',
           identity,
-          ttlMs: 2000,
+          ttlMs: 1000,
           clock: systemClock,
           signal: new AbortController().signal,
           onElected(leadership) {
@@ -505,7 +505,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       const me = campaign(store, {
         key: '/leadership/two',
         identity: 'me',
-        ttlMs: 2000,
+        ttlMs: 1000,
         clock: systemClock,
         signal: new AbortController().signal,
         replaceOwn: true,
@@ -528,7 +528,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       const me = campaign(store, {
         key: '/leadership/three',
         identity: 'me',
-        ttlMs: 2000,
+        ttlMs: 1000,
         clock: systemClock,
         signal: new AbortController().signal,
         onElected() {
