@@ -1,0 +1,43 @@
+/**
+ * `npm run bench [-- NAME...] [--json]`: measures, side by side with a bare tool where there is one. Never a test: these
+ * numbers depend on the machine; the ratios less so.
+ */
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { jsonLine, type Metric, type Report, tableRow } from './report.ts';
+
+const benches: Readonly<Record<string, () => Promise<{ run(report: Report): Promise<void> }>>> = {
+  scheduler: () => import('./scheduler.ts'),
+  dns: () => import('./dns.ts'),
+  footprint: () => import('./footprint.ts'),
+  start: () => import('./start.ts'),
+  'node-death': () => import('./node-death.ts'),
+};
+
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });
+const unknown = positionals.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  console.error(`no bench called ${unknown.join(', ')}; there are: ${Object.keys(benches).join(', ')}`);
+  process.exit(2);
+}
+const metrics: Metric[] = [];
+const report: Report = (metric) => {
+  metrics.push(metric);
+  if (values.json) console.log(jsonLine(metric));
+};
+let failed = false;
+for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
+  if (!values.json) console.error(`bench ${name} ...`);
+  try {
+    await (await benches[name]!()).run(report);
+  } catch (error) {
+    failed = true;
+    console.error(`bench ${name} failed: ${error instanceof Error ? error.stack : error}`);
+  }
+}
+if (!values.json) {
+  const table = new Table({ head: ['bench', 'metric', 'value', 'peer', 'ratio', 'target'], style: { head: [] } });
+  table.push(...metrics.map(tableRow));
+  console.log(table.toString());
+}
+process.exitCode = failed ? 1 : 0;
