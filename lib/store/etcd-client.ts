@@ -16,7 +16,15 @@ export interface EtcdTls {
   /** PEM: our certificate and its key, by which etcd knows us. */
   readonly cert: string | Uint8Array;
   readonly key: string | Uint8Array;
+  /**
+   * The DNS name the server's certificate must carry. Default: the endpoint's host; but an IP address cannot be a TLS
+   * server name (RFC 6066 section 3), and in its place stands `etcdServerName`.
+   */
+  readonly serverName?: string;
 }
+
+/** In the certificate of every etcd of ours. */
+export const etcdServerName = 'etcd.gantry.internal';
 
 export interface EtcdOptions {
   /** `host:port`, each a member of the same cluster. */
@@ -105,7 +113,11 @@ const noFaultHandling = {
   execute: async (run: (context: { signal: AbortSignal }) => unknown) => run({ signal: new AbortController().signal }),
 } as unknown as NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
 
+const isIpAddress = (host: string): boolean => /^[\d.]+$|^\[/.test(host);
+
 function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
+  const host = address.replace(/:\d+$/, '');
+  const serverName = tls?.serverName ?? (isIpAddress(host) ? etcdServerName : host);
   return new Etcd3({
     hosts: address,
     ...(tls && {
@@ -117,6 +129,7 @@ function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
     }),
     faultHandling: { global: noFaultHandling, host: () => noFaultHandling },
     grpcOptions: {
+      ...(tls && { 'grpc.ssl_target_name_override': serverName }),
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': 5000, // etcd ends connections that ask more often
@@ -151,6 +164,9 @@ const unansweredCodes = new Set<number>([
   Code.resourceExhausted,
 ]);
 
+/** From etcd, and from the gRPC library below it. */
+const tooLargePattern = /request is too large|received message larger than max/;
+
 /** etcd3 replaces grpc's errors by its own, which keep the code only as the number the message begins with. */
 export function readFailure(error: unknown): Failure {
   const text = messageOf(error)
@@ -158,7 +174,10 @@ export function readFailure(error: unknown): Failure {
     .replace(/\. Resolution note: *$/, '');
   const code = Number(/^(\d+) [A-Z_]+:/.exec(text)?.[1] ?? Code.unknown);
   // etcd's own refusals name it; a broken HTTP/2 stream can appear as nearly any other code.
-  const refused = text.includes('etcdserver:') && code !== Code.unavailable && code !== Code.deadlineExceeded;
+  const refused =
+    (text.includes('etcdserver:') || tooLargePattern.test(text)) &&
+    code !== Code.unavailable &&
+    code !== Code.deadlineExceeded;
   const unanswered = !refused && unansweredCodes.has(code);
   return { code, text, unanswered, neverSent: code === Code.unavailable && neverSentPattern.test(text) };
 }
@@ -178,7 +197,7 @@ function applicationError({ code, text }: Failure, intent: CallIntent, cause: un
   if (text.includes('is a future revision')) return futureRevisionError(intent.revision ?? 0n);
   if (text.includes('lease not found')) return leaseNotFoundError(intent.lease ?? '');
   if (text.includes('database space exceeded')) return new GantryError('resourceExhausted', outOfSpace, { cause });
-  if (text.includes('request is too large')) {
+  if (tooLargePattern.test(text)) {
     return new GantryError('invalidArgument', 'the transaction is larger than etcd accepts; split it', { cause });
   }
   return new GantryError(codeNames.get(code) ?? 'unknown', `etcd refused the request: ${text}`, { cause });

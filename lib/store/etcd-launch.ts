@@ -11,8 +11,8 @@ export interface EtcdServerOptions {
   readonly clientPort: number;
   readonly peerPort: number;
   /**
-   * Paths of PEM files. etcd presents the certificate to its clients, to its peers and to itself: it needs the server
-   * and the client purpose, and `host` among its addresses. Clients must present one signed by the same CA.
+   * Paths of PEM files. etcd presents the certificate to its clients and its peers: it needs the server and the client
+   * purpose, the name `etcdServerName`, and with several members `host`. Clients must present one of the same CA.
    */
   readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
   /** `name=peer-url` of every member. Default: this one alone. */
