@@ -28,6 +28,15 @@ export interface ManifestOptions {
 }
 
 export function fromManifest(value: unknown, options: ManifestOptions = {}): ManifestResult {
+  const { partial, problems } = readManifest(value, options);
+  return partial && problems.length === 0 ? { object: partial, problems } : { problems };
+}
+
+/** As `fromManifest`, with what could be read beside the problems; without a kind there is nothing to read. */
+export function readManifest(
+  value: unknown,
+  options: ManifestOptions = {},
+): { readonly partial?: KubeObject; readonly problems: readonly Problem[] } {
   if (!isPlain(value)) {
     const message = `expected an object with apiVersion, kind and metadata, got ${describeValue(value)}`;
     return { problems: [{ path: '', message }] };
@@ -39,7 +48,7 @@ export function fromManifest(value: unknown, options: ManifestOptions = {}): Man
   const given = Array.isArray(value.metadata) || !isPlain(value.metadata) ? value : withoutNameRule(value);
   const object = readMessage(found.type, given, '', problems, skip) as unknown as KubeObject;
   restoreName(object, value);
-  return problems.length === 0 ? { object, problems } : { problems };
+  return { partial: object, problems };
 }
 
 /** generateName stands in for a name; the schema's "required" does not know that. */

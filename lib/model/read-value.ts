@@ -114,7 +114,8 @@ function readMap(
   for (const [key, part] of Object.entries(value)) {
     // Assigning this name would set the prototype instead of an entry.
     if (key === '__proto__') problems.push({ path: atKey(path, key), message: 'this name is reserved; use another' });
-    else if (part !== null) result[key] = readOne(type, field, part, atKey(path, key), problems);
+    const read = part === null ? undefined : readOne(type, field, part, atKey(path, key), problems);
+    if (read !== undefined && key !== '__proto__') result[key] = read;
   }
   return Object.keys(result).length === 0 ? undefined : result;
 }

@@ -1,0 +1,104 @@
+/**
+ * What an object means where its author said nothing, written into the spec at admission, so that every reader sees the
+ * same. The values are those that the field comments in proto/gantry/v1 promise. Pure; the given object stays as it is.
+ * Tolerates objects that are not valid yet: validation comes afterwards and reports on the whole.
+ */
+import type { Deployment, KubeObject, Namespace, ReplicaSet, Secret, Service } from '../../proto/gen/types.ts';
+import { withPodSpecDefaults } from './defaults-pod.ts';
+import { kindInfo } from './schema.ts';
+
+export const defaultNamespace = 'default';
+
+export function withDefaults<T extends KubeObject>(object: T): T {
+  return defaultsOfKind(withNamespace(object)) as T;
+}
+
+function withNamespace<T extends KubeObject>(object: T): T {
+  if (kindInfo(object.kind).clusterScoped || !object.metadata || object.metadata.namespace) return object;
+  return { ...object, metadata: { ...object.metadata, namespace: defaultNamespace } };
+}
+
+function defaultsOfKind(object: KubeObject): KubeObject {
+  switch (object.kind) {
+    case 'Pod':
+      return object.spec ? { ...object, spec: withPodSpecDefaults(object.spec) } : object;
+    case 'Deployment':
+      return deployment(object);
+    case 'ReplicaSet':
+      return replicaSet(object);
+    case 'Service':
+      return service(object);
+    case 'Secret':
+      return secret(object);
+    case 'Namespace':
+      return namespace(object);
+    default:
+      return object;
+  }
+}
+
+function template<T extends Deployment['spec'] | ReplicaSet['spec']>(spec: T): T {
+  if (!spec.template?.spec) return spec;
+  return { ...spec, template: { ...spec.template, spec: withPodSpecDefaults(spec.template.spec) } };
+}
+
+function deployment(object: Deployment): Deployment {
+  if (!object.spec) return object;
+  const { strategy = {}, ...rest } = object.spec;
+  const type = strategy.type ?? 'RollingUpdate';
+  const rollingUpdate =
+    type === 'RollingUpdate'
+      ? { rollingUpdate: { maxUnavailable: '25%', maxSurge: '25%', ...strategy.rollingUpdate } }
+      : {};
+  return {
+    ...object,
+    spec: {
+      replicas: 1,
+      revisionHistoryLimit: 10,
+      progressDeadlineSeconds: 600,
+      ...template(rest as Deployment['spec']),
+      strategy: { ...strategy, type, ...rollingUpdate },
+    },
+  };
+}
+
+function replicaSet(object: ReplicaSet): ReplicaSet {
+  return object.spec ? { ...object, spec: { replicas: 1, ...template(object.spec) } } : object;
+}
+
+function service(object: Service): Service {
+  if (!object.spec) return object;
+  const { ports, ...rest } = object.spec;
+  const clusterIP = rest.clusterIP || rest.clusterIPs?.[0];
+  return {
+    ...object,
+    spec: {
+      type: 'ClusterIP',
+      sessionAffinity: 'None',
+      ...rest,
+      ...(clusterIP && { clusterIP, clusterIPs: rest.clusterIPs?.length ? rest.clusterIPs : [clusterIP] }),
+      ...(ports && {
+        ports: ports.map((port) => ({
+          protocol: 'TCP' as const,
+          ...(port.port !== undefined && { targetPort: String(port.port) }),
+          ...port,
+        })),
+      }),
+    },
+  };
+}
+
+function secret({ stringData, ...object }: Secret): Secret {
+  const given = Object.entries(stringData ?? {}).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+  return {
+    ...object,
+    type: object.type ?? 'Opaque',
+    ...(given.length > 0 && { data: { ...object.data, ...Object.fromEntries(given) } }),
+  };
+}
+
+function namespace(object: Namespace): Namespace {
+  if (!object.metadata?.name) return object;
+  const labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
+  return { ...object, metadata: { ...object.metadata, labels } };
+}

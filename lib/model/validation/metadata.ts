@@ -1,0 +1,49 @@
+/** Metadata of every kind. */
+import type { KubeObject, ObjectMeta } from '../../../proto/gen/types.ts';
+import { dnsLabelProblem, dnsSubdomainProblem, qualifiedNameProblem, serviceNameProblem } from '../formats.ts';
+import { at, atKey } from '../problems.ts';
+import { kindInfo } from '../schema.ts';
+import { checkLabels, type Report } from './checks.ts';
+
+const longestAnnotationsBytes = 256 * 1024;
+
+const nameRules: Readonly<Record<string, (name: string) => string | undefined>> = {
+  Namespace: dnsLabelProblem,
+  Service: serviceNameProblem,
+};
+
+export function checkMetadata(object: KubeObject, report: Report): void {
+  const { metadata } = object;
+  if (!metadata) return;
+  const rule = nameRules[object.kind];
+  if (metadata.name && rule) report('metadata.name', rule(metadata.name));
+  if (metadata.generateName) {
+    const problem = (rule ?? dnsSubdomainProblem)(`${metadata.generateName}x`);
+    report(
+      'metadata.generateName',
+      problem && `${JSON.stringify(metadata.generateName)} cannot begin a name: ${problem}`,
+    );
+  }
+  if (metadata.namespace && kindInfo(object.kind).clusterScoped) {
+    report('metadata.namespace', `a ${object.kind} does not live in a namespace; remove it`);
+  }
+  checkLabels(metadata.labels, 'metadata.labels', report);
+  checkAnnotations(metadata, report);
+  for (const [index, finalizer] of (metadata.finalizers ?? []).entries()) {
+    if (finalizer) report(at('metadata.finalizers', index), qualifiedNameProblem(finalizer));
+  }
+  if ((metadata.ownerReferences ?? []).filter((owner) => owner.controller).length > 1) {
+    report('metadata.ownerReferences', 'at most one owner may have controller: true');
+  }
+}
+
+function checkAnnotations({ annotations = {} }: ObjectMeta, report: Report): void {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(annotations)) {
+    report(atKey('metadata.annotations', key), qualifiedNameProblem(key));
+    bytes += key.length + Buffer.byteLength(value ?? '');
+  }
+  if (bytes > longestAnnotationsBytes) {
+    report('metadata.annotations', `${bytes} bytes together; at most ${longestAnnotationsBytes} are allowed`);
+  }
+}
