@@ -1,0 +1,238 @@
+/** The life of a container: record, root file system, conmon and runc, exit; and back. */
+import { constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, open, rm, unlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { GantryError } from '../../lib/errors.ts';
+import { readImageConfig } from '../images/storage-layout.ts';
+import { planCapabilities } from './capabilities.ts';
+import { killCgroup, removeCgroup } from './cgroup-host.ts';
+import { conmonArgv, isCommandProblem, runConmon } from './conmon.ts';
+import { containerCgroup, type RuntimeHost } from './host.ts';
+import { renderSpec } from './oci-spec.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
+import type { ContainerExit, ContainerRecord } from './records.ts';
+import { mountRootfs, readInRoot, removeRootfs } from './rootfs.ts';
+import { type ContainerConfig, type ContainerStatus, lostProcessMessage } from './runtime.ts';
+import { renderSeccomp } from './seccomp.ts';
+import { signalNumber } from './signals.ts';
+import { resolveUser } from './users.ts';
+import { waitUntil } from './wait.ts';
+
+const startPatienceMs = 10_000;
+const exitPatienceMs = 10_000;
+
+export async function createContainer(host: RuntimeHost, config: ContainerConfig): Promise<void> {
+  const existing = host.containers.get(config.id);
+  if (existing && existing.phase !== 'creating' && existing.phase !== 'removing') return;
+  if (existing) await clearContainer(host, config.id);
+  const sandbox = host.sandboxes.get(config.podUid);
+  if (sandbox?.phase !== 'created' || !isAlive(sandbox.pause)) {
+    throw new GantryError(
+      'failedPrecondition',
+      `pod ${config.podUid} has no live sandbox on this node; create it first`,
+    );
+  }
+
+  const intent: ContainerRecord = { config, phase: 'creating', createdAtMs: host.clock.nowMs() };
+  await save(host, intent);
+  try {
+    await writeBundle(host, config);
+    await mkdir(dirname(config.logPath), { recursive: true });
+    const bundle = host.containerStore.dirOf(config.id);
+    const answer = await runConmon(host.exec, host.clock, conmonArgv({ ...host, bundle }, config));
+    if ('pid' in answer) {
+      const identity = identifyProcess(answer.pid);
+      const shim = readShim(host, config.id);
+      await save(host, { ...intent, phase: 'created', ...(identity && { process: identity }), ...(shim && { shim }) });
+    } else if (isCommandProblem(answer.problem)) {
+      await save(host, { ...intent, phase: 'failed', exit: commandFailure(host, answer.problem) });
+    } else {
+      throw new GantryError('failedPrecondition', `container "${config.name}" could not be created: ${answer.problem}`);
+    }
+  } catch (error) {
+    await clearContainer(host, config.id);
+    throw error;
+  }
+  host.notify(config.podUid);
+}
+
+/** 127 and 126 as a shell has it. */
+function commandFailure(host: RuntimeHost, words: string): ContainerExit {
+  const exitCode = /permission denied|is a directory/.test(words) ? 126 : 127;
+  return { exitCode, finishedAtMs: host.clock.nowMs(), message: words };
+}
+
+async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<void> {
+  const { config: sandbox, pause } = host.sandboxes.get(config.podUid)!;
+  const capabilities = planCapabilities(
+    config.capabilitiesAdd,
+    config.capabilitiesDrop,
+    config.privileged,
+    host.capabilities,
+  );
+  const [image, rootfsPath] = await Promise.all([
+    readImageConfig(host.roots, config.imageId),
+    mountRootfs(host.exec, host.roots, config.id, config.imageId, sandbox.userNamespace),
+  ]);
+  const [passwd, group] = await Promise.all([
+    readInRoot(rootfsPath, '/etc/passwd'),
+    readInRoot(rootfsPath, '/etc/group'),
+  ]);
+  const spec = renderSpec({
+    container: config,
+    sandbox,
+    sandboxPid: pause!.pid,
+    rootfsPath,
+    user: resolveUser(config.user === '' ? image.user : config.user, passwd, group),
+    cgroupsPath: containerCgroup(host, config.podUid, config.id),
+    capabilities,
+    ...(!config.privileged &&
+      host.seccompProfile && { seccomp: renderSeccomp(host.seccompProfile, process.arch, capabilities) }),
+  });
+  await writeFile(`${host.containerStore.dirOf(config.id)}/config.json`, JSON.stringify(spec));
+}
+
+export async function startContainer(host: RuntimeHost, id: string): Promise<void> {
+  const record = requireContainer(host, id);
+  if (record.phase === 'failed')
+    throw new GantryError('failedPrecondition', record.exit?.message ?? 'the command cannot be executed');
+  if (record.phase !== 'created') return;
+  await save(host, { ...record, phase: 'started', startedAtMs: host.clock.nowMs() });
+  await letGo(host, id, record.process);
+  host.notify(record.config.podUid);
+}
+
+/**
+ * What `runc start` does, without its process: the container's init waits to open this fifo for writing; once it has
+ * written a byte it executes the command, and without the fifo runc calls the container running.
+ */
+async function letGo(host: RuntimeHost, id: string, init: ProcessIdentity | undefined): Promise<void> {
+  const path = `${host.runcRoot}/${id}/exec.fifo`;
+  // Open for both: opening cannot hang, and a read that nobody answers can be ended by writing ourselves.
+  const fifo = await open(path, constants.O_RDWR).catch(() => undefined);
+  if (!fifo) return; // its init is gone already, and conmon will tell
+  let answered = false;
+  const watch = waitUntil(host.clock, startPatienceMs, () => answered || !isAlive(init)).then(async () => {
+    if (!answered) await fifo.write(ourByte);
+  });
+  try {
+    const { buffer } = await fifo.read(Buffer.alloc(1), 0, 1);
+    answered = true;
+    if (buffer.toString() === ourByte && isAlive(init)) {
+      throw new GantryError(
+        'deadlineExceeded',
+        `container ${id} did not start within ${startPatienceMs / 1000} s; is the node overloaded?`,
+      );
+    }
+  } finally {
+    answered = true;
+    void watch.finally(() => fifo.close());
+  }
+  await unlink(path).catch(() => {});
+}
+
+/** Never what runc writes. */
+const ourByte = '!';
+
+export async function signalContainer(host: RuntimeHost, id: string, signal: string): Promise<void> {
+  const number = signalNumber(signal);
+  const record = host.containers.get(id);
+  if (!record?.process || !isAlive(record.process)) return;
+  try {
+    process.kill(record.process.pid, number);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+export async function removeContainer(host: RuntimeHost, id: string): Promise<void> {
+  const record = host.containers.get(id);
+  if (!record) return;
+  await clearContainer(host, id);
+  host.notify(record.config.podUid);
+}
+
+/** Undoes a container, whole or half made. Keeps its log. */
+export async function clearContainer(host: RuntimeHost, id: string): Promise<void> {
+  const record = requireContainer(host, id);
+  await save(host, { ...record, phase: 'removing' });
+  const cgroup = containerCgroup(host, record.config.podUid, id);
+  await killCgroup(host.layout, cgroup, host.clock);
+  // conmon writes the exit file last; without this it would write it into what was removed.
+  const shim = record.shim ?? readShim(host, id);
+  await waitUntil(host.clock, exitPatienceMs, () => !isAlive(shim));
+  const runc = await host.exec.run([host.runc, '--root', host.runcRoot, 'delete', '--force', id]);
+  if (runc.exitCode !== 0 && !/does not exist/.test(runc.stderr)) {
+    host.log.warn({ container: id, stderr: runc.stderr.trim() }, 'runc delete complained; removing by hand');
+    await rm(`${host.runcRoot}/${id}`, { recursive: true, force: true });
+  }
+  await removeCgroup(host.layout, cgroup, host.clock);
+  await removeRootfs(host.exec, host.roots, id);
+  await rm(`${host.exitDir}/${id}`, { force: true });
+  await host.containerStore.remove(id);
+  host.containers.delete(id);
+}
+
+/** conmon notes its pid before it answers. */
+function readShim(host: RuntimeHost, id: string): ProcessIdentity | undefined {
+  try {
+    return identifyProcess(Number(readFileSync(`${host.containerStore.dirOf(id)}/conmon.pid`, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Looks at the exit file and at the process; synchronous, microseconds each. */
+export function containerStatus(host: RuntimeHost, record: ContainerRecord): ContainerStatus {
+  const { config, phase, createdAtMs, startedAtMs } = record;
+  const { id, podUid, name, attempt, imageId } = config;
+  const common = { id, podUid, name, attempt, imageId, createdAtMs, ...(startedAtMs !== undefined && { startedAtMs }) };
+  const exit = record.exit ?? (phase === 'creating' ? undefined : observeExit(host, record));
+  if (exit) return { ...common, state: 'exited', ...exit };
+  if (phase !== 'started' || !record.process) return { ...common, state: 'created' };
+  return { ...common, state: 'running', pid: record.process.pid };
+}
+
+function observeExit(host: RuntimeHost, record: ContainerRecord): ContainerExit | undefined {
+  const { id, podUid } = record.config;
+  // While conmon lives it may be about to write; when it is gone, what it wrote is there.
+  const running = isAlive(record.process) || isAlive(record.shim);
+  const exit = readExit(host, id) ?? (running ? undefined : (readExit(host, id) ?? lost(host)));
+  if (!exit) return undefined;
+  host.containers.set(id, { ...record, exit });
+  // On disk in its turn: by then the container may be on its way out.
+  const note = host.queue.run(podUid, async () => {
+    const current = host.containers.get(id);
+    if (current && current.phase !== 'removing') await save(host, { ...current, exit });
+  });
+  note.catch((error: unknown) => host.log.warn({ container: id, error: String(error) }, 'cannot note the exit'));
+  return exit;
+}
+
+function lost(host: RuntimeHost): ContainerExit {
+  return { exitCode: 137, finishedAtMs: host.clock.nowMs(), message: lostProcessMessage };
+}
+
+function readExit(host: RuntimeHost, id: string): ContainerExit | undefined {
+  const path = `${host.exitDir}/${id}`;
+  try {
+    const text = readFileSync(path, 'utf8').trim();
+    if (!/^-?[0-9]+$/.test(text)) return undefined;
+    const exitCode = Number(text);
+    const oomKilled = exitCode !== 0 && existsSync(`${host.containerStore.dirOf(id)}/oom`);
+    return { exitCode, finishedAtMs: Math.round(statSync(path).mtimeMs), ...(oomKilled && { oomKilled }) };
+  } catch {
+    return undefined;
+  }
+}
+
+export function requireContainer(host: RuntimeHost, id: string): ContainerRecord {
+  const record = host.containers.get(id);
+  if (!record) throw new GantryError('notFound', `container ${id} does not exist on this node`);
+  return record;
+}
+
+async function save(host: RuntimeHost, record: ContainerRecord): Promise<void> {
+  host.containers.set(record.config.id, record);
+  await host.containerStore.save(record.config.id, record);
+}
