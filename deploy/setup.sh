@@ -3,14 +3,16 @@
 # Says first what it is about to install. Run again, it changes nothing and takes a moment.
 #
 # usage: sh deploy/setup.sh [--node-only] [--bench] [--quiet]
-#   --node-only  only the npm packages (Node 26 is one of them); needs no root
+#   --node-only  only what Node programs need: the npm packages (Node 26 is one of them) and its library
 #   --bench      also what the benchmarks measure with
 #   --quiet      say nothing unless something is installed or wrong
 set -eu
 
 clone=$(cd "$(dirname "$0")/.." && pwd -P)
+node_packages='libatomic1' # Node 26 is linked to it
 packages='etcd-server runc conmon skopeo containers-storage iproute2 nftables busybox-static buildah docker-registry
   tini uidmap util-linux'
+bench_packages='dnsperf'
 # Debian starts the services of packages when it installs them. Labs run their own; the host's are not wanted.
 services='etcd docker-registry'
 memory_needed_kb=1000000
@@ -20,7 +22,7 @@ node_only=no quiet=no
 for argument; do
   case $argument in
     --node-only) node_only=yes ;;
-    --bench) packages="$packages dnsperf" ;;
+    --bench) packages="$packages $bench_packages" ;;
     --quiet) quiet=yes ;;
     *) echo "setup.sh: unknown option $argument; the options are --node-only, --bench and --quiet" >&2 && exit 2 ;;
   esac
@@ -147,7 +149,7 @@ install_node_packages() {
   command -v npm >/dev/null || fail 'npm is missing; install Node 20 or newer with npm'
   # npm itself has to run on the machine's Node, not on the one in the folder it is about to replace.
   outside=$(printf %s "$PATH" | tr : '\n' | grep -vFx "$clone/node_modules/.bin" | paste -sd : -)
-  (cd "$clone" && unset NODE_ENV && PATH=$outside npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error >&2) ||
+  (cd "$clone" && unset NODE_ENV && PATH=$outside npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
     fail 'npm ci failed; check the network and that the npm registry can be reached'
   # npm before 11 does not link a program called node.
   for binary in "$clone"/node_modules/node-linux-*/bin/node; do
@@ -160,14 +162,15 @@ install_node_packages() {
 
 # --- all of it --------------------------------------------------------------------------------------------------
 
-todo=''
-[ "$node_only" = yes ] || todo=$(missing_packages)
+if [ "$node_only" = yes ]; then packages=$node_packages; else packages="$packages $node_packages"; fi
+todo=$(missing_packages)
 node_todo=no
 node_is_current || node_todo=yes
 
+check_system
+[ "$(id -u)" = 0 ] || [ "$node_only$todo" = yes ] ||
+  fail 'this needs root: it installs Debian packages, and labs make namespaces, cgroups and networks; run it with sudo'
 if [ "$node_only" = no ]; then
-  check_system
-  [ "$(id -u)" = 0 ] || fail 'this needs root: namespaces, cgroups and networks are made; run it with sudo'
   check_room
   check_cgroups
 fi
