@@ -1,0 +1,107 @@
+/**
+ * The leader's judgement of who is alive. Pure state: time comes in as a number, verdicts go out as data.
+ *
+ * Invariants
+ * - A node is lost only after a full lease in which we were able to hear it and did not: time in which our own event
+ *   loop stood still counts for nobody, and a verdict is passed only after what had arrived was looked at (`suspects`
+ *   first, `expire` after the inbox was drained).
+ * - A node that was never heard in this term has a full lease from the term's begin.
+ */
+
+export interface NodeLease {
+  readonly alive: boolean;
+  /** Monotonic. When the lease ends unless it is renewed; for a lost node, when it ended. */
+  readonly expiresAtMs: number;
+}
+
+/** More nodes than this share lost together is our network's fault rather than theirs. */
+const massLossShare = 0.55;
+/** Lost within this long of one another: lost together. */
+const togetherMs = 30_000;
+/** Below this many nodes a share says nothing: one of one node lost is just a lost node. */
+const massLossNodes = 3;
+
+export class Leases {
+  readonly #leases = new Map<string, NodeLease>();
+  readonly #leaseMs: number;
+  readonly #tickMs: number;
+  #lastTickMs: number;
+
+  constructor(options: { readonly leaseMs: number; readonly tickMs: number; readonly nowMs: number }) {
+    this.#leaseMs = options.leaseMs;
+    this.#tickMs = options.tickMs;
+    this.#lastTickMs = options.nowMs;
+  }
+
+  get all(): ReadonlyMap<string, NodeLease> {
+    return this.#leases;
+  }
+
+  /** A full lease for a node that has none yet. */
+  grant(node: string, nowMs: number): void {
+    if (!this.#leases.has(node)) this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs });
+  }
+
+  /** True when the node was lost, or unknown, until now. */
+  heard(node: string, nowMs: number): boolean {
+    const revived = this.#leases.get(node)?.alive !== true;
+    this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs });
+    return revived;
+  }
+
+  forget(node: string): void {
+    this.#leases.delete(node);
+  }
+
+  /** Call every tickMs. What a tick comes late by, our event loop has stood still, and every lease is longer by that. */
+  tick(nowMs: number): { readonly stalledMs: number; readonly suspects: readonly string[] } {
+    const lateMs = nowMs - this.#lastTickMs - this.#tickMs;
+    this.#lastTickMs = nowMs;
+    const stalledMs = lateMs > this.#tickMs ? lateMs : 0;
+    if (stalledMs > 0) this.#extend(stalledMs);
+    return { stalledMs, suspects: this.#overdue(nowMs) };
+  }
+
+  /** Those of the suspects that have not been heard even now. They are lost. */
+  expire(suspects: readonly string[], nowMs: number): readonly string[] {
+    const overdue = new Set(this.#overdue(nowMs));
+    const lost = suspects.filter((node) => overdue.has(node));
+    for (const node of lost) this.#leases.set(node, { ...this.#leases.get(node)!, alive: false });
+    return lost;
+  }
+
+  /**
+   * Whether so many vanished together that evicting their pods would do more harm than waiting. Nodes silent for half
+   * a lease count as vanishing: heartbeats are spread over an interval, and so are the ends of leases cut by one cause.
+   */
+  massLoss(nowMs: number): boolean {
+    const endsMs = [...this.#leases.values()]
+      .filter(({ alive, expiresAtMs }) => !alive || expiresAtMs < nowMs + this.#leaseMs / 2)
+      .map(({ expiresAtMs }) => expiresAtMs);
+    return this.#leases.size >= massLossNodes && mostTogether(endsMs) / this.#leases.size > massLossShare;
+  }
+
+  #overdue(nowMs: number): string[] {
+    return [...this.#leases]
+      .filter(([, { alive, expiresAtMs }]) => alive && expiresAtMs <= nowMs)
+      .map(([node]) => node);
+  }
+
+  #extend(byMs: number): void {
+    for (const [node, lease] of this.#leases) {
+      if (lease.alive) this.#leases.set(node, { alive: true, expiresAtMs: lease.expiresAtMs + byMs });
+    }
+  }
+}
+
+/** The largest number of instants within `togetherMs` of one another. */
+function mostTogether(instantsMs: number[]): number {
+  const sorted = instantsMs.sort((a, b) => a - b);
+  let most = 0;
+  let first = 0;
+  for (const [index, ms] of sorted.entries()) {
+    while (ms - sorted[first]! > togetherMs) first += 1;
+    most = Math.max(most, index - first + 1);
+  }
+  return most;
+}

@@ -1,0 +1,96 @@
+/**
+ * The leader's side of the node sessions: who is in session, who is alive, what each node is told and what it reports.
+ *
+ * - Only a leader holds sessions. A replica that does not lead ends the stream and names the leader.
+ * - Leases live in memory; a Node's Ready condition is written only when the verdict changes. A new term gives every
+ *   node a full lease and believes the stored conditions until it has heard, or not heard, for itself.
+ * - Every write is fenced by the term; every status is acknowledged only when it is durable.
+ * - Of two sessions of one node the newer counts, unless the older is alive and comes from another machine.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import { GantryError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
+import type { Leadership } from '../../lib/store/leader.ts';
+import type { Store } from '../../lib/store/store.ts';
+import type { EventRecorder } from '../events/recorder.ts';
+import type { ClusterState } from '../state/cluster-state.ts';
+import type { ObjectCodec } from '../state/object-codec.ts';
+import { nodeNameOf } from './identity.ts';
+import type { NodeLease } from './leases.ts';
+import { Term } from './term.ts';
+
+export interface SessionConfig {
+  readonly heartbeatMs: number;
+  readonly leaseMs: number;
+  readonly clusterCIDR: string;
+  readonly serviceCIDR: string;
+  readonly dnsIP: string;
+  readonly zone: string;
+}
+
+export interface NodeSessionsOptions {
+  readonly store: Store;
+  readonly codec: ObjectCodec;
+  readonly state: ClusterState;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly config: SessionConfig;
+  /** host:port of the API of whoever leads, as far as is known. */
+  readonly leaderAddress: () => string | undefined;
+}
+
+export type Verdict = 'alive' | 'lost';
+
+export interface NodeSessions {
+  readonly session: Handlers<'NodeSession'>['Session'];
+  /** A term begins; it ends with the leadership's signal. */
+  lead(leadership: Leadership): void;
+  /** Empty while this replica does not lead. */
+  nodeLeases(): ReadonlyMap<string, NodeLease>;
+  /** More than 55 % of the nodes vanished together: whoever evicts pods of lost nodes should wait and say so. */
+  evictionsPaused(): boolean;
+  /** After the verdict, before it is written to the Node. Returns its cancel. */
+  onLeaseChange(callback: (nodeName: string, verdict: Verdict) => void): () => void;
+}
+
+export const leaderTrailer = 'gantry-leader';
+
+export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
+  const listeners = new Set<(nodeName: string, verdict: Verdict) => void>();
+  let term: Term | undefined;
+
+  const notLeading = (context: CallContext): GantryError => {
+    const leader = options.leaderAddress();
+    if (leader) context.setTrailer(leaderTrailer, leader);
+    const who = leader ? `the leader is ${leader}` : 'no leader is elected yet; try again soon';
+    return new GantryError('failedPrecondition', `this control plane holds no node sessions; ${who}`);
+  };
+
+  return {
+    async *session(requests, context) {
+      const nodeName = nodeNameOf(context.peer);
+      const current = term;
+      if (!current?.leads) throw notLeading(context);
+      try {
+        yield* current.serve(nodeName, requests, context.signal);
+      } catch (error) {
+        throw current.leads || context.signal.aborted ? error : notLeading(context);
+      }
+    },
+    lead(leadership) {
+      const begun = new Term(leadership, options, (nodeName, verdict) => {
+        for (const listener of [...listeners]) listener(nodeName, verdict);
+      });
+      term = begun;
+      begun.run();
+    },
+    nodeLeases: () => (term?.leads ? term.leases.all : new Map()),
+    evictionsPaused: () => term?.leads === true && term.leases.massLoss(options.clock.monotonicMs()),
+    onLeaseChange(callback) {
+      listeners.add(callback);
+      return () => listeners.delete(callback);
+    },
+  };
+}

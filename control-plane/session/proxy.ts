@@ -1,0 +1,106 @@
+/**
+ * Logs and Exec of the Cluster service: finds the node of the pod and passes the streams on to its agent, with this
+ * control plane's client certificate. The agent's certificate must carry the node's name.
+ */
+import { GantryError, isGantryError } from '../../lib/errors.ts';
+import { type Connection, connect } from '../../lib/rpc/client.ts';
+import type { Handlers } from '../../lib/rpc/server.ts';
+import type { ReloadableTls } from '../../lib/rpc/tls.ts';
+import type { ExecRequest, Node, Pod } from '../../proto/gen/types.ts';
+import type { Snapshot } from '../state/snapshot.ts';
+
+export const defaultAgentPort = 10250;
+
+export interface ProxyOptions {
+  readonly snapshot: Snapshot;
+  /** This control plane's identity, role control-plane. */
+  readonly tls: ReloadableTls;
+}
+
+export type ProxyHandlers = Pick<Handlers<'Cluster'>, 'Logs' | 'Exec'>;
+
+export function proxyHandlers(options: ProxyOptions): ProxyHandlers {
+  return {
+    async *Logs(request, { signal }) {
+      const target = locate(request.namespace, request.pod, options.snapshot);
+      const connection = dial(target, options);
+      try {
+        yield* connection.client('Agent').Logs(request, { signal });
+      } catch (error) {
+        throw explain(error, target, 'its logs can be read when it is back');
+      } finally {
+        connection.close();
+      }
+    },
+
+    async *Exec(requests, { signal }) {
+      const inbox = requests[Symbol.asyncIterator]();
+      const first = await inbox.next();
+      const start = first.done ? undefined : first.value.start;
+      if (!start) throw new GantryError('invalidArgument', 'the first message of Exec must be `start`');
+      const target = locate(start.namespace, start.pod, options.snapshot);
+      const connection = dial(target, options);
+      try {
+        yield* connection.client('Agent').Exec(continued({ start }, inbox), { signal });
+      } catch (error) {
+        throw explain(error, target, 'commands can be run in the pod when it is back');
+      } finally {
+        connection.close();
+      }
+    },
+  };
+}
+
+interface Target {
+  readonly nodeName: string;
+  /** host:port */
+  readonly address: string;
+}
+
+function locate(namespace = 'default', name = '', snapshot: Snapshot): Target {
+  const pod = snapshot.get('Pod', namespace, name);
+  if (!pod) {
+    throw new GantryError(
+      'notFound',
+      `pod "${name}" does not exist in namespace "${namespace}"; see \`ctl get pods -n ${namespace}\``,
+    );
+  }
+  const nodeName = nodeOf(pod);
+  const node = snapshot.get('Node', undefined, nodeName);
+  const address = node && addressOf(node);
+  if (address) return { nodeName, address };
+  throw new GantryError(
+    'unavailable',
+    `pod ${namespace}/${name} is on ${nodeName}, ${node ? 'which has not told its address yet' : 'which is not in the cluster any more'}`,
+  );
+}
+
+function nodeOf({ metadata, spec, status }: Pod): string {
+  if (spec.nodeName) return spec.nodeName;
+  const reason = status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message;
+  throw new GantryError(
+    'failedPrecondition',
+    `pod ${metadata.namespace}/${metadata.name} is not on a node yet${reason ? `: ${reason}` : '; try again soon'}`,
+  );
+}
+
+function addressOf({ status }: Node): string | undefined {
+  const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+  const port = status?.daemonEndpoints?.kubeletEndpoint?.Port ?? defaultAgentPort;
+  return host && (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+}
+
+function dial({ nodeName, address }: Target, { tls }: ProxyOptions): Connection {
+  return connect({ address, tls, serverName: nodeName });
+}
+
+/** The agent's own refusals pass as they are; that it cannot be reached is said in words. */
+function explain(error: unknown, { nodeName, address }: Target, hope: string): unknown {
+  if (!isGantryError(error, 'unavailable')) return error;
+  return new GantryError('unavailable', `${nodeName} does not answer (${address}); ${hope}`, { cause: error });
+}
+
+async function* continued(first: ExecRequest, rest: AsyncIterator<ExecRequest>): AsyncGenerator<ExecRequest> {
+  yield first;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+}

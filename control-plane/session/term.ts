@@ -1,0 +1,272 @@
+/** One term of leadership: its leases, its open sessions, and the writes that follow from them. */
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { GantryError, messageOf } from '../../lib/errors.ts';
+import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
+import { referenceTo } from '../../lib/model/event.ts';
+import { objectKey } from '../../lib/model/keys.ts';
+import type { Leadership } from '../../lib/store/leader.ts';
+import type {
+  Node,
+  NodeStatus,
+  SessionDown,
+  SessionHello,
+  SessionUp,
+  StatusBatch,
+  Welcome,
+} from '../../proto/gen/types.ts';
+import type { ObjectChange } from '../state/cluster-state.ts';
+import { acceptEvent } from './agent-events.ts';
+import { nodeIsGone } from './bootstrap.ts';
+import { createFencedWriter, type FencedWriter, termIsOver } from './fenced-write.ts';
+import { Leases } from './leases.ts';
+import type { NodeSessionsOptions, Verdict } from './node-sessions.ts';
+import { createNodeWriter, type NodeWriter } from './node-writer.ts';
+import { writePods } from './pod-writer.ts';
+import { SessionStream } from './session-stream.ts';
+import type { NodeKnowledge } from './status-plan.ts';
+
+const ticksPerLease = 12;
+/** Between the suspicion and the verdict: several turns of the event loop, in which what has arrived is taken in. */
+const drainInboxMs = 20;
+/** A mirror that does not catch up with the store for this long is served as it is. */
+const mirrorPatienceMs = 2_000;
+const helloPatienceMs = 10_000;
+
+/** What an agent said of its node last. */
+interface Report {
+  readonly status?: NodeStatus;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export class Term {
+  readonly leases: Leases;
+  readonly #leadership: Leadership;
+  readonly #options: NodeSessionsOptions;
+  readonly #onVerdict: (nodeName: string, verdict: Verdict) => void;
+  readonly #writer: FencedWriter;
+  readonly #nodes: NodeWriter;
+  readonly #streams = new Map<string, SessionStream>();
+  readonly #reports = new Map<string, Report>();
+  #ticker: Timer | undefined;
+  #wasPaused = false;
+
+  constructor(
+    leadership: Leadership,
+    options: NodeSessionsOptions,
+    onVerdict: (nodeName: string, verdict: Verdict) => void,
+  ) {
+    const { store, codec, state, clock, config } = options;
+    this.#leadership = leadership;
+    this.#options = options;
+    this.#onVerdict = onVerdict;
+    this.#writer = createFencedWriter(store, leadership, clock);
+    this.#nodes = createNodeWriter(this.#writer, {
+      store,
+      codec,
+      snapshot: state,
+      clock,
+      onReadyChange: (node) => this.#announce(node),
+    });
+    this.leases = new Leases({ leaseMs: config.leaseMs, tickMs: this.#tickMs, nowMs: clock.monotonicMs() });
+  }
+
+  get leads(): boolean {
+    return this.#leadership.isHeld();
+  }
+
+  get #tickMs(): number {
+    return Math.max(10, Math.round(this.#options.config.leaseMs / ticksPerLease));
+  }
+
+  run(): void {
+    const { state, clock } = this.#options;
+    const { signal } = this.#leadership;
+    for (const node of state.list('Node')) this.leases.grant(node.metadata.name, clock.monotonicMs());
+    const unsubscribe = state.onChange((changes) => this.#onChanges(changes));
+    const end = (): void => {
+      unsubscribe();
+      this.#ticker?.cancel();
+      for (const stream of this.#streams.values()) stream.end(termIsOver());
+    };
+    if (signal.aborted) {
+      end();
+      return;
+    }
+    signal.addEventListener('abort', end, { once: true });
+    this.#ticker = clock.schedule(this.#tickMs, () => this.#tick());
+  }
+
+  async *serve(nodeName: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncGenerator<SessionDown> {
+    const inbox = requests[Symbol.asyncIterator]();
+    const hello = await this.#firstMessage(inbox);
+    const stream = this.#open(nodeName, hello);
+    const onAbort = (): void => stream.end(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      this.#reports.set(nodeName, reportOf(hello));
+      this.#hear(nodeName);
+      void stream.receive(inbox);
+      stream.welcome(await this.#admit(nodeName, hello, signal));
+      yield* stream.send();
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      stream.end();
+      if (this.#streams.get(nodeName) === stream) this.#streams.delete(nodeName);
+    }
+  }
+
+  async #firstMessage(inbox: AsyncIterator<SessionUp>): Promise<SessionHello> {
+    const next = await within(inbox.next(), helloPatienceMs, this.#options.clock);
+    const hello = next?.done === false ? next.value.hello : undefined;
+    if (hello) return hello;
+    throw new GantryError('invalidArgument', 'a session begins with hello');
+  }
+
+  /** The stream of this node from now on; another one of it ends. */
+  #open(nodeName: string, hello: SessionHello): SessionStream {
+    const stream = new SessionStream(hello, nodeName, {
+      snapshot: this.#options.state,
+      heard: (name) => this.#hear(name),
+      writeStatus: (name, batch) => this.#writeStatus(name, batch),
+    });
+    const older = this.#streams.get(nodeName);
+    if (older && older.machineID !== stream.machineID && this.leases.all.get(nodeName)?.alive) {
+      throw new GantryError(
+        'alreadyExists',
+        `node ${nodeName} is in session from another machine (${older.machineID}); stop the agent there, or give this node another name`,
+      );
+    }
+    older?.end(new GantryError('aborted', `node ${nodeName} has opened another session`));
+    this.#streams.set(nodeName, stream);
+    return stream;
+  }
+
+  /** The node as it is stored after its hello, read no older than everything written before the hello. */
+  async #admit(nodeName: string, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
+    const { store, state, clock, config, log } = this.#options;
+    const stored = await this.#sync(nodeName);
+    if (!stored) {
+      this.leases.forget(nodeName);
+      throw nodeIsGone(nodeName);
+    }
+    // A slice older than what this node was told before would take pods from it that are still its own.
+    const { revision } = await this.#writer.persist(() => store.get(objectKey('Node', undefined, nodeName)));
+    await within(state.waitFor(revision, signal), mirrorPatienceMs, clock);
+    log.info({ node: nodeName, pods: hello.podUIDs?.length ?? 0 }, 'node session opened');
+    const { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
+    return { node: stored, heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone };
+  }
+
+  #hear(nodeName: string): boolean {
+    if (!this.leads) return false;
+    if (this.leases.heard(nodeName, this.#options.clock.monotonicMs())) this.#pass(nodeName, 'alive');
+    return true;
+  }
+
+  async #writeStatus(nodeName: string, { node, pods = [], events = [] }: StatusBatch): Promise<void> {
+    const { state, events: recorder, clock } = this.#options;
+    for (const event of events) {
+      const accepted = acceptEvent(event, nodeName, state, clock.nowMs());
+      if (accepted) recorder.add(accepted);
+    }
+    if (node) {
+      this.#reports.set(nodeName, { ...this.#reports.get(nodeName), status: node });
+      await this.#sync(nodeName);
+    }
+    await writePods(nodeName, pods, this.#writer, { ...this.#options, snapshot: state });
+  }
+
+  #sync(nodeName: string): Promise<Node | undefined> {
+    return this.#nodes.sync(nodeName, () => this.#knowledge(nodeName));
+  }
+
+  #knowledge(nodeName: string): NodeKnowledge {
+    const { status, labels } = this.#reports.get(nodeName) ?? {};
+    const alive = this.leases.all.get(nodeName)?.alive === true;
+    const { leaseMs } = this.#options.config;
+    return { alive, leaseMs, ...(status && { reported: status }), ...(labels && { labels }) };
+  }
+
+  #tick(): void {
+    const { clock, log } = this.#options;
+    if (this.#leadership.signal.aborted) return;
+    this.#ticker = clock.schedule(this.#tickMs, () => this.#tick());
+    const { stalledMs, suspects } = this.leases.tick(clock.monotonicMs());
+    if (stalledMs > 0) log.warn({ stalledMs }, 'this control plane stood still; every node lease is that much longer');
+    if (suspects.length > 0) clock.schedule(drainInboxMs, () => this.#judge(suspects));
+    this.#tellIfPaused();
+  }
+
+  #judge(suspects: readonly string[]): void {
+    if (!this.leads) return;
+    const lost = this.leases.expire(suspects, this.#options.clock.monotonicMs());
+    this.#tellIfPaused();
+    for (const nodeName of lost) {
+      this.#options.log.warn({ node: nodeName }, 'a node has not been heard for a whole lease; it is lost');
+      this.#pass(nodeName, 'lost');
+    }
+  }
+
+  /** Tells whoever listens, and makes the stored node say so. */
+  #pass(nodeName: string, verdict: Verdict): void {
+    this.#onVerdict(nodeName, verdict);
+    this.#sync(nodeName).catch((error: unknown) => {
+      this.#options.log.warn({ node: nodeName, verdict, error: messageOf(error) }, 'a verdict was not written');
+    });
+  }
+
+  #tellIfPaused(): void {
+    const paused = this.leases.massLoss(this.#options.clock.monotonicMs());
+    if (paused === this.#wasPaused) return;
+    this.#wasPaused = paused;
+    const { log } = this.#options;
+    if (paused) log.warn({}, 'more than 55 % of the nodes vanished together; evictions pause until some are back');
+    else log.info({}, 'evictions go on');
+  }
+
+  #announce(node: Node): void {
+    const ready = conditionStatus(node.status?.conditions, 'Ready') === 'True';
+    const { message = '' } = findCondition(node.status?.conditions, 'Ready') ?? {};
+    this.#options.events.record({
+      type: ready ? 'Normal' : 'Warning',
+      reason: ready ? 'NodeReady' : 'NodeNotReady',
+      message: `node ${node.metadata.name} is ${ready ? 'ready' : 'not ready'}: ${message}`,
+      about: referenceTo(node),
+      component: 'node-sessions',
+    });
+  }
+
+  #onChanges(changes: readonly ObjectChange[]): void {
+    for (const { key, object, previous } of changes) {
+      for (const stream of this.#streams.values()) stream.touch(key, [object, previous]);
+      if (object?.kind === 'Node') this.leases.grant(object.metadata.name, this.#options.clock.monotonicMs());
+      if (previous?.kind === 'Node' && !object) this.#nodeDeleted(previous.metadata.name);
+    }
+  }
+
+  #nodeDeleted(nodeName: string): void {
+    this.leases.forget(nodeName);
+    this.#reports.delete(nodeName);
+    this.#streams.get(nodeName)?.end(nodeIsGone(nodeName));
+  }
+}
+
+function reportOf({ node }: SessionHello): Report {
+  return {
+    ...(node?.status && { status: node.status }),
+    ...(node?.metadata?.labels && { labels: node.metadata.labels }),
+  };
+}
+
+/** The promise's value, or undefined when it takes longer than that. */
+async function within<T>(promise: Promise<T>, patienceMs: number, clock: Clock): Promise<T | undefined> {
+  let timer: Timer | undefined;
+  const patience = new Promise<undefined>((resolve) => {
+    timer = clock.schedule(patienceMs, () => resolve(undefined));
+  });
+  try {
+    return await Promise.race([promise, patience]);
+  } finally {
+    timer?.cancel();
+  }
+}
