@@ -39,8 +39,9 @@ export interface CallOptions {
   readonly deadline: number;
 }
 
-/** What is being asked: a failed read may be asked again, a failed write not; the revision and lease make better errors. */
+/** What is being asked; the revision and lease make better errors. */
 export interface CallIntent {
+  /** Must not be repeated unless it surely was not sent. */
   readonly write: boolean;
   readonly revision?: bigint;
   readonly lease?: string;
@@ -66,7 +67,12 @@ export class EtcdClient {
     }
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs ?? 5000;
-    this.#endpoints = options.endpoints.map((address) => ({ address, client: connect(address, options.tls) }));
+    try {
+      this.#endpoints = options.endpoints.map((address) => ({ address, client: connect(address, options.tls) }));
+    } catch (error) {
+      const message = `the certificates for etcd cannot be used (${messageOf(error)}); give ca, cert and key as PEM`;
+      throw new GantryError('invalidArgument', message, { cause: error });
+    }
   }
 
   get current(): EtcdEndpoint {

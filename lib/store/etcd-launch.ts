@@ -1,6 +1,6 @@
 /** What an etcd is started with, and the files it is given: options of etcd 3.4. */
 import { open, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 export interface EtcdServerOptions {
   readonly dataDir: string;
@@ -42,7 +42,7 @@ export function etcdArgv(options: EtcdServerOptions): string[] {
   const { initialCluster = [`${name}=${peerUrl}`], quotaBytes = 2 * 1024 ** 3 } = options;
   const flags = {
     name,
-    'data-dir': join(options.dataDir, 'data'),
+    'data-dir': resolve(options.dataDir, 'data'),
     'listen-client-urls': clientUrl,
     'advertise-client-urls': clientUrl,
     'listen-peer-urls': peerUrl,
@@ -60,13 +60,13 @@ export function etcdArgv(options: EtcdServerOptions): string[] {
     ...(options.autoCompaction && { 'auto-compaction-retention': options.autoCompaction }),
     ...(tls && {
       'client-cert-auth': 'true',
-      'trusted-ca-file': tls.caFile,
-      'cert-file': tls.certFile,
-      'key-file': tls.keyFile,
+      'trusted-ca-file': resolve(tls.caFile),
+      'cert-file': resolve(tls.certFile),
+      'key-file': resolve(tls.keyFile),
       'peer-client-cert-auth': 'true',
-      'peer-trusted-ca-file': tls.caFile,
-      'peer-cert-file': tls.certFile,
-      'peer-key-file': tls.keyFile,
+      'peer-trusted-ca-file': resolve(tls.caFile),
+      'peer-cert-file': resolve(tls.certFile),
+      'peer-key-file': resolve(tls.keyFile),
     }),
   };
   return ['etcd', ...Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)];

@@ -77,6 +77,7 @@ class Supervisor implements EtcdServer {
   readonly #stopping = new AbortController();
   #record: ProcessRecord | undefined;
   #ends = 0;
+  #lastEnd = '';
   #supervision: Promise<void> = Promise.resolve();
 
   constructor(options: EtcdServerOptions, parts: EtcdServerParts) {
@@ -121,6 +122,7 @@ class Supervisor implements EtcdServer {
       const reason = await ended;
       this.#record = undefined;
       this.#ends += 1;
+      this.#lastEnd = reason;
       if (stopping.aborted) return;
       if (clock.monotonicMs() - startedMs >= stableMs) backoffMs = firstBackoffMs;
       log.error({ reason, backoffMs, lastLine: await this.#lastLogLine() }, 'etcd ended; starting it again');
@@ -144,9 +146,9 @@ class Supervisor implements EtcdServer {
     const logFile = await openLog(dataDir);
     try {
       const stdio: ('ignore' | number)[] = ['ignore', logFile.fd, logFile.fd];
-      const child = this.#parts.exec.start(this.#argv, { detached: true, stdio, cwd: dataDir });
+      const child = this.#parts.exec.start(this.#argv, { detached: true, stdio });
       const ended = new Promise<string>((resolve) => {
-        child.on('error', (error) => resolve(`cannot run ${this.#argv[0]}: ${error.message}`));
+        child.on('error', (error) => resolve(`cannot run etcd (${error.message}); install Debian's etcd-server`));
         child.on('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit status ${code}`));
       });
       const startTime = child.pid === undefined ? undefined : await startTimeOf(child.pid);
@@ -193,7 +195,8 @@ class Supervisor implements EtcdServer {
   /** Why etcd cannot be used yet. The listening check keeps a stranger on our port from answering in its place. */
   async #probe(probe: { get(key: string): Promise<unknown> }): Promise<string | undefined> {
     const pid = this.pid;
-    if (pid === undefined || !(await listensOn(pid, this.#options.clientPort))) return 'it does not listen';
+    if (pid === undefined) return this.#lastEnd;
+    if (!(await listensOn(pid, this.#options.clientPort))) return this.#lastEnd || 'it does not listen';
     try {
       await probe.get('/'); // a linearizable read: the member has a leader
       return undefined;

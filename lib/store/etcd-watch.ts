@@ -93,16 +93,21 @@ async function* watchOnce(
       }
       if (response.canceled) throw new Error(`etcd cancelled the watch: ${response.cancel_reason}`);
       if (response.created) position.live = true;
+      const revision = BigInt(response.header.revision);
+      if (response.created && revision + 1n < position.next) {
+        yield { kind: 'compacted', compactRevision: revision }; // restored from a backup: what we know has not happened
+        return;
+      }
       for (const wire of response.events) {
         const event = watchEventOf(wire as unknown as WireEvent);
         if (event.modRevision >= position.next) incomplete.push(event);
       }
       const complete = takeComplete(incomplete, response.fragment);
       incomplete = incomplete.slice(complete.length);
-      const revision = complete.at(-1)?.modRevision;
-      if (revision === undefined) continue;
-      position.next = revision + 1n;
-      yield { kind: 'events', events: complete, revision };
+      const reached = complete.at(-1)?.modRevision;
+      if (reached === undefined) continue;
+      position.next = reached + 1n;
+      yield { kind: 'events', events: complete, revision: reached };
     }
   } finally {
     // Half-closing first tells etcd3 that the break is ours; it would otherwise drop its connection as failed.

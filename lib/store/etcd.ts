@@ -99,7 +99,7 @@ class EtcdStore implements Store {
   }
 
   async grantLease(ttlMs: number): Promise<Lease> {
-    // A lease nobody knows of expires by itself: repeating the grant is harmless.
+    // Repeating is harmless, here and below: a lease nobody knows of expires, revoking and compacting are idempotent.
     const response = await this.#client.call({ write: false }, (client, callOptions) =>
       client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1000) }, callOptions),
     );
@@ -116,7 +116,7 @@ class EtcdStore implements Store {
 
   async revokeLease(id: string): Promise<void> {
     try {
-      await this.#client.call({ write: true, lease: id }, (client, callOptions) =>
+      await this.#client.call({ write: false, lease: id }, (client, callOptions) =>
         client.leaseClient.leaseRevoke({ ID: id }, callOptions),
       );
     } catch (error) {
@@ -126,7 +126,7 @@ class EtcdStore implements Store {
 
   async compact(revision: bigint): Promise<void> {
     try {
-      await this.#client.call({ write: true, revision }, (client, callOptions) =>
+      await this.#client.call({ write: false, revision }, (client, callOptions) =>
         client.kv.compact({ revision: revision.toString() }, callOptions),
       );
     } catch (error) {

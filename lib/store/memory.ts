@@ -131,6 +131,10 @@ class MemoryStoreState implements MemoryStore {
     checkPrefix(prefix);
     const { fromRevision, signal } = options;
     if (fromRevision < 1n) throw new GantryError('invalidArgument', 'a watch begins at revision 1 or later');
+    if (fromRevision > this.#history.revision + 1n) {
+      yield { kind: 'compacted', compactRevision: this.#history.revision };
+      return;
+    }
     let next = fromRevision > 2n ? fromRevision : 2n; // revision 1 is the empty store and has no events
     while (!signal.aborted) {
       this.#checkOpen();

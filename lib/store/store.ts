@@ -145,7 +145,10 @@ export type WatchEvent =
 export type WatchBatch =
   /** `revision` is that of the last event: a watch resumed from `revision + 1n` misses and repeats nothing. */
   | { readonly kind: 'events'; readonly events: readonly WatchEvent[]; readonly revision: bigint }
-  /** History up to `compactRevision` is gone. The iteration ends here: list again (see `mirror`). */
+  /**
+   * History up to `compactRevision` is gone; or the store has been set back to it, and revisions the watch was to begin
+   * after are not there. The iteration ends here: list again (see `mirror`).
+   */
   | { readonly kind: 'compacted'; readonly compactRevision: bigint };
 
 export interface WatchOptions {

@@ -7,14 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { isGantryError } from '../../lib/errors.ts';
 import { createAuthority, issueIdentity } from '../../lib/pki/certificates.ts';
+import type { Exec } from '../../lib/process.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { createEtcdStore } from '../../lib/store/etcd.ts';
 import { etcdServerName } from '../../lib/store/etcd-client.ts';
 import type { EtcdServerOptions } from '../../lib/store/etcd-launch.ts';
 import { isRunning, listensOn, type ProcessRecord, readLiveRecord } from '../../lib/store/etcd-process.ts';
 import { startEtcdServer } from '../../lib/store/etcd-server.ts';
-import { AmbiguousWriteError, putOf, type Store } from '../../lib/store/store.ts';
-import { bytes, freePorts, record, serverParts, startServer, until } from './store-harness.ts';
+import { AmbiguousWriteError, modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
+import { transactOnce } from '../../lib/store/transact-once.ts';
+import { bytes, freePorts, record, serverParts, startServer, textOf, until } from './store-harness.ts';
 
 const put = async (store: Store, key: string, value: Uint8Array | string): Promise<bigint> => {
   const success = [putOf(key, typeof value === 'string' ? bytes(value) : value)];
@@ -99,6 +101,18 @@ describe('a supervised etcd', () => {
     await rm(dataDir, { recursive: true, force: true });
   });
 
+  it('says what to install when there is no etcd', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'gantry-store-'));
+    const [clientPort, peerPort] = (await freePorts(2)) as [number, number];
+    const exec: Exec = {
+      ...serverParts.exec,
+      start: (_, options) => serverParts.exec.start(['no-such-etcd'], options),
+    };
+    const starting = startEtcdServer({ dataDir, name: 'test', clientPort, peerPort }, { ...serverParts, exec });
+    await expect(starting).rejects.toThrow(/cannot run etcd .*install Debian's etcd-server/);
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
   it('says why it cannot start, and leaves nothing running', { timeout: 20_000 }, async () => {
     const stranger = createServer();
     await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
@@ -157,6 +171,45 @@ describe('etcd over TLS', () => {
     } finally {
       await Promise.all(Object.values(stores).map((store) => store.close()));
       await end();
+    }
+  });
+});
+
+describe('an etcd of three members', () => {
+  it('loses no write and no event when any one of them is killed', { timeout: 40_000 }, async () => {
+    const names = ['a', 'b', 'c'];
+    const ports = await freePorts(6);
+    const initialCluster = names.map((name, i) => `${name}=http://127.0.0.1:${ports[i]}`);
+    const members = await Promise.all(
+      names.map((name, i) => startServer({ name, peerPort: ports[i]!, clientPort: ports[i + 3]!, initialCluster })),
+    );
+    const endpoints = members.map(({ server }) => server.endpoint);
+    const store = createEtcdStore({ endpoints, clock: systemClock, timeoutMs: 2000 });
+    try {
+      const watch = record(store, '/three/', 1n);
+      const total = 60;
+      let previous = 0n;
+      for (let i = 0; i < total; i += 1) {
+        if (i % 20 === 10) process.kill(members[Math.floor(i / 20)]!.server.pid!, 'SIGKILL');
+        const success = [putOf('/three/a', bytes(`${i}`))];
+        const transaction = { compare: [modRevisionIs('/three/a', previous)], success };
+        await until(async () => {
+          const result = await transactOnce(store, transaction, { clock: systemClock }).catch((error) => {
+            if (!isGantryError(error, 'unavailable')) throw error;
+          });
+          if (result) expect(result.succeeded).toBe(true);
+          previous = result?.revision ?? previous;
+          return result !== undefined;
+        });
+      }
+      await until(() => watch.events.length >= total);
+      await watch.stop();
+      expect(watch.events.map((event) => event.type === 'put' && textOf(event.kv.value))).toEqual(
+        Array.from({ length: total }, (_, i) => `${i}`),
+      );
+    } finally {
+      await store.close();
+      await Promise.all(members.map(({ end }) => end()));
     }
   });
 });

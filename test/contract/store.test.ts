@@ -332,6 +332,13 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       expect(watch.batches).toEqual([{ kind: 'compacted', compactRevision: deleted }]);
     });
 
+    it('also sends a watch to list again that knows of revisions that are not there', async () => {
+      const { revision } = await store.status();
+      const watch = record(store, '/back/', revision + 2n);
+      await watch.ended;
+      expect(watch.batches).toEqual([{ kind: 'compacted', compactRevision: revision }]);
+    });
+
     it('makes a mirror list again and hand on exactly the difference', async () => {
       await write(
         store,
