@@ -87,7 +87,7 @@ check_kernel() {
   unshare --net --mount --pid --uts --ipc --fork true 2>/dev/null ||
     fail 'cannot make namespaces; in a container, start it with --privileged'
   unshare --user --map-root-user true 2>/dev/null ||
-    fail 'cannot make user namespaces; set sysctl user.max_user_namespaces to 10000 or more'
+    fail 'cannot make user namespaces; set sysctl user.max_user_namespaces to 10000 or more, and leave the chroot if this is one'
   scratch=$(mktemp -d /var/lib/gantry-setup.XXXXXX)
   missing=$(unshare --net --mount sh -c '
     cd "$1" && mkdir lower upper work merged
