@@ -1,0 +1,54 @@
+/** How resources are named on the command line: `pods`, `po/web`, `deploy,svc`, `all`. */
+import { GantryError } from '../lib/errors.ts';
+import { findKind, type KindInfo, kinds } from '../lib/model/schema.ts';
+
+/** kubectl's "all": what runs and serves. */
+const allKinds = ['Pod', 'Service', 'Deployment', 'ReplicaSet'] as const;
+
+export function resourceKind(name: string): KindInfo {
+  // pods.v1., deployments.apps: the part before the first dot is the name.
+  const info = findKind(name) ?? findKind(name.split('.')[0]!);
+  if (info) return info;
+  const known = kinds.map((kind) => kind.plural).join(', ');
+  throw new GantryError('notFound', `the server doesn't have a resource type "${name}"; it has ${known}`);
+}
+
+export interface Target {
+  readonly info: KindInfo;
+  /** Undefined: all of the kind. */
+  readonly name?: string;
+}
+
+/** `TYPE[,TYPE] [NAME...]`, `TYPE/NAME...` or `all`. */
+export function parseTargets(words: readonly string[]): Target[] {
+  const [first, ...rest] = words;
+  if (first === undefined) {
+    throw new GantryError(
+      'invalidArgument',
+      'name a resource, such as pods, deploy/web or all; `ctl api-resources` lists them',
+    );
+  }
+  if (words.some((word) => word.includes('/'))) return words.map(parsePair);
+  if (first === 'all' && rest.length === 0) return allKinds.map((kind) => ({ info: resourceKind(kind) }));
+  const infos = first.split(',').filter(Boolean).map(resourceKind);
+  if (rest.length === 0) return infos.map((info) => ({ info }));
+  return infos.flatMap((info) => rest.map((name) => ({ info, name })));
+}
+
+function parsePair(word: string): Target {
+  const [type, name, ...more] = word.split('/');
+  if (!type || !name || more.length > 0) {
+    throw new GantryError(
+      'invalidArgument',
+      `"${word}": write TYPE/NAME, such as pod/web; do not mix it with TYPE NAME`,
+    );
+  }
+  return { info: resourceKind(type), name };
+}
+
+/** `deployment.apps/web`: how kubectl names an object that it changed. */
+export function qualifiedName(kind: string, name: string): string {
+  const { apiVersion } = resourceKind(kind);
+  const group = apiVersion.includes('/') ? `.${apiVersion.split('/')[0]}` : '';
+  return `${kind.toLowerCase()}${group}/${name}`;
+}
