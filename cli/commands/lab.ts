@@ -4,6 +4,7 @@ import type { LabStatus } from '../../deploy/lab/status.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import { systemExec } from '../../lib/process.ts';
+import { renderTable } from '../output/table.ts';
 
 const defaultName = 'default';
 
@@ -81,13 +82,7 @@ export function statusTable(status: LabStatus): string {
     String(machine.programPid ?? '<none>'),
     machine.role === 'node' ? String(machine.containers) : '',
   ]);
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('   ')
-      .trimEnd();
-  return [header, ...rows].map(line).join('\n');
+  return renderTable(header, rows).trimEnd();
 }
 
 async function runKill(machine: string, { name }: NameOption): Promise<void> {

@@ -45,6 +45,15 @@ export function pidsInCgroups(path: string): Set<number> {
   return pids;
 }
 
+/** The part below `path` of the process's cgroup, from whichever hierarchy puts it there; "" when none does. */
+export function cgroupBelow(pid: number, path: string): string {
+  const lines = (readText(`/proc/${pid}/cgroup`) ?? '').split('\n');
+  const found = lines
+    .map((line) => line.split(':').slice(2).join(':'))
+    .find((cgroup) => cgroup.startsWith(`/${path}/`));
+  return found?.slice(path.length + 1) ?? '';
+}
+
 /** A frozen process does not act on SIGKILL in cgroup v1: thaw before killing. */
 export function thaw(path: string): void {
   for (const folder of listCgroups(path)) {

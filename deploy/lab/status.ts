@@ -1,6 +1,6 @@
 /** What runs in a lab, asked of the kernel: machines, cables, and every process with its role. */
 import type { Exec } from '../../lib/process.ts';
-import { cgroupRoot, pidsInCgroups } from './cgroups.ts';
+import { cgroupBelow, cgroupRoot } from './cgroups.ts';
 import { argumentsOf, descendants, listProcesses, nestedPids, type ProcessInfo } from './processes.ts';
 import { type LabState, type MachineRecord, runningInit } from './state.ts';
 import { ports } from './underlay.ts';
@@ -55,8 +55,8 @@ export interface ProcessFacts extends ProcessInfo {
   readonly arguments: readonly string[];
   /** The process's pid in each pid namespace, outermost first. */
   readonly nestedPids: readonly number[];
-  /** In one of the lab's cgroups, which only pods are. */
-  readonly inPodCgroup: boolean;
+  /** Its cgroup below the lab's, which only pods have; else empty. */
+  readonly podCgroup: string;
 }
 
 /** Pure: the role of every process of a machine, given all of them, its init first. */
@@ -64,6 +64,7 @@ export function roles(machine: MachineRecord, processes: readonly ProcessFacts[]
   const [init] = processes;
   const depth = init?.nestedPids.length ?? 0;
   const supervisor = processes.find((process) => process.parentPid === init?.pid && isSupervisor(process));
+  const shims = new Set(processes.flatMap((process) => (process.command === 'conmon' ? [process.pid] : [])));
   const result = new Map<number, ProcessRole>();
   for (const process of processes) result.set(process.pid, roleOf(process));
   return result;
@@ -72,10 +73,10 @@ export function roles(machine: MachineRecord, processes: readonly ProcessFacts[]
     if (process === init || process === supervisor) return 'machine';
     if (process.parentPid === supervisor?.pid) return process.command === 'sleep' ? 'machine' : programRole(machine);
     if (process.command === 'conmon') return 'shim';
-    const isPause = process.command === 'pause' || process.arguments.some((word) => /(^|[/-])pause$/.test(word));
-    if (isPause) return 'pause';
-    if (process.nestedPids.length > depth) return process.nestedPids.at(-1) === 1 ? 'container' : 'container-child';
-    if (process.inPodCgroup) return 'container-child';
+    if (process.podCgroup.endsWith('/pause')) return 'pause';
+    const first = process.nestedPids.length > depth && process.nestedPids.at(-1) === 1;
+    if (first || (process.podCgroup !== '' && shims.has(process.parentPid))) return 'container';
+    if (process.nestedPids.length > depth || process.podCgroup !== '') return 'container-child';
     return process.command === 'etcd' ? 'etcd' : 'helper';
   }
 }
@@ -92,12 +93,11 @@ export async function labStatus(exec: Exec, state: LabState): Promise<LabStatus>
   const rackInit = rack && runningInit(state, rack);
   const cables = rackInit ? await ports(exec, rackInit.pid) : new Map<string, boolean>();
   const all = listProcesses().filter((process) => process.state !== 'Z');
-  const podPids = pidsInCgroups(`${cgroupRoot}/${state.name}`);
 
   const machines: MachineStatus[] = [];
   const processes: LabProcess[] = [];
   for (const machine of state.machines) {
-    const found = processesOf(state, machine, all, podPids);
+    const found = processesOf(state, machine, all);
     processes.push(...found);
     const program = found.find((process) => process.role === programRole(machine));
     machines.push({
@@ -117,19 +117,14 @@ function stateOf(machine: MachineRecord, alive: boolean, cables: ReadonlyMap<str
   return machine.role === 'registry' || cables.get(machine.name) ? 'Running' : 'Partitioned';
 }
 
-function processesOf(
-  state: LabState,
-  machine: MachineRecord,
-  all: readonly ProcessInfo[],
-  podPids: ReadonlySet<number>,
-): LabProcess[] {
+function processesOf(state: LabState, machine: MachineRecord, all: readonly ProcessInfo[]): LabProcess[] {
   const init = runningInit(state, machine);
   if (!init) return [];
   const facts = descendants(all, init.pid).map((process) => ({
     ...process,
     arguments: argumentsOf(process.pid),
     nestedPids: nestedPids(process.pid),
-    inPodCgroup: podPids.has(process.pid),
+    podCgroup: cgroupBelow(process.pid, `${cgroupRoot}/${state.name}`),
   }));
   const role = roles(machine, facts);
   return facts.map(({ pid, startTime, command }) => ({

@@ -53,7 +53,7 @@ test('every process of a node has its role', () => {
       startTime: 0,
       arguments: [command],
       nestedPids: [pid, pid],
-      inPodCgroup: false,
+      podCgroup: '',
     },
     ...more,
   });
@@ -63,10 +63,11 @@ test('every process of a node has its role', () => {
     facts(102, 101, 'node'),
     facts(103, 102, 'skopeo'),
     facts(104, 100, 'conmon'),
-    facts(105, 104, 'nginx', { nestedPids: [105, 9, 1], inPodCgroup: true }),
-    facts(106, 105, 'nginx', { nestedPids: [106, 10, 7], inPodCgroup: true }),
-    facts(107, 100, 'pause', { inPodCgroup: true }),
-    facts(108, 104, 'sleep', { inPodCgroup: true }), // hostPID: no namespace tells it apart
+    facts(105, 104, 'nginx', { nestedPids: [105, 9, 1], podCgroup: '/node-1/podx/c' }),
+    facts(106, 105, 'nginx', { nestedPids: [106, 10, 7], podCgroup: '/node-1/podx/c' }),
+    facts(107, 100, 'sleep', { podCgroup: '/node-1/podx/pause' }),
+    facts(108, 104, 'sh', { podCgroup: '/node-1/pody/c' }), // hostPID: no namespace tells it apart
+    facts(109, 108, 'sleep', { podCgroup: '/node-1/pody/c' }),
   ]);
   expect(Object.fromEntries(found)).toEqual({
     100: 'machine',
@@ -77,7 +78,8 @@ test('every process of a node has its role', () => {
     105: 'container',
     106: 'container-child',
     107: 'pause',
-    108: 'container-child',
+    108: 'container',
+    109: 'container-child',
   });
 });
 
