@@ -17,7 +17,7 @@ import type { KubeObject } from '../../proto/gen/types.ts';
 import type { EventRecorder } from '../events/recorder.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import type { CommitResult } from '../state/commit.ts';
-import type { Change, Reconcile, Snapshot } from '../state/snapshot.ts';
+import type { Change, Reconcile, ReconcileResult, Snapshot } from '../state/snapshot.ts';
 
 export interface Controller {
   /** For logs and as the component of its Events: `deployment-controller`. */
@@ -152,31 +152,30 @@ class ControllerLoop {
   #takeTurn(key: string): void {
     this.#timers.get(key)?.cancel();
     this.#timers.delete(key);
-    const { state, clock, events } = this.#parts;
-    let result: ReturnType<Reconcile>;
+    const { state, clock } = this.#parts;
+    let result: ReconcileResult;
     try {
       result = this.#controller.reconcile(state, key, clock.nowMs());
     } catch (error) {
       this.#retry(key, error);
       return;
     }
-    for (const event of result.events ?? []) {
-      events.record({ ...event, about: referenceTo(event.about), component: this.#controller.name });
-    }
     if (result.changes.length > 0) {
       this.#running.add(key);
-      void this.#write(key, result.changes, result.requeueAfterMs);
+      void this.#write(key, result);
       return;
     }
     this.#failures.delete(key);
+    this.#record(result);
     if (result.requeueAfterMs !== undefined) this.#enqueueLater(key, result.requeueAfterMs);
   }
 
-  async #write(key: string, changes: readonly Change[], requeueAfterMs: number | undefined): Promise<void> {
+  async #write(key: string, wanted: ReconcileResult): Promise<void> {
     const { state, commit, signal, onDeposed } = this.#parts;
     try {
-      const result = await commit(changes, state.byKey(key));
+      const result = await commit(wanted.changes, state.byKey(key));
       if (result.outcome === 'done') {
+        this.#record(wanted);
         this.#failures.delete(key);
         await state.waitFor(result.revision, signal);
         this.#again.add(key);
@@ -185,13 +184,21 @@ class ControllerLoop {
         this.#again.add(key);
       } else if (result.outcome === 'deposed') {
         onDeposed?.();
-      } else if (requeueAfterMs !== undefined) {
-        this.#enqueueLater(key, requeueAfterMs);
+      } else if (wanted.requeueAfterMs !== undefined) {
+        this.#enqueueLater(key, wanted.requeueAfterMs);
       }
     } catch (error) {
       if (!signal.aborted) this.#retry(key, error);
     } finally {
       this.#endTurn(key);
+    }
+  }
+
+  /** Only what has really happened is said. */
+  #record(result: ReconcileResult): void {
+    for (const event of result.events ?? []) {
+      const about = referenceTo(event.about);
+      this.#parts.events.record({ ...event, about, component: this.#controller.name });
     }
   }
 

@@ -29,6 +29,9 @@ import { deletionOf } from './deletion.ts';
 import type { ObjectCodec } from './object-codec.ts';
 import type { Change } from './snapshot.ts';
 
+/** A pod's name is also its host name, a DNS label. */
+const longestGenerateName = 58;
+
 export interface CommitParts {
   readonly store: Store;
   readonly codec: ObjectCodec;
@@ -111,8 +114,8 @@ class DraftTransaction implements Draft {
 
   #create(wanted: KubeObject): void {
     const { random, clock } = this.#parts;
-    const { generateName } = wanted.metadata;
-    const name = wanted.metadata.name || `${generateName ?? ''}${random.suffix(5)}`;
+    const { generateName = '' } = wanted.metadata;
+    const name = wanted.metadata.name || `${generateName.slice(0, longestGenerateName)}${random.suffix(5)}`;
     const metadata = {
       ...wanted.metadata,
       name,

@@ -1,0 +1,39 @@
+import { conditionStatus } from '../../../lib/model/conditions.ts';
+import { keyOf, objectKey, parseKey } from '../../../lib/model/keys.ts';
+import type { KubeObject, Node } from '../../../proto/gen/types.ts';
+import type { ObjectChange } from '../../state/cluster-state.ts';
+import type { Snapshot } from '../../state/snapshot.ts';
+import type { Controller } from '../run-controller.ts';
+import { reconcileNode, removePodsOfMissingNode } from './reconcile.ts';
+
+export const nodeLifecycleController: Controller = {
+  name: 'node-lifecycle-controller',
+  reconcile(snapshot, key, nowMs) {
+    const name = parseKey(key)?.name ?? '';
+    const node = snapshot.get('Node', undefined, name);
+    return node ? reconcileNode(snapshot, node, nowMs) : removePodsOfMissingNode(snapshot, name);
+  },
+  *keysOf(change, snapshot) {
+    const object = change.object ?? change.previous;
+    if (object?.kind === 'Node') yield* afterNodeChange(change, object, snapshot);
+    else if (object?.kind === 'Pod' && object.spec.nodeName) {
+      const node = snapshot.get('Node', undefined, object.spec.nodeName);
+      if (!node || needsCare(node)) yield objectKey('Node', undefined, object.spec.nodeName);
+    }
+  },
+};
+
+/** How many are lost decides about every lost node. */
+function* afterNodeChange(change: ObjectChange, node: Node, snapshot: Snapshot): Iterable<string> {
+  yield keyOf(node);
+  if (readiness(change.object) === readiness(change.previous)) return;
+  for (const other of snapshot.list('Node')) if (readiness(other) !== 'True') yield keyOf(other);
+}
+
+function readiness(object: KubeObject | undefined): string | undefined {
+  return object?.kind === 'Node' ? conditionStatus(object.status?.conditions, 'Ready') : undefined;
+}
+
+function needsCare(node: Node): boolean {
+  return readiness(node) !== 'True' || (node.spec.taints ?? []).some(({ effect }) => effect === 'NoExecute');
+}

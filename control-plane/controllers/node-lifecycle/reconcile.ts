@@ -1,0 +1,102 @@
+/**
+ * Node lifecycle: what becomes of a node's pods when the node is lost, tainted or deleted.
+ *
+ * - Lost (Ready is Unknown; the session writes that): its pods are not Ready at once, so that endpoints and DNS drop them;
+ *   each is deleted when its toleration ends (by default at once) and stays Terminating until its agent is back and has
+ *   stopped it. Nothing else is touched when the node returns.
+ * - Most nodes lost together: no pod is moved; an Event says so.
+ * - Node object gone: its pods and their addresses go too.
+ * - Writes: node.kubernetes.io taints; pods' Ready condition when the node is lost; pods' deletionTimestamp.
+ */
+import { setCondition } from '../../../lib/model/conditions.ts';
+import { isDeleting, isSame } from '../../../lib/model/object.ts';
+import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
+import type { Node, Pod, Taint } from '../../../proto/gen/types.ts';
+import { deletionOf } from '../../state/deletion.ts';
+import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { type Disruption, disruptionOf } from './disruption.ts';
+import { isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
+
+type NodeEvent = NonNullable<ReconcileResult['events']>[number];
+
+const mostPerTransaction = 100;
+const mostRemovals = 50; // a pod's address goes with it
+
+export function reconcileNode(snapshot: Snapshot, node: Node, nowMs: number): ReconcileResult {
+  const taints = taintsFor(node, nowMs);
+  const lost = isLost(node);
+  const disruption = lost ? disruptionOf(node, snapshot.list('Node'), nowMs) : {};
+  const changes: Change[] = [];
+  const events: NodeEvent[] = [];
+  const delays: number[] = disruption.waitMs === undefined ? [] : [disruption.waitMs];
+  if (!isSame(taints, node.spec.taints ?? [])) {
+    changes.push({ type: 'update', object: withTaints(node, taints) });
+  }
+  let held = 0;
+  for (const pod of snapshot.podsOnNode(node.metadata.name)) {
+    const verdict = judge(pod, taints, disruption, nowMs);
+    if (verdict.leave === 'held') held += 1;
+    if (verdict.leave === 'later') delays.push(verdict.inMs);
+    const unready = lost ? withoutReady(pod, node, nowMs) : pod;
+    const deletion = verdict.leave === 'now' ? deletionOf(unready, undefined, nowMs) : undefined;
+    const object = deletion?.type === 'mark' ? deletion.object : unready;
+    if (object === pod || changes.length >= mostPerTransaction) continue;
+    changes.push({ type: 'update', object });
+    if (object !== unready) events.push(eviction(pod, node, taints));
+  }
+  if (held > 0 && disruption.paused) {
+    events.push({ type: 'Warning', reason: 'EvictionsPaused', message: disruption.paused, about: node });
+  }
+  return { changes, events, ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }) };
+}
+
+/** Pods of a node that no longer exists have nobody who could stop them or say so. */
+export function removePodsOfMissingNode(snapshot: Snapshot, nodeName: string): ReconcileResult {
+  const pods = snapshot.podsOnNode(nodeName).slice(0, mostRemovals);
+  return {
+    changes: pods.map((object) => ({ type: 'remove', object })),
+    events: pods.map((about) => {
+      const message = `Removed: its node ${nodeName} no longer exists`;
+      return { type: 'Warning', reason: 'NodeDeleted', message, about };
+    }),
+  };
+}
+
+function withTaints(node: Node, taints: readonly Taint[]): Node {
+  const metadata = { ...node.metadata, generation: (node.metadata.generation ?? 1) + 1 };
+  return { ...node, metadata, spec: { ...node.spec, taints: [...taints] } };
+}
+
+type Verdict = { readonly leave: 'no' | 'now' | 'held' } | { readonly leave: 'later'; readonly inMs: number };
+
+function judge(pod: Pod, taints: readonly Taint[], disruption: Disruption, nowMs: number): Verdict {
+  if (isDeleting(pod) || isPodFinished(pod)) return { leave: 'no' };
+  const atMs = leaveAtMs(pod, taints, nowMs);
+  if (atMs === undefined) return { leave: 'no' };
+  if (atMs > nowMs) return { leave: 'later', inMs: atMs - nowMs };
+  if (disruption.paused !== undefined || disruption.waitMs !== undefined) return { leave: 'held' };
+  return { leave: 'now' };
+}
+
+function withoutReady(pod: Pod, node: Node, nowMs: number): Pod {
+  if (!isPodReady(pod)) return pod;
+  const wanted = {
+    type: 'Ready',
+    status: 'False' as const,
+    reason: 'NodeNotReady',
+    message: `Node ${node.metadata.name} is lost: its agent has not been heard of in time`,
+  };
+  return { ...pod, status: { ...pod.status, conditions: setCondition(pod.status?.conditions, wanted, nowMs) } };
+}
+
+function eviction(about: Pod, node: Node, taints: readonly Taint[]): NodeEvent {
+  const name = node.metadata.name;
+  const keys = new Set(taints.filter(({ effect }) => effect === 'NoExecute').map(({ key }) => key));
+  const why = keys.has(unreachableTaint)
+    ? `its node ${name} is lost`
+    : keys.has(notReadyTaint)
+      ? `its node ${name} is not ready`
+      : `it does not tolerate a taint of its node ${name} (${[...keys].join(', ')})`;
+  const message = `Deleting pod ${about.metadata.name}: ${why}`;
+  return { type: 'Warning', reason: 'TaintManagerEviction', message, about };
+}

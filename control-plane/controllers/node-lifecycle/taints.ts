@@ -1,0 +1,65 @@
+/** Taints that a node's condition asks for, and how long a pod bears a NoExecute taint. */
+import { timestamp } from '../../../lib/clock.ts';
+import { conditionStatus } from '../../../lib/model/conditions.ts';
+import type { Node, Pod, Taint, Toleration } from '../../../proto/gen/types.ts';
+
+export const notReadyTaint = 'node.kubernetes.io/not-ready';
+export const unreachableTaint = 'node.kubernetes.io/unreachable';
+const ownKeys: readonly string[] = [notReadyTaint, unreachableTaint];
+
+/**
+ * What a pod without a toleration bears. A node that was lost is given up at once, its lease was the patience; one that
+ * is in session and says that it is not well may be about to recover.
+ */
+const defaultSeconds: Readonly<Record<string, number>> = { [notReadyTaint]: 30 };
+
+/** The agent's lease has expired: nobody knows what runs there. */
+export function isLost(node: Node): boolean {
+  return conditionStatus(node.status?.conditions, 'Ready') === 'Unknown';
+}
+
+/** spec.taints with the lifecycle's own ones as the Ready condition asks; the same list when nothing changes. */
+export function taintsFor(node: Node, nowMs: number): readonly Taint[] {
+  const current = node.spec.taints ?? [];
+  const ready = conditionStatus(node.status?.conditions, 'Ready');
+  const key = ready === 'True' ? undefined : ready === 'False' ? notReadyTaint : unreachableTaint;
+  const others = current.filter((taint) => !ownKeys.includes(taint.key));
+  if (key === undefined) return others.length === current.length ? current : others;
+  const effects = ['NoSchedule', 'NoExecute'] as const;
+  const own = effects.map(
+    (effect): Taint =>
+      current.find((taint) => taint.key === key && taint.effect === effect) ?? {
+        key,
+        effect,
+        timeAdded: timestamp(nowMs),
+      },
+  );
+  const unchanged = own.every((taint) => current.includes(taint)) && others.length + own.length === current.length;
+  return unchanged ? current : [...others, ...own];
+}
+
+/** When the pod must leave because of these taints; undefined when it may stay. */
+export function leaveAtMs(pod: Pod, taints: readonly Taint[], nowMs: number): number | undefined {
+  const times = taints
+    .filter(({ effect }) => effect === 'NoExecute')
+    .map((taint) => {
+      const seconds = bearableSeconds(pod.spec.tolerations ?? [], taint);
+      return seconds === undefined ? undefined : (Date.parse(taint.timeAdded ?? '') || nowMs) + seconds * 1000;
+    })
+    .filter((time) => time !== undefined);
+  return times.length > 0 ? Math.min(...times) : undefined;
+}
+
+/** Undefined: for ever. */
+function bearableSeconds(tolerations: readonly Toleration[], taint: Taint): number | undefined {
+  const matching = tolerations.filter((toleration) => tolerates(toleration, taint));
+  if (matching.length === 0) return defaultSeconds[taint.key] ?? 0;
+  const limits = matching.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
+  return limits.length > 0 ? Math.max(0, Math.min(...limits)) : undefined;
+}
+
+function tolerates({ key, operator = 'Equal', value = '', effect }: Toleration, taint: Taint): boolean {
+  if (effect && effect !== taint.effect) return false;
+  if (!key) return operator === 'Exists';
+  return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''));
+}
