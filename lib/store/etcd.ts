@@ -7,17 +7,12 @@ import { keyValueOf, transactionResultOf, wireKey, wireList, wireTransaction } f
 import { watchEtcd } from './etcd-watch.ts';
 import {
   CompactedError,
-  checkKey,
-  checkPrefix,
-  checkTransaction,
   type GetResult,
-  isWrite,
   type KeyValue,
   type Lease,
   type ListOptions,
   type ListResult,
   leaseNotFoundError,
-  readRevision,
   type Store,
   type StoreStatus,
   type Transaction,
@@ -25,6 +20,7 @@ import {
   type WatchBatch,
   type WatchOptions,
 } from './store.ts';
+import { checkKey, checkPrefix, checkTransaction, isWrite, readRevision } from './store-checks.ts';
 
 export interface EtcdStoreOptions extends EtcdOptions {
   /** Must not exceed the server's --max-txn-ops. Default 128, etcd's own default. */

@@ -7,19 +7,11 @@
  *   lease can end at the store, counted from when the last confirmed renewal was *sent*.
  * - The store's absence or restart ends at most a term; the campaign goes on by itself.
  */
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
-import {
-  absent,
-  type Compare,
-  createRevisionIs,
-  deleteOf,
-  type KeyValue,
-  type Lease,
-  putOf,
-  type Store,
-} from './store.ts';
+import { Term } from './leader-term.ts';
+import { absent, type Compare, createRevisionIs, deleteOf, type KeyValue, putOf, type Store } from './store.ts';
 import { transactOnce } from './transact-once.ts';
 
 export interface Leadership {
@@ -235,60 +227,3 @@ const ended = (term: Term): Promise<void> =>
     if (term.signal.aborted) resolve();
     else term.signal.addEventListener('abort', () => resolve(), { once: true });
   });
-
-class Term implements Leadership {
-  readonly key: string;
-  readonly createRevision: bigint;
-  readonly fence: Compare;
-  readonly lease: Lease;
-  reason = '';
-  readonly #clock: Clock;
-  readonly #marginMs: number;
-  readonly #over = new AbortController();
-  #deadlineMs: number;
-  #timer: Timer;
-
-  constructor(key: string, createRevision: bigint, lease: Lease, leaseSentMs: number, clock: Clock) {
-    this.key = key;
-    this.createRevision = createRevision;
-    this.fence = createRevisionIs(key, createRevision);
-    this.lease = lease;
-    this.#clock = clock;
-    this.#marginMs = lease.ttlMs / 5;
-    this.#deadlineMs = leaseSentMs + lease.ttlMs - this.#marginMs;
-    this.#timer = this.#watchDeadline();
-  }
-
-  get signal(): AbortSignal {
-    return this.#over.signal;
-  }
-
-  isHeld(): boolean {
-    // A stopped process wakes with its timers late: the clock decides, not the timer.
-    if (!this.#over.signal.aborted && this.#clock.monotonicMs() >= this.#deadlineMs) this.#expire();
-    return !this.#over.signal.aborted;
-  }
-
-  /** The lease is now known to last until `leaseEndMs`. */
-  extend(leaseEndMs: number): void {
-    if (!this.isHeld()) return;
-    this.#deadlineMs = Math.max(this.#deadlineMs, leaseEndMs - this.#marginMs);
-  }
-
-  end(reason: string): void {
-    if (this.#over.signal.aborted) return;
-    this.reason = reason;
-    this.#timer.cancel();
-    this.#over.abort();
-  }
-
-  #expire(): void {
-    this.end('its lease could not be renewed in time');
-  }
-
-  #watchDeadline(): Timer {
-    return this.#clock.schedule(this.#deadlineMs - this.#clock.monotonicMs(), () => {
-      if (this.isHeld()) this.#timer = this.#watchDeadline();
-    });
-  }
-}

@@ -9,18 +9,13 @@ import { GantryError } from '../errors.ts';
 import { History } from './memory-history.ts';
 import {
   AmbiguousWriteError,
-  checkKey,
-  checkPrefix,
-  checkTransaction,
   deleteOf,
   type GetResult,
-  isWrite,
   type Lease,
   type ListOptions,
   type ListResult,
   leaseNotFoundError,
   type Operation,
-  readRevision,
   type Store,
   type StoreStatus,
   type Transaction,
@@ -28,6 +23,7 @@ import {
   type WatchBatch,
   type WatchOptions,
 } from './store.ts';
+import { checkKey, checkPrefix, checkTransaction, isWrite, readRevision } from './store-checks.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: Clock;

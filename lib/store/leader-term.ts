@@ -1,0 +1,61 @@
+/** One term of leadership, and the local clock it must end by. */
+import type { Clock, Timer } from '../clock.ts';
+import type { Leadership } from './leader.ts';
+import { type Compare, createRevisionIs, type Lease } from './store.ts';
+
+export class Term implements Leadership {
+  readonly key: string;
+  readonly createRevision: bigint;
+  readonly fence: Compare;
+  readonly lease: Lease;
+  reason = '';
+  readonly #clock: Clock;
+  readonly #marginMs: number;
+  readonly #over = new AbortController();
+  #deadlineMs: number;
+  #timer: Timer;
+
+  constructor(key: string, createRevision: bigint, lease: Lease, leaseSentMs: number, clock: Clock) {
+    this.key = key;
+    this.createRevision = createRevision;
+    this.fence = createRevisionIs(key, createRevision);
+    this.lease = lease;
+    this.#clock = clock;
+    this.#marginMs = lease.ttlMs / 5;
+    this.#deadlineMs = leaseSentMs + lease.ttlMs - this.#marginMs;
+    this.#timer = this.#watchDeadline();
+  }
+
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  isHeld(): boolean {
+    // A stopped process wakes with its timers late: the clock decides, not the timer.
+    if (!this.#over.signal.aborted && this.#clock.monotonicMs() >= this.#deadlineMs) this.#expire();
+    return !this.#over.signal.aborted;
+  }
+
+  /** The lease is now known to last until `leaseEndMs`. */
+  extend(leaseEndMs: number): void {
+    if (!this.isHeld()) return;
+    this.#deadlineMs = Math.max(this.#deadlineMs, leaseEndMs - this.#marginMs);
+  }
+
+  end(reason: string): void {
+    if (this.#over.signal.aborted) return;
+    this.reason = reason;
+    this.#timer.cancel();
+    this.#over.abort();
+  }
+
+  #expire(): void {
+    this.end('its lease could not be renewed in time');
+  }
+
+  #watchDeadline(): Timer {
+    return this.#clock.schedule(this.#deadlineMs - this.#clock.monotonicMs(), () => {
+      if (this.isHeld()) this.#timer = this.#watchDeadline();
+    });
+  }
+}
