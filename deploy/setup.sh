@@ -124,7 +124,7 @@ install_packages() {
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
   fi
-  export DEBIAN_FRONTEND=noninteractive
+  export DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes
   apt='apt-get --quiet --yes --option DPkg::Lock::Timeout=120'
   $apt update >/dev/null || fail 'apt-get update failed; check the network and /etc/apt/sources.list'
   # shellcheck disable=SC2086 # a list of words

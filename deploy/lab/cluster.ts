@@ -38,7 +38,9 @@ export async function up(host: Host, options: ClusterOptions, progress: Progress
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > mostNodes) {
     throw new GantryError('invalidArgument', `${nodes} nodes: a lab has 1 to ${mostNodes}`);
   }
-  const { subnet } = await openLab(host, name);
+  const state = await openLab(host, name);
+  const { subnet } = state;
+  checkClone(state, controlPlaneMachine(subnet, options));
 
   let done = progress('underlay and registry');
   await startMachine(host, name, rackMachine(subnet), (data) => {
@@ -57,6 +59,17 @@ export async function up(host: Host, options: ClusterOptions, progress: Progress
   for (const number of numbers) await startNode(host, name, number, token);
   await waitForNodes(host, name, numbers.map(nodeName));
   done();
+}
+
+/** A lab runs the programs of the clone that made it: those of another one may not understand its data. */
+function checkClone(state: LabState, wanted: MachineSpec): void {
+  const [, known] = state.machines.find((machine) => machine.name === wanted.name)?.command ?? [];
+  if (known === undefined || known === wanted.command[1]) return;
+  throw new GantryError(
+    'failedPrecondition',
+    `lab "${state.name}" was made by another clone and runs ${known}; remove it ("npm stop -- --name ${state.name}") ` +
+      'or choose another name (--name)',
+  );
 }
 
 /** Adds the next node, returns its name when it is Ready. */
