@@ -20,7 +20,7 @@ const program = new Command('ctl')
   .exitOverride();
 
 try {
-  await registerCommands(program, openContext);
+  registerCommands(program, openContext);
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode;

@@ -1,0 +1,94 @@
+/** `ctl apply` and `ctl create -f`: manifests in, one line an object out. */
+import type { Command } from 'commander';
+import { GantryError } from '../../lib/errors.ts';
+import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import { kindInfo } from '../../lib/model/schema.ts';
+import type { KubeObject } from '../../proto/gen/types.ts';
+import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { errorLines } from '../errors.ts';
+import { parseSources, readSources } from '../manifests.ts';
+import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
+import { qualifiedName } from '../resources.ts';
+
+export interface ApplyOptions {
+  readonly filename?: string[];
+  readonly recursive?: boolean;
+  readonly dryRun?: string;
+  readonly output?: string;
+  readonly fieldManager?: string;
+}
+
+export function addFileOptions(command: Command): Command {
+  return command
+    .option('-f, --filename <file...>', 'manifest file, folder, or - for standard input')
+    .option('-R, --recursive', 'folders below as well')
+    .option('--dry-run <mode>', 'client (check only here) or server (all but the write)')
+    .option('-o, --output <format>', 'json, yaml or name');
+}
+
+export function registerApply(program: Command, open: OpenContext): void {
+  addFileOptions(program.command('apply').description('make the cluster look like the manifests'))
+    .option('--field-manager <name>', 'who applies; removals touch only what the same one applied before', 'ctl')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<ApplyOptions>(command);
+      await apply(await open(options), options);
+    });
+}
+
+export async function apply(context: Context, options: ApplyOptions): Promise<void> {
+  await sendAll(context, options, async (object, dryRun) => {
+    const response = await context.cluster.Apply({
+      object: toEnvelope(object),
+      fieldManager: options.fieldManager ?? 'ctl',
+      dryRun,
+    });
+    for (const warning of response.warnings ?? []) context.warn(`Warning: ${warning}`);
+    return { object: fromEnvelope(response.object) ?? object, result: response.result ?? 'configured' };
+  });
+}
+
+type Send = (object: KubeObject, dryRun: boolean) => Promise<{ object: KubeObject; result: string }>;
+
+/** One refused object does not hold up the others; the exit status tells. */
+export async function sendAll(context: Context, options: ApplyOptions, send: Send): Promise<void> {
+  const objects = await loadObjects(context, options);
+  const mode = dryRunMode(options.dryRun);
+  const format = parseFormat(options.output);
+  const results: KubeObject[] = [];
+  for (const object of objects) {
+    try {
+      const sent = mode === 'client' ? { object, result: 'valid' } : await send(object, mode === 'server');
+      results.push(sent.object);
+      if (format === undefined || format === 'wide') {
+        const suffix = mode ? ` (${mode === 'server' ? 'server ' : ''}dry run)` : '';
+        context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${suffix}\n`);
+      }
+    } catch (error) {
+      if (error instanceof GantryError && error.code === 'unavailable') throw error;
+      for (const line of errorLines(error)) context.warn(line);
+      context.setExitCode(1);
+    }
+  }
+  if (format === 'name') context.write(nameLines(results));
+  else if (format === 'json' || format === 'yaml') context.write(structuredText(results, format, results.length === 1));
+}
+
+/** Objects of all files, each in a namespace: its own, or the one of -n. */
+export async function loadObjects(context: Context, options: ApplyOptions): Promise<KubeObject[]> {
+  if (!options.filename || options.filename.length === 0) {
+    throw new GantryError('invalidArgument', 'name the manifests: -f FILE, -f FOLDER or -f -');
+  }
+  const sources = await readSources(options.filename, options.recursive === true, context.readInput);
+  return parseSources(sources).map((object) => inNamespace(object, context.namespace));
+}
+
+function inNamespace(object: KubeObject, namespace: string): KubeObject {
+  if (kindInfo(object.kind).clusterScoped || object.metadata.namespace !== undefined) return object;
+  return { ...object, metadata: { ...object.metadata, namespace } } as KubeObject;
+}
+
+function dryRunMode(text: string | undefined): 'client' | 'server' | undefined {
+  if (text === undefined || text === 'none') return undefined;
+  if (text === 'client' || text === 'server') return text;
+  throw new GantryError('invalidArgument', `--dry-run=${text}: use client, server or none`);
+}

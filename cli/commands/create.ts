@@ -1,0 +1,21 @@
+/** `ctl create -f`: as apply, but what exists already is refused. */
+import type { Command } from 'commander';
+import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { type ApplyOptions, addFileOptions, sendAll } from './apply.ts';
+
+export function registerCreate(program: Command, open: OpenContext): void {
+  addFileOptions(program.command('create').description('create the objects of manifests')).action(
+    async (_options, command: Command) => {
+      const options = optionsOf<ApplyOptions>(command);
+      await create(await open(options), options);
+    },
+  );
+}
+
+export async function create(context: Context, options: ApplyOptions): Promise<void> {
+  await sendAll(context, options, async (object, dryRun) => {
+    const response = await context.cluster.Create({ object: toEnvelope(object), dryRun });
+    return { object: fromEnvelope(response.object) ?? object, result: 'created' };
+  });
+}

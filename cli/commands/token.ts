@@ -1,0 +1,61 @@
+/** `ctl token`: join tokens for nodes. */
+import type { Command } from 'commander';
+import { GantryError } from '../../lib/errors.ts';
+import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { age, shortDuration } from '../output/age.ts';
+import { renderTable } from '../output/table.ts';
+
+export function registerToken(program: Command, open: OpenContext): void {
+  const token = program.command('token').description('join tokens: with one, a machine becomes a node');
+  token
+    .command('create')
+    .description('print a new token; it is shown this once')
+    .option('--role <role>', 'node', 'node')
+    .option('--ttl <duration>', 'how long it can be used: 30m, 24h', '24h')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<{ role: string; ttl: string }>(command);
+      await createToken(await open(options), options);
+    });
+  token
+    .command('list')
+    .description('show the tokens that can be used, without their secrets')
+    .action(async (_options, command: Command) => listTokens(await open(optionsOf(command))));
+  token
+    .command('revoke <id>')
+    .description('make a token useless; the nodes that joined with it stay')
+    .action(async (id: string, _options, command: Command) => {
+      const context = await open(optionsOf(command));
+      await context.cluster.RevokeToken({ id });
+      context.write(`token/${id} revoked\n`);
+    });
+}
+
+async function createToken(context: Context, { role, ttl }: { role: string; ttl: string }): Promise<void> {
+  const { token } = await context.cluster.CreateToken({ role, ttlSeconds: parseDurationSeconds(ttl) });
+  context.write(`${token}\n`);
+}
+
+async function listTokens(context: Context): Promise<void> {
+  const { tokens = [] } = await context.cluster.ListTokens({});
+  if (tokens.length === 0) return context.warn('No tokens; make one with `ctl token create`');
+  const nowMs = context.clock.nowMs();
+  const rows = tokens.map(({ id = '', role = '', createdAt, expiresAt }) => [
+    id,
+    role,
+    age(createdAt, nowMs),
+    expiresAt ? shortDuration(Date.parse(expiresAt) - nowMs) : '<never>',
+  ]);
+  context.write(renderTable(['ID', 'ROLE', 'AGE', 'EXPIRES IN'], rows));
+}
+
+const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** `90s`, `30m`, `24h`, `1h30m`, `7d`, or bare seconds. */
+export function parseDurationSeconds(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  const parts = [...text.matchAll(/(\d+)([smhd])/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) {
+    throw new GantryError('invalidArgument', `"${text}" is not a duration; examples: 90s, 30m, 24h, 1h30m`);
+  }
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * unitSeconds[unit!]!, 0);
+}
