@@ -18,7 +18,7 @@ import {
   registryConfigFile,
   registryStorage,
 } from './programs.ts';
-import { adminConfig, cloneFolder, type MachineSpec, machineData, requireState } from './state.ts';
+import { adminConfig, cloneFolder, type LabState, type MachineSpec, machineData, requireState } from './state.ts';
 import { mostNodes } from './underlay.ts';
 
 export interface ClusterOptions extends ControlPlaneOptions {
