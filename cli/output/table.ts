@@ -8,8 +8,8 @@ export interface Column<T> {
 
 export function renderTable(header: readonly string[] | undefined, rows: readonly (readonly string[])[]): string {
   const all = header ? [header, ...rows] : rows;
-  const widths: number[] = [];
-  for (const row of all) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  const columns = Math.max(0, ...all.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
   return all
     .map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]! + 3))).join(''))
     .map((line) => `${line.trimEnd()}\n`)
