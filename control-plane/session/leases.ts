@@ -5,7 +5,7 @@
  * - A node is lost only after a full lease in which we were able to hear it and did not: time in which our own event
  *   loop stood still counts for nobody, and a verdict is passed only after what had arrived was looked at (`suspects`
  *   first, `expire` after the inbox was drained).
- * - A node that was never heard in this term has a full lease from the term's begin.
+ * - A node that was never heard in this term has a full lease from the term's begin, and time to reconnect.
  */
 
 export interface NodeLease {
@@ -18,6 +18,8 @@ export interface NodeLease {
 const massLossShare = 0.55;
 /** Lost within this long of one another: lost together. */
 const togetherMs = 30_000;
+/** An agent that lost its leader tries again at least this often. */
+const reconnectMs = 2_000;
 /** Below this many nodes a share says nothing: one of one node lost is just a lost node. */
 const massLossNodes = 3;
 
@@ -37,9 +39,10 @@ export class Leases {
     return this.#leases;
   }
 
-  /** A full lease for a node that has none yet. */
+  /** A full lease, and the time it takes to find a new leader, for a node that has none yet. */
   grant(node: string, nowMs: number): void {
-    if (!this.#leases.has(node)) this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs });
+    if (this.#leases.has(node)) return;
+    this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs + reconnectMs });
   }
 
   /** True when the node was lost, or unknown, until now. */

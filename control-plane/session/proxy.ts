@@ -3,6 +3,7 @@
  * control plane's client certificate. The agent's certificate must carry the node's name.
  */
 import { GantryError, isGantryError } from '../../lib/errors.ts';
+import { findCondition } from '../../lib/model/conditions.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
 import type { Handlers } from '../../lib/rpc/server.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
@@ -22,12 +23,13 @@ export type ProxyHandlers = Pick<Handlers<'Cluster'>, 'Logs' | 'Exec'>;
 export function proxyHandlers(options: ProxyOptions): ProxyHandlers {
   return {
     async *Logs(request, { signal }) {
-      const target = locate(request.namespace, request.pod, options.snapshot);
+      const hope = 'logs of its pods can be read when it is back';
+      const target = locate(request.namespace, request.pod, options.snapshot, hope);
       const connection = dial(target, options);
       try {
         yield* connection.client('Agent').Logs(request, { signal });
       } catch (error) {
-        throw explain(error, target, 'its logs can be read when it is back');
+        throw explain(error, target, hope);
       } finally {
         connection.close();
       }
@@ -38,12 +40,13 @@ export function proxyHandlers(options: ProxyOptions): ProxyHandlers {
       const first = await inbox.next();
       const start = first.done ? undefined : first.value.start;
       if (!start) throw new GantryError('invalidArgument', 'the first message of Exec must be `start`');
-      const target = locate(start.namespace, start.pod, options.snapshot);
+      const hope = 'commands can be run in its pods when it is back';
+      const target = locate(start.namespace, start.pod, options.snapshot, hope);
       const connection = dial(target, options);
       try {
         yield* connection.client('Agent').Exec(continued({ start }, inbox), { signal });
       } catch (error) {
-        throw explain(error, target, 'commands can be run in the pod when it is back');
+        throw explain(error, target, hope);
       } finally {
         connection.close();
       }
@@ -57,7 +60,7 @@ interface Target {
   readonly address: string;
 }
 
-function locate(namespace = 'default', name = '', snapshot: Snapshot): Target {
+function locate(namespace = 'default', name = '', snapshot: Snapshot, hope: string): Target {
   const pod = snapshot.get('Pod', namespace, name);
   if (!pod) {
     throw new GantryError(
@@ -68,7 +71,13 @@ function locate(namespace = 'default', name = '', snapshot: Snapshot): Target {
   const nodeName = nodeOf(pod);
   const node = snapshot.get('Node', undefined, nodeName);
   const address = node && addressOf(node);
-  if (address) return { nodeName, address };
+  if (address) {
+    const target = { nodeName, address };
+    // Known to be lost: dialing it would only keep the user waiting.
+    const lost = findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeStatusUnknown';
+    if (lost) throw silent(target, hope);
+    return target;
+  }
   throw new GantryError(
     'unavailable',
     `pod ${namespace}/${name} is on ${nodeName}, ${node ? 'which has not told its address yet' : 'which is not in the cluster any more'}`,
@@ -77,7 +86,7 @@ function locate(namespace = 'default', name = '', snapshot: Snapshot): Target {
 
 function nodeOf({ metadata, spec, status }: Pod): string {
   if (spec.nodeName) return spec.nodeName;
-  const reason = status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message;
+  const reason = findCondition(status?.conditions, 'PodScheduled')?.message;
   throw new GantryError(
     'failedPrecondition',
     `pod ${metadata.namespace}/${metadata.name} is not on a node yet${reason ? `: ${reason}` : '; try again soon'}`,
@@ -95,9 +104,12 @@ function dial({ nodeName, address }: Target, { tls }: ProxyOptions): Connection 
 }
 
 /** The agent's own refusals pass as they are; that it cannot be reached is said in words. */
-function explain(error: unknown, { nodeName, address }: Target, hope: string): unknown {
-  if (!isGantryError(error, 'unavailable')) return error;
-  return new GantryError('unavailable', `${nodeName} does not answer (${address}); ${hope}`, { cause: error });
+function explain(error: unknown, target: Target, hope: string): unknown {
+  return isGantryError(error, 'unavailable') ? silent(target, hope, error) : error;
+}
+
+function silent({ nodeName, address }: Target, hope: string, cause?: unknown): GantryError {
+  return new GantryError('unavailable', `${nodeName} does not answer (${address}); ${hope}`, { cause });
 }
 
 async function* continued(first: ExecRequest, rest: AsyncIterator<ExecRequest>): AsyncGenerator<ExecRequest> {

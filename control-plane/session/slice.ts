@@ -5,8 +5,9 @@
  * else ever goes to it.
  */
 import { toEnvelope } from '../../lib/model/codec.ts';
-import { keyOf, kindPrefix, objectKey, parseKey } from '../../lib/model/keys.ts';
-import type { Container, KubeObject, ObjectReference, Pod, Slice } from '../../proto/gen/types.ts';
+import { keyOf, kindPrefix, parseKey } from '../../lib/model/keys.ts';
+import { configurationOf } from '../../lib/model/pod-configuration.ts';
+import type { KubeObject, ObjectReference, Slice } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 
 /** What an agent has been sent, by store key. */
@@ -92,26 +93,6 @@ function objectAt(snapshot: Snapshot, key: string): KubeObject | undefined {
 
 function configurationKeys(snapshot: Snapshot, nodeName: string): Set<string> {
   return new Set(snapshot.podsOnNode(nodeName).flatMap(configurationOf));
-}
-
-/** Store keys of the ConfigMaps and Secrets that a pod names, whether they exist or not. */
-export function configurationOf({ metadata, spec }: Pod): string[] {
-  const configMaps: (string | undefined)[] = [];
-  const secrets: (string | undefined)[] = [];
-  for (const volume of spec.volumes ?? []) {
-    configMaps.push(volume.configMap?.name);
-    secrets.push(volume.secret?.secretName);
-  }
-  const containers: Container[] = [...(spec.initContainers ?? []), ...spec.containers];
-  for (const { env = [], envFrom = [] } of containers) {
-    configMaps.push(...env.map(({ valueFrom }) => valueFrom?.configMapKeyRef?.name));
-    configMaps.push(...envFrom.map(({ configMapRef }) => configMapRef?.name));
-    secrets.push(...env.map(({ valueFrom }) => valueFrom?.secretKeyRef?.name));
-    secrets.push(...envFrom.map(({ secretRef }) => secretRef?.name));
-  }
-  const keys = (kind: 'ConfigMap' | 'Secret', names: (string | undefined)[]): string[] =>
-    names.flatMap((name) => (name ? [objectKey(kind, metadata.namespace, name)] : []));
-  return [...keys('ConfigMap', configMaps), ...keys('Secret', secrets)];
 }
 
 export function completeMessage(objects: Sent, revision: bigint): Slice {

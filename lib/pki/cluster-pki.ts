@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { GantryError } from '../errors.ts';
 import type { Random } from '../random.ts';
+import type { TlsMaterial } from '../rpc/tls.ts';
 import {
   type Authority,
   authorityOf,
@@ -52,6 +53,11 @@ export interface ClusterPki {
   readonly secretsKey: Uint8Array;
   /** Issues what two thirds of its life have passed by; call it now and then, and `replace` the server's TLS. */
   readonly renew: () => Promise<ClusterPki>;
+}
+
+/** For lib/rpc: the certificate is followed by its CA, so that a joining node can compare the CA with its token. */
+export function tlsMaterial(authority: Authority, { certPem, keyPem }: Identity): TlsMaterial {
+  return { caPem: authority.certPem, certPem: certPem + authority.certPem, keyPem };
 }
 
 export function adminConfPath(dataDir: string): string {

@@ -1,0 +1,289 @@
+/**
+ * The agent's session with the control plane: says hello, beats, reports, and keeps the slice. It ends only with its
+ * signal; whatever else goes wrong, it connects again, to the leader when it was told who leads, else to the next
+ * server.
+ *
+ * `lastAckMs` is when the newest acknowledged heartbeat was *sent*: until then, and no longer, the control plane surely
+ * knew of us. What must not run twice is measured from it.
+ */
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { GantryError, isGantryError, messageOf } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import { connect } from '../../lib/rpc/client.ts';
+import { RpcError } from '../../lib/rpc/status.ts';
+import type { ReloadableTls } from '../../lib/rpc/tls.ts';
+import type { Node, SessionDown, SessionUp, Slice, Welcome } from '../../proto/gen/types.ts';
+import type { StatusSink } from '../pods/report.ts';
+import { Outbox } from './outbox.ts';
+import { ReportBuffer } from './report-buffer.ts';
+import type { SliceStore } from './slice-store.ts';
+
+/** One end of a session stream; lib/rpc in production, a direct call in the simulation. */
+export interface SessionTransport {
+  open(address: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncIterable<SessionDown>;
+}
+
+export interface SessionClientOptions {
+  /** host:port of every control plane's API. */
+  readonly servers: readonly string[];
+  readonly transport: SessionTransport;
+  readonly slice: SliceStore;
+  /** metadata and status as the agent sees them at this moment. */
+  readonly node: () => Node;
+  /** Pods held in any state. */
+  readonly podUIDs: () => readonly string[];
+  readonly onWelcome?: (welcome: Welcome) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface SessionClient extends StatusSink {
+  /** Until the signal is aborted. Rejects never. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Monotonic; undefined before the first acknowledgement ever. */
+  readonly lastAckMs: number | undefined;
+  readonly connected: boolean;
+}
+
+export const leaderTrailer = 'gantry-leader';
+
+const firstBackoffMs = 100;
+const longestBackoffMs = 2_000;
+/** A server that answers but does not lead will know the leader soon. */
+const longestElectionBackoffMs = 400;
+/** From dialing to welcome. */
+const welcomePatienceMs = 5_000;
+/** Until welcome says otherwise. */
+const defaultHeartbeatMs = 1_000;
+const defaultLeaseMs = 3_000;
+/** A burst of changes shares a batch. */
+const reportDelayMs = 5;
+
+export function rpcTransport(tls: ReloadableTls): SessionTransport {
+  return {
+    async *open(address, requests, signal) {
+      const connection = connect({ address, tls });
+      try {
+        yield* connection.client('NodeSession').Session(requests, { signal });
+      } finally {
+        connection.close();
+      }
+    },
+  };
+}
+
+export function createSessionClient(options: SessionClientOptions): SessionClient {
+  return new ReconnectingClient(options);
+}
+
+class ReconnectingClient implements SessionClient {
+  lastAckMs: number | undefined;
+  readonly #options: SessionClientOptions;
+  readonly #reports = new ReportBuffer();
+  #attempt: Attempt | undefined;
+  #nextServer = 0;
+  #leader: string | undefined;
+  #failures = 0;
+  #electing = false;
+
+  constructor(options: SessionClientOptions) {
+    this.#options = options;
+  }
+
+  get connected(): boolean {
+    return this.#attempt?.welcomed === true;
+  }
+
+  pod: StatusSink['pod'] = (pod, status) => {
+    this.#reports.pod(pod, status);
+    this.#attempt?.reportSoon();
+  };
+
+  removed: StatusSink['removed'] = (pod) => {
+    this.#reports.removed(pod);
+    this.#attempt?.reportSoon();
+  };
+
+  node: StatusSink['node'] = (status) => {
+    this.#reports.node(status);
+    this.#attempt?.reportSoon();
+  };
+
+  event: StatusSink['event'] = (event) => {
+    this.#reports.event(event);
+    this.#attempt?.reportSoon();
+  };
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    while (!signal.aborted) {
+      const address = this.#leader ?? this.#options.servers[this.#nextServer % this.#options.servers.length]!;
+      this.#leader = undefined;
+      try {
+        await this.#connect(address, signal);
+        log.info({ server: address }, 'the session has ended');
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#learnFrom(error, address);
+      }
+      await clock.sleep(this.#backoffMs(), signal).catch(() => {});
+    }
+  }
+
+  async #connect(address: string, signal: AbortSignal): Promise<void> {
+    const attempt = new Attempt(address, this.#options, this.#reports, (sentAtMs) => {
+      this.lastAckMs = sentAtMs;
+      this.#failures = 0;
+    });
+    this.#attempt = attempt;
+    try {
+      await attempt.run(signal);
+    } finally {
+      this.#attempt = undefined;
+    }
+  }
+
+  #learnFrom(error: unknown, address: string): void {
+    const { log } = this.#options;
+    this.#failures += 1;
+    const leader = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
+    if (leader && leader !== address) this.#leader = leader;
+    else this.#nextServer += 1;
+    const refused = isGantryError(error, 'permissionDenied') || isGantryError(error, 'unauthenticated');
+    const fields = { server: address, error: messageOf(error), ...(this.#leader && { leader: this.#leader }) };
+    if (refused || this.#failures === 1) log.warn(fields, 'no session with the control plane; trying again');
+    else log.debug(fields, 'no session with the control plane; trying again');
+    this.#electing = isGantryError(error, 'failedPrecondition');
+  }
+
+  #backoffMs(): number {
+    // Straight to a leader one was just told of, once: two replicas that name each other must not make us spin.
+    if (this.#leader && this.#failures <= 1) return 0;
+    const longestMs = this.#electing ? longestElectionBackoffMs : longestBackoffMs;
+    const ceilingMs = Math.min(longestMs, firstBackoffMs * 2 ** Math.min(this.#failures, 10));
+    return ceilingMs * (0.5 + this.#options.random.next() / 2);
+  }
+}
+
+/** One connection, from hello to its end. */
+class Attempt {
+  welcomed = false;
+  readonly #address: string;
+  readonly #options: SessionClientOptions;
+  readonly #reports: ReportBuffer;
+  readonly #onAck: (sentAtMs: number) => void;
+  readonly #outbox = new Outbox();
+  readonly #over = new AbortController();
+  /** When each heartbeat that is not acknowledged yet was sent. */
+  readonly #sentAtMs = new Map<number, number>();
+  readonly #timers = new Set<Timer>();
+  #sequence = 0;
+  #heartbeatMs = defaultHeartbeatMs;
+  #leaseMs = defaultLeaseMs;
+  #aliveMs: number;
+  #reportTimer: Timer | undefined;
+
+  constructor(
+    address: string,
+    options: SessionClientOptions,
+    reports: ReportBuffer,
+    onAck: (sentAtMs: number) => void,
+  ) {
+    this.#address = address;
+    this.#options = options;
+    this.#reports = reports;
+    this.#onAck = onAck;
+    this.#aliveMs = options.clock.monotonicMs();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { transport, clock } = this.#options;
+    const either = AbortSignal.any([signal, this.#over.signal]);
+    const patience = clock.schedule(welcomePatienceMs, () => {
+      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${welcomePatienceMs / 1000} s`);
+    });
+    this.#timers.add(patience);
+    this.#reports.startAgain();
+    this.#outbox.push({ hello: { node: this.#hello(), podUIDs: [...this.#options.podUIDs()] } });
+    try {
+      for await (const message of transport.open(this.#address, this.#outbox, either)) this.#take(message);
+    } finally {
+      this.welcomed = false;
+      this.#outbox.close();
+      for (const timer of this.#timers) timer.cancel();
+      this.#reportTimer?.cancel();
+    }
+  }
+
+  reportSoon(): void {
+    if (!this.welcomed || this.#reportTimer) return;
+    this.#reportTimer = this.#options.clock.schedule(reportDelayMs, () => {
+      this.#reportTimer = undefined;
+      const status = this.#reports.take();
+      if (status) this.#outbox.push({ status });
+    });
+  }
+
+  #hello(): Node {
+    const node = this.#options.node();
+    const status = this.#reports.nodeStatus;
+    return status ? { ...node, status } : node;
+  }
+
+  #take({ welcome, heartbeatAck, slice, statusAck }: SessionDown): void {
+    this.#aliveMs = this.#options.clock.monotonicMs();
+    if (welcome) this.#begin(welcome);
+    if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
+    if (slice) this.#applySlice(slice);
+    if (statusAck) {
+      this.#reports.acknowledge(statusAck.sequence ?? 0);
+      this.reportSoon();
+    }
+  }
+
+  #begin(welcome: Welcome): void {
+    this.welcomed = true;
+    this.#heartbeatMs = welcome.heartbeatMs || defaultHeartbeatMs;
+    this.#leaseMs = welcome.leaseMs || defaultLeaseMs;
+    this.#options.log.info({ server: this.#address }, 'in session with the control plane');
+    this.#options.onWelcome?.(welcome);
+    this.#beat();
+    this.reportSoon();
+  }
+
+  #beat(): void {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#aliveMs > this.#leaseMs) {
+      this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
+      return;
+    }
+    this.#sequence += 1;
+    this.#sentAtMs.set(this.#sequence, nowMs);
+    this.#outbox.push({ heartbeat: { sequence: this.#sequence } });
+    const timer = clock.schedule(this.#heartbeatMs, () => {
+      this.#timers.delete(timer);
+      this.#beat();
+    });
+    this.#timers.add(timer);
+  }
+
+  #acknowledged(sequence: number): void {
+    const sentAtMs = this.#sentAtMs.get(sequence);
+    if (sentAtMs === undefined) return;
+    for (const earlier of this.#sentAtMs.keys()) if (earlier <= sequence) this.#sentAtMs.delete(earlier);
+    this.#onAck(sentAtMs);
+  }
+
+  #applySlice(slice: Slice): void {
+    this.#options.slice.apply(slice);
+    for (const { pod } of slice.objects ?? []) if (pod) this.#reports.observe(pod);
+    this.reportSoon();
+  }
+
+  #giveUp(reason: string): void {
+    this.#over.abort(new GantryError('unavailable', reason));
+  }
+}
