@@ -29,7 +29,7 @@ import {
   writeState,
 } from './state.ts';
 import { labStatus } from './status.ts';
-import { buildRack, chooseSubnet, deleteHostLink, plug, registryAddress, setPort, unplug } from './underlay.ts';
+import { buildRack, chooseSubnet, deleteHostLink, plug, ports, registryAddress, setPort, unplug } from './underlay.ts';
 
 /** The lab's state, made if there is none: name, subnet, and no machines yet. */
 export async function openLab(host: Host, name: string): Promise<LabState> {
@@ -59,7 +59,8 @@ export async function startMachine(
   await withLabLock(host.exec, async () => {
     const state = atThisBoot(requireState(lab));
     const known = state.machines.find((machine) => machine.name === spec.name);
-    if (known && runningInit(state, known)) return;
+    const running = known && runningInit(state, known);
+    if (running) return ensureCable(host, state, known, running);
     const rack = spec.role === 'registry' ? undefined : runningRack(state);
     const planned = withMachine(state, spec);
     writeState(planned);
@@ -69,8 +70,7 @@ export async function startMachine(
     try {
       writeState(withMachine(planned, { ...spec, init: machine.init }));
       if (rack) {
-        const cable = { pid: machine.init.pid, name: spec.name, address: spec.address };
-        await plug(host.exec, rack.pid, cable, registryAddress(state.subnet));
+        await plugIn(host, state, rack, spec, machine.init);
       } else {
         await buildRack(host.exec, lab, state.subnet, machine.init.pid);
       }
@@ -81,6 +81,18 @@ export async function startMachine(
       throw error;
     }
   });
+}
+
+/** All cables are gone when the rack has died: a machine that runs on gets a new one. */
+async function ensureCable(host: Host, state: LabState, machine: MachineSpec, init: ProcessId): Promise<void> {
+  if (machine.role === 'registry') return;
+  const rack = runningRack(state);
+  if (!(await ports(host.exec, rack.pid)).has(machine.name)) await plugIn(host, state, rack, machine, init);
+}
+
+function plugIn(host: Host, state: LabState, rack: ProcessId, machine: MachineSpec, init: ProcessId): Promise<void> {
+  const cable = { pid: init.pid, name: machine.name, address: machine.address };
+  return plug(host.exec, rack.pid, cable, registryAddress(state.subnet));
 }
 
 /** Pids of another boot mean nothing: after a reboot of the host every machine is off. */
@@ -141,6 +153,7 @@ export async function healMachine(host: Host, lab: string, name: string): Promis
     await startMachine(host, lab, switchedOff(machine));
     return 'booted';
   }
+  await startMachine(host, lab, machine); // its cable, should that be gone
   await setCable(host, lab, name, true);
   return 'healed';
 }

@@ -91,7 +91,9 @@ function programRole(machine: MachineRecord): ProcessRole {
 export async function labStatus(exec: Exec, state: LabState): Promise<LabStatus> {
   const rack = state.machines.find((machine) => machine.role === 'registry');
   const rackInit = rack && runningInit(state, rack);
-  const cables = rackInit ? await ports(exec, rackInit.pid) : new Map<string, boolean>();
+  // The rack may die while we ask: then no cable carries.
+  const none: ReadonlyMap<string, boolean> = new Map();
+  const cables = rackInit ? await ports(exec, rackInit.pid).catch(() => none) : none;
   const all = listProcesses().filter((process) => process.state !== 'Z');
 
   const machines: MachineStatus[] = [];

@@ -118,6 +118,24 @@ describe('a lab', () => {
     expect(await pings('node-1', 'node-2')).toBe(true);
   });
 
+  test('after a crash of the rack, and after a reboot of the host, starting again completes the lab', async () => {
+    const rack = requireState(lab).machines.find((one) => one.role === 'registry')!;
+    process.kill(rack.init!.pid, 'SIGKILL');
+    await eventually('the rack is down', async () => (await stateOf('rack')) === 'Killed');
+    await startMachine(host, lab, rack);
+    for (const node of ['node-1', 'node-2']) await healMachine(host, lab, node);
+    await eventually('they reach one another', () => pings('node-1', 'node-2'));
+
+    const state = requireState(lab);
+    for (const { init } of state.machines) process.kill(init!.pid, 'SIGKILL');
+    writeState({ ...state, bootId: 'an earlier boot' });
+    for (const one of ['rack', 'node-1', 'node-2']) {
+      await startMachine(host, lab, state.machines.find(({ name }) => name === one)!);
+    }
+    await eventually('they reach one another again', () => pings('node-1', 'node-2'));
+    expect((await enter('node-2', 'cat', '/var/lib/gantry/disk')).stdout).toBe('kept\n');
+  });
+
   test('what is not there is refused by name', async () => {
     await expect(killMachine(host, lab, 'node-9')).rejects.toThrow('has no machine "node-9"');
     await expect(killMachine(host, lab, 'rack')).rejects.toThrow('network switch');
