@@ -6,6 +6,7 @@
  * protocol . node port. A packet pays for one map lookup however many services there are. Whatever is still addressed
  * to the service range after that has no endpoint and is refused at once.
  */
+import { isPublished } from '../../lib/dns/records.ts';
 import type { Endpoint, EndpointSlice, Service, ServicePort } from '../../proto/gen/types.ts';
 import { contains, parseAddress, type Range } from './addresses.ts';
 
@@ -87,7 +88,6 @@ function claim(elements: Map<string, string>, key: string, value: string): void 
 
 /** `ip . port` of each ready endpoint, in an order that is the same on every node. */
 function targetsOf(service: Service, port: ServicePort, slices: readonly EndpointSlice[]): string[] {
-  const withUnready = service.spec.publishNotReadyAddresses === true;
   const found = (eligible: (endpoint: Endpoint) => boolean): string[] =>
     slices.flatMap((slice) => {
       const number = slice.ports?.find(
@@ -97,16 +97,11 @@ function targetsOf(service: Service, port: ServicePort, slices: readonly Endpoin
       const addresses = (slice.endpoints ?? []).filter(eligible).flatMap((endpoint) => endpoint.addresses ?? []);
       return addresses.filter((ip) => parseAddress(ip) !== undefined).map((ip) => `${ip} . ${number}`);
     });
-  const ready = found((endpoint) => withUnready || isReady(endpoint));
+  const ready = found((endpoint) => isPublished(service, endpoint));
   // When every endpoint is on its way out, those that still serve are better than a refusal.
   const targets =
     ready.length > 0 ? ready : found(({ conditions }) => !!conditions?.serving && !!conditions.terminating);
   return [...new Set(targets)].sort();
-}
-
-/** As in Kubernetes, an endpoint that says nothing is ready. */
-export function isReady(endpoint: Endpoint): boolean {
-  return endpoint.conditions?.ready !== false;
 }
 
 function pickRule(protocol: string, targets: readonly string[], sticky: boolean): string {

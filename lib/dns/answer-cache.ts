@@ -1,0 +1,59 @@
+/**
+ * Encoded answers of one state of the records. A hit costs a lookup and two copies. An answer with several addresses is
+ * kept in several orders, handed out in turn, so that clients spread.
+ */
+const mostEntries = 8192;
+const mostOrders = 8;
+
+export interface CachedAnswer {
+  readonly questionEnd: number;
+  /** Whole messages. */
+  readonly orders: Buffer[];
+  readonly wantedOrders: number;
+  next: number;
+}
+
+export interface AnswerCache {
+  /** The answer for this query under the key, if every order of it has been made. */
+  get(key: string, query: Buffer): Buffer | undefined;
+  add(key: string, questionEnd: number, answer: Buffer, answerCount: number): void;
+  clear(): void;
+}
+
+export function createAnswerCache(): AnswerCache {
+  const entries = new Map<string, CachedAnswer>();
+  return {
+    get(key, query) {
+      const entry = entries.get(key);
+      if (!entry || entry.orders.length < entry.wantedOrders) return undefined;
+      const message = entry.orders[entry.next]!;
+      entry.next = entry.next + 1 === entry.orders.length ? 0 : entry.next + 1;
+      return adapt(message, query, entry.questionEnd);
+    },
+
+    add(key, questionEnd, answer, answerCount) {
+      const entry = entries.get(key);
+      if (entry) {
+        entry.orders.push(answer);
+        return;
+      }
+      if (entries.size >= mostEntries) entries.clear();
+      const wantedOrders = Math.max(1, Math.min(answerCount, mostOrders));
+      entries.set(key, { questionEnd, orders: [answer], wantedOrders, next: 0 });
+    },
+
+    clear: () => entries.clear(),
+  };
+}
+
+/** The same answer under this query's id, flags and spelling of the name. */
+function adapt(message: Buffer, query: Buffer, questionEnd: number): Buffer {
+  const answer = Buffer.allocUnsafe(message.length);
+  message.copy(answer, 0);
+  query.copy(answer, 12, 12, questionEnd);
+  answer[0] = query[0]!;
+  answer[1] = query[1]!;
+  answer[2] = (message[2]! & 0xfe) | (query[2]! & 1);
+  answer[3] = (message[3]! & 0xef) | (query[3]! & 0x10);
+  return answer;
+}
