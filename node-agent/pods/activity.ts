@@ -6,6 +6,8 @@ import type { Image, PullFailure } from '../images/images.ts';
 import type { ContainerProbes } from './probes.ts';
 
 export interface PodActivity {
+  /** The record as it is in memory is on disk. */
+  recordSaved: boolean;
   /** The pid of the pause process whose network namespace is attached; `unknown` after a restart of the agent. */
   network: number | 'detached' | 'unknown';
   /** Version of the ConfigMaps and Secrets that the volumes show. */
@@ -14,6 +16,8 @@ export interface PodActivity {
   deadlineAtMs?: number;
   /** How far the pod's folders have been cleared away: first the volumes, with the pod itself its logs and record. */
   files: 'present' | 'volumesRemoved' | 'removed';
+  /** What the pod waits for and people have been told of. */
+  said: ReadonlySet<string>;
   /** By container name. */
   readonly images: Map<string, ImageProgress>;
   /** By container id. */
@@ -65,8 +69,10 @@ export interface StepFailure {
 
 export function newActivity(): PodActivity {
   return {
+    recordSaved: false,
     network: 'unknown',
     files: 'present',
+    said: new Set(),
     images: new Map(),
     stops: new Map(),
     postStarts: new Map(),

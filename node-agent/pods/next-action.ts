@@ -12,6 +12,8 @@ import { containerPhase, isFinished, isInitialized, newestAttempt, type Observed
 import { activeKinds, deathSentence, type ProbeKind, probeOf } from './probes.ts';
 
 export type Action =
+  /** The intent to run the pod goes to disk before anything is done for it. */
+  | { readonly type: 'saveRecord' }
   | { readonly type: 'prepareVolumes' }
   /** In the background. */
   | { readonly type: 'pullImage'; readonly container: Container; readonly attempt: number }
@@ -158,6 +160,7 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   if (expired) return;
   if (!sandbox && observed.nodePressure !== undefined) return yield { type: 'wait' };
 
+  if (!activity.recordSaved) return yield { type: 'saveRecord' };
   yield* pullAhead(pod, observed, nowMs);
   if (sources.missingVolumes.length > 0 && activity.volumesVersion === undefined) return yield { type: 'wait' };
   if (sources.missingVolumes.length === 0 && activity.volumesVersion !== sources.version) {

@@ -6,7 +6,7 @@ import type { Pod, PodStatus } from '../../proto/gen/types.ts';
 import type { ContainerStatus } from '../runtime/runtime.ts';
 
 export interface PodRecord {
-  /** As last desired, without status: what a pod that was taken away while we were down is stopped by. */
+  /** As last desired, of its status only the addresses: what a pod that was taken away while we were down is stopped by. */
   readonly pod: Pod;
   /** Revision of the slice that last named the pod. An older slice that lacks it proves nothing. */
   readonly sliceRevision?: string;
@@ -14,8 +14,6 @@ export interface PodRecord {
   readonly hostIdStart?: number;
   /** Wall clock of when the agent took the pod up (status.startTime). */
   readonly startedAtMs: number;
-  /** Wall clock of when the agent first saw that the pod must go. */
-  readonly stoppingSinceMs?: number;
   /** By container name, init containers too. */
   readonly containers: Readonly<Record<string, ContainerRecord>>;
   /** Set when the pod has Succeeded or Failed: its status for good. */
@@ -41,17 +39,28 @@ export interface ContainerRecord {
 
 export function newRecord(pod: Pod, nowMs: number, hostIdStart?: number, sliceRevision?: string): PodRecord {
   return {
-    pod: withoutStatus(pod),
+    pod: withAddressesOnly(pod),
     startedAtMs: nowMs,
     containers: {},
+    // A node that lost its records must not run again what has come to its end.
+    ...(isOver(pod.status) && { finalStatus: pod.status }),
     ...(hostIdStart !== undefined && { hostIdStart }),
     ...(sliceRevision !== undefined && { sliceRevision }),
   };
 }
 
-export function withoutStatus(pod: Pod): Pod {
-  const { status: _status, ...rest } = pod;
-  return rest;
+function isOver(status: PodStatus | undefined): status is PodStatus {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
+
+/** The pod without what the agent itself writes. */
+export function withAddressesOnly(pod: Pod): Pod {
+  const { status, metadata, spec, ...rest } = pod;
+  // Changes with every report of ours, and says nothing about the pod.
+  const { resourceVersion: _revision, ...identity } = metadata;
+  const { hostIP, podIP, podIPs } = status ?? {};
+  const addresses = { ...(hostIP && { hostIP }), ...(podIP && { podIP }), ...(podIPs && { podIPs }) };
+  return { ...rest, metadata: identity, spec, status: addresses };
 }
 
 /** The record before a container's attempt is created. */

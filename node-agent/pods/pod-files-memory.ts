@@ -1,0 +1,56 @@
+/** PodFiles in memory, for tests and the simulation. Survives an agent: it stands for the node's disk. */
+import type { GantryError } from '../../lib/errors.ts';
+import type { PodFiles } from './pod-files.ts';
+import type { PodRecord } from './record.ts';
+import type { VolumePlan } from './volumes.ts';
+
+export interface MemoryPodFiles extends PodFiles {
+  readonly records: ReadonlyMap<string, PodRecord>;
+  readonly volumes: ReadonlyMap<string, readonly VolumePlan[]>;
+  readonly terminationMessages: Map<string, string>;
+  failNext(operation: 'saveRecord' | 'prepareVolumes' | 'prepareContainer' | 'removePod', error: GantryError): void;
+}
+
+export function createMemoryPodFiles(): MemoryPodFiles {
+  const records = new Map<string, PodRecord>();
+  const volumes = new Map<string, readonly VolumePlan[]>();
+  const terminationMessages = new Map<string, string>();
+  const failures = new Map<string, GantryError[]>();
+  const enter = async (operation: string): Promise<void> => {
+    const failure = failures.get(operation)?.shift();
+    if (failure) throw failure;
+  };
+  return {
+    records,
+    volumes,
+    terminationMessages,
+    failNext(operation, error) {
+      failures.set(operation, [...(failures.get(operation) ?? []), error]);
+    },
+    loadRecords: async () => [...records.values()],
+    readHostIdStart: async () => undefined,
+    async saveRecord(record) {
+      await enter('saveRecord');
+      records.set(record.pod.metadata.uid!, structuredClone(record));
+    },
+    async prepareVolumes(podUid, plans) {
+      await enter('prepareVolumes');
+      volumes.set(podUid, plans);
+    },
+    async prepareContainer() {
+      await enter('prepareContainer');
+    },
+    volumePath: async (podUid, plan, subPath) => `/volumes/${podUid}/${plan.name}/${subPath ?? ''}`,
+    readTerminationMessage: async (podUid, name, attempt) =>
+      terminationMessages.get(`${podUid}-${name}-${attempt}`) ?? '',
+    async pruneLogs() {},
+    async removeVolumes(podUid) {
+      volumes.delete(podUid);
+    },
+    async removePod(pod) {
+      await enter('removePod');
+      volumes.delete(pod.metadata.uid!);
+      records.delete(pod.metadata.uid!);
+    },
+  };
+}

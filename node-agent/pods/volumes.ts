@@ -1,0 +1,111 @@
+/** What each of a pod's volumes must hold, and how containers see it. Pure; pod-files-disk.ts makes it so. */
+import { GantryError } from '../../lib/errors.ts';
+import { wholeUnits } from '../../lib/model/quantity.ts';
+import type { Container, KeyToPath, Pod, Volume, VolumeMount } from '../../proto/gen/types.ts';
+import type { SourceReader } from './sources.ts';
+
+export type VolumePlan =
+  | { readonly type: 'emptyDir'; readonly name: string; readonly memory: boolean; readonly sizeBytes?: number }
+  /** A ConfigMap's or Secret's keys as files, switched over all at once when they change. */
+  | { readonly type: 'files'; readonly name: string; readonly secret: boolean; readonly files: readonly VolumeFile[] }
+  | { readonly type: 'hostPath'; readonly name: string; readonly path: string; readonly pathType: string };
+
+export interface VolumeFile {
+  /** Relative to the volume, no `..`. */
+  readonly path: string;
+  readonly data: Uint8Array;
+  readonly mode: number;
+}
+
+/** Whose the files are, in host ids. */
+export interface VolumeOwner {
+  readonly uid: number;
+  readonly gid: number;
+  /** spec.securityContext.fsGroup: the group may do what the owner may. */
+  readonly groupShared: boolean;
+}
+
+const defaultMode = 0o644;
+
+/** One plan per volume, in order. Throws invalidArgument when an item's path leads out of its volume. */
+export function planVolumes(pod: Pod, sources: SourceReader): readonly VolumePlan[] {
+  return (pod.spec.volumes ?? []).map((volume) => planVolume(volume, pod.metadata.namespace, sources));
+}
+
+function planVolume(volume: Volume, namespace: string | undefined, sources: SourceReader): VolumePlan {
+  const { name, emptyDir, configMap, secret, hostPath } = volume;
+  if (hostPath) return { type: 'hostPath', name, path: hostPath.path, pathType: hostPath.type ?? '' };
+  if (configMap) {
+    const source = sources.get('ConfigMap', namespace, configMap.name ?? '');
+    const data = new Map<string, Uint8Array>();
+    for (const [key, text] of Object.entries(source?.data ?? {})) data.set(key, Buffer.from(text, 'utf8'));
+    for (const [key, text] of Object.entries(source?.binaryData ?? {})) data.set(key, Buffer.from(text, 'base64'));
+    const files = project(name, data, configMap.items, configMap.defaultMode, configMap.optional === true);
+    return { type: 'files', name, secret: false, files };
+  }
+  if (secret) {
+    const source = sources.get('Secret', namespace, secret.secretName ?? '');
+    const data = new Map<string, Uint8Array>();
+    for (const [key, text] of Object.entries(source?.data ?? {})) data.set(key, Buffer.from(text, 'base64'));
+    const files = project(name, data, secret.items, secret.defaultMode, secret.optional === true);
+    return { type: 'files', name, secret: true, files };
+  }
+  const sizeLimit = emptyDir?.sizeLimit;
+  return {
+    type: 'emptyDir',
+    name,
+    memory: emptyDir?.medium === 'Memory',
+    ...(sizeLimit !== undefined && { sizeBytes: wholeUnits(sizeLimit) }),
+  };
+}
+
+function project(
+  volume: string,
+  data: ReadonlyMap<string, Uint8Array>,
+  items: readonly KeyToPath[] | undefined,
+  mode: number | undefined,
+  optional: boolean,
+): readonly VolumeFile[] {
+  const wanted = items ?? [...data.keys()].sort().map((key): KeyToPath => ({ key, path: key }));
+  const files: VolumeFile[] = [];
+  for (const item of wanted) {
+    const bytes = data.get(item.key);
+    if (!bytes) {
+      if (optional) continue;
+      throw new GantryError('invalidArgument', `volume "${volume}": its source has no key "${item.key}"; add it`);
+    }
+    requireInside(item.path, `volume "${volume}", item "${item.key}"`);
+    files.push({ path: item.path, data: bytes, mode: item.mode ?? mode ?? defaultMode });
+  }
+  return files;
+}
+
+/** Refuses paths that lead out of where they are used. */
+export function requireInside(path: string, what: string): void {
+  if (path === '' || path.startsWith('/') || path.split('/').includes('..')) {
+    throw new GantryError('invalidArgument', `${what}: path "${path}" must be relative and without ".."`);
+  }
+}
+
+export function volumeOwner(pod: Pod, hostIdStart: number | undefined): VolumeOwner {
+  const base = hostIdStart ?? 0;
+  const fsGroup = pod.spec.securityContext?.fsGroup;
+  return { uid: base, gid: base + (fsGroup ?? 0), groupShared: fsGroup !== undefined };
+}
+
+/** The container's mounts with their volumes, parents before what is mounted inside them. */
+export function plannedMounts(
+  container: Container,
+  plans: readonly VolumePlan[],
+): readonly { readonly mount: VolumeMount; readonly plan: VolumePlan }[] {
+  const mounts = (container.volumeMounts ?? []).map((mount) => {
+    const plan = plans.find(({ name }) => name === mount.name);
+    if (!plan) {
+      const message = `container "${container.name}" mounts volume "${mount.name}", which spec.volumes does not have`;
+      throw new GantryError('invalidArgument', message);
+    }
+    if (mount.subPath) requireInside(mount.subPath, `container "${container.name}", mount "${mount.mountPath}"`);
+    return { mount, plan };
+  });
+  return mounts.sort((a, b) => (a.mount.mountPath < b.mount.mountPath ? -1 : 1));
+}
