@@ -44,7 +44,7 @@ export const openContext: OpenContext = async (options) => {
   const interrupt = new AbortController();
   process.once('SIGINT', () => {
     interrupt.abort(new Error('interrupted'));
-    setTimeout(() => process.exit(130), 200).unref();
+    systemClock.schedule(200, () => process.exit(130));
   });
   return {
     cluster: connectTo(config),

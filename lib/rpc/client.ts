@@ -1,5 +1,6 @@
 /** gRPC clients: typed by the schema, errors as GantryError, a deadline on every unary call, no hidden retries. */
 import { Client, type ClientDuplexStream, type ClientReadableStream, type MethodDefinition } from '@grpc/grpc-js';
+import { systemClock } from '../clock.ts';
 import { controlPlaneServerName } from './server-name.ts';
 import { type Methods, methodKind, type ServiceName, serviceDefinition } from './service.ts';
 import { fromServiceError } from './status.ts';
@@ -140,5 +141,5 @@ async function send(
 }
 
 function deadlineIn(ms: number): Date {
-  return new Date(Date.now() + ms);
+  return new Date(systemClock.nowMs() + ms);
 }

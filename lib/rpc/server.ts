@@ -10,6 +10,7 @@ import {
   type ServerWritableStream,
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
+import { systemClock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createHealth } from './health.ts';
@@ -99,9 +100,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       health.setServing(false);
       const graceful = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       stopping.abort(new GantryError('unavailable', 'the server is stopping'));
-      const deadline = new Promise<void>((resolve) => setTimeout(resolve, graceMs).unref());
-      await Promise.race([graceful, deadline]);
-      server.forceShutdown();
+      const force = systemClock.schedule(graceMs, () => server.forceShutdown());
+      await graceful;
+      force.cancel();
     },
   };
 }
