@@ -113,6 +113,10 @@ export class TestSlice implements SliceReader {
     for (const callback of this.callbacks) callback({ kinds, podUIDs: new Set() });
   }
 
+  all(): readonly KubeObject[] {
+    return this.objects;
+  }
+
   get: SliceReader['get'] = (kind, namespace, name) =>
     this.list(kind).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
 
