@@ -6,12 +6,18 @@ import { garbageController } from './garbage/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
-import type { ReplicaSetOptions } from './replica-set/reconcile.ts';
 import { type Controller, type RunParts, runController } from './run-controller.ts';
 
-export function allControllers(options: ReplicaSetOptions): readonly Controller[] {
+export interface ControllerOptions {
+  /** Pods a ReplicaSet makes or deletes in one transaction. */
+  readonly mostPerTransaction: number;
+  /** Whether so many nodes are silent that no pod should be moved. */
+  readonly evictionsPaused: () => boolean;
+}
+
+export function allControllers(options: ControllerOptions): readonly Controller[] {
   return [
-    nodeLifecycleController,
+    nodeLifecycleController(options.evictionsPaused),
     deploymentController,
     replicaSetController(options),
     endpointSliceController,
@@ -22,6 +28,6 @@ export function allControllers(options: ReplicaSetOptions): readonly Controller[
 }
 
 /** Resolves when the term is over and every controller has come to rest. */
-export async function runControllers(parts: RunParts, options: ReplicaSetOptions): Promise<void> {
+export async function runControllers(parts: RunParts, options: ControllerOptions): Promise<void> {
   await Promise.all(allControllers(options).map((controller) => runController(controller, parts)));
 }

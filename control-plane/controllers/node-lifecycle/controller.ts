@@ -6,22 +6,25 @@ import type { Snapshot } from '../../state/snapshot.ts';
 import type { Controller } from '../run-controller.ts';
 import { reconcileNode, removePodsOfMissingNode } from './reconcile.ts';
 
-export const nodeLifecycleController: Controller = {
-  name: 'node-lifecycle-controller',
-  reconcile(snapshot, key, nowMs) {
-    const name = parseKey(key)?.name ?? '';
-    const node = snapshot.get('Node', undefined, name);
-    return node ? reconcileNode(snapshot, node, nowMs) : removePodsOfMissingNode(snapshot, name);
-  },
-  *keysOf(change, snapshot) {
-    const object = change.object ?? change.previous;
-    if (object?.kind === 'Node') yield* afterNodeChange(change, object, snapshot);
-    else if (object?.kind === 'Pod' && object.spec.nodeName) {
-      const node = snapshot.get('Node', undefined, object.spec.nodeName);
-      if (!node || needsCare(node)) yield objectKey('Node', undefined, object.spec.nodeName);
-    }
-  },
-};
+/** `evictionsPaused`: whether so many nodes are silent that nothing should be moved (control-plane/session knows). */
+export function nodeLifecycleController(evictionsPaused: () => boolean): Controller {
+  return {
+    name: 'node-lifecycle-controller',
+    reconcile(snapshot, key, nowMs) {
+      const name = parseKey(key)?.name ?? '';
+      const node = snapshot.get('Node', undefined, name);
+      return node ? reconcileNode(snapshot, node, nowMs, evictionsPaused()) : removePodsOfMissingNode(snapshot, name);
+    },
+    *keysOf(change, snapshot) {
+      const object = change.object ?? change.previous;
+      if (object?.kind === 'Node') yield* afterNodeChange(change, object, snapshot);
+      else if (object?.kind === 'Pod' && object.spec.nodeName) {
+        const node = snapshot.get('Node', undefined, object.spec.nodeName);
+        if (!node || needsCare(node)) yield objectKey('Node', undefined, object.spec.nodeName);
+      }
+    },
+  };
+}
 
 /** How many are lost decides about every lost node. */
 function* afterNodeChange(change: ObjectChange, node: Node, snapshot: Snapshot): Iterable<string> {

@@ -14,27 +14,37 @@ import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts';
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
-import { type Disruption, disruptionOf } from './disruption.ts';
+import { whyPaused } from './disruption.ts';
 import { isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
 
 type NodeEvent = NonNullable<ReconcileResult['events']>[number];
 
 const mostPerTransaction = 100;
+/** The sessions' verdict on silence is not an object whose change would call us. */
+const pausedRecheckMs = 1000;
+const pausedSilenceMs = 60_000;
+const pausedReason = 'EvictionsPaused';
 const mostRemovals = 50; // a pod's address goes with it
 
-export function reconcileNode(snapshot: Snapshot, node: Node, nowMs: number): ReconcileResult {
+/** `evictionsPaused`: what the sessions say about nodes falling silent. */
+export function reconcileNode(
+  snapshot: Snapshot,
+  node: Node,
+  nowMs: number,
+  evictionsPaused: boolean,
+): ReconcileResult {
   const taints = taintsFor(node, nowMs);
   const lost = isLost(node);
-  const disruption = lost ? disruptionOf(node, snapshot.list('Node'), nowMs) : {};
+  const paused = lost ? whyPaused(node, snapshot.list('Node'), evictionsPaused) : undefined;
   const changes: Change[] = [];
   const events: NodeEvent[] = [];
-  const delays: number[] = disruption.waitMs === undefined ? [] : [disruption.waitMs];
+  const delays: number[] = paused === undefined ? [] : [pausedRecheckMs];
   if (!isSame(taints, node.spec.taints ?? [])) {
     changes.push({ type: 'update', object: withTaints(node, taints) });
   }
   let held = 0;
   for (const pod of snapshot.podsOnNode(node.metadata.name)) {
-    const verdict = judge(pod, taints, disruption, nowMs);
+    const verdict = judge(pod, taints, paused !== undefined, nowMs);
     if (verdict.leave === 'held') held += 1;
     if (verdict.leave === 'later') delays.push(verdict.inMs);
     const unready = lost ? withoutReady(pod, node, nowMs) : pod;
@@ -44,10 +54,21 @@ export function reconcileNode(snapshot: Snapshot, node: Node, nowMs: number): Re
     changes.push({ type: 'update', object });
     if (object !== unready) events.push(eviction(pod, node, taints));
   }
-  if (held > 0 && disruption.paused) {
-    events.push({ type: 'Warning', reason: 'EvictionsPaused', message: disruption.paused, about: node });
+  if (held > 0 && paused !== undefined && !wasSaid(snapshot, node, paused, nowMs)) {
+    events.push({ type: 'Warning', reason: pausedReason, message: paused, about: node });
   }
   return { changes, events, ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }) };
+}
+
+/** We look every second; once a minute is enough to say it. */
+function wasSaid(snapshot: Snapshot, node: Node, message: string, nowMs: number): boolean {
+  const said = snapshot
+    .list('Event', 'default')
+    .find(
+      (event) =>
+        event.reason === pausedReason && event.involvedObject.uid === node.metadata.uid && event.message === message,
+    );
+  return said !== undefined && Date.parse(said.lastTimestamp ?? '') > nowMs - pausedSilenceMs;
 }
 
 /** Pods of a node that no longer exists have nobody who could stop them or say so. */
@@ -69,13 +90,12 @@ function withTaints(node: Node, taints: readonly Taint[]): Node {
 
 type Verdict = { readonly leave: 'no' | 'now' | 'held' } | { readonly leave: 'later'; readonly inMs: number };
 
-function judge(pod: Pod, taints: readonly Taint[], disruption: Disruption, nowMs: number): Verdict {
+function judge(pod: Pod, taints: readonly Taint[], paused: boolean, nowMs: number): Verdict {
   if (isDeleting(pod) || isPodFinished(pod)) return { leave: 'no' };
   const atMs = leaveAtMs(pod, taints, nowMs);
   if (atMs === undefined) return { leave: 'no' };
   if (atMs > nowMs) return { leave: 'later', inMs: atMs - nowMs };
-  if (disruption.paused !== undefined || disruption.waitMs !== undefined) return { leave: 'held' };
-  return { leave: 'now' };
+  return { leave: paused ? 'held' : 'now' };
 }
 
 function withoutReady(pod: Pod, node: Node, nowMs: number): Pod {

@@ -45,6 +45,7 @@ export interface ClusterOptions {
   readonly seed?: number;
   /** Longest time an agent takes over a pod. */
   readonly agentMs?: number;
+  readonly evictionsPaused?: () => boolean;
 }
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
@@ -158,7 +159,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       signal: ending.signal,
       commit: (changes, owner) => commit(parts, changes, owner),
     },
-    { mostPerTransaction: 100 },
+    { mostPerTransaction: 100, evictionsPaused: () => options.evictionsPaused?.() === true },
   );
   const cluster: Cluster = {
     clock,
