@@ -1,0 +1,227 @@
+/**
+ * The node agent: joins the cluster, keeps a session with its control plane, and runs what the cluster places here.
+ *
+ * This file builds the adapters and wires them; it decides nothing. Everything that runs on the node outlives the
+ * agent: SIGTERM ends the agent alone, and the next one adopts what it finds.
+ */
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { systemClock } from '../lib/clock.ts';
+import { GantryError, messageOf } from '../lib/errors.ts';
+import { createLog, type Log } from '../lib/log.ts';
+import { type Exec, systemExec } from '../lib/process.ts';
+import { systemRandom } from '../lib/random.ts';
+import type { Node, Welcome } from '../proto/gen/types.ts';
+import { startNodeDns } from './dns/node-dns.ts';
+import { type ClusterSettings, readSettings, settingsOf, writeSettings } from './host/cluster-settings.ts';
+import { lockDataDir } from './host/data-dir-lock.ts';
+import type { HostFacts } from './host/facts.ts';
+import { type AgentFlags, parseFlags } from './host/flags.ts';
+import { createLinuxHost } from './host/linux.ts';
+import { createNodeReporter } from './host/node-reporter.ts';
+import { createImageStorage } from './images/storage.ts';
+import { overlayMAC } from './network/addresses.ts';
+import { createPodNetwork } from './network/pod-network.ts';
+import { createDiskPodFiles } from './pods/pod-files-disk.ts';
+import { createPods, type Pods } from './pods/pods.ts';
+import { createProber } from './pods/prober.ts';
+import { openRuncRuntime } from './runtime/runc.ts';
+import { keepRenewed, obtainIdentity } from './session/join.ts';
+import { createSessionClient, rpcTransport } from './session/session-client.ts';
+import { openSliceStore } from './session/slice-store.ts';
+
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
+
+/** What must be ended when the agent ends, last begun first. */
+class Closers {
+  readonly #closers: (() => unknown)[] = [];
+
+  add(close: () => unknown): void {
+    this.#closers.unshift(close);
+  }
+
+  async run(log: Log): Promise<void> {
+    for (const close of this.#closers) {
+      await Promise.resolve()
+        .then(close)
+        .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a part of the agent did not end well'));
+    }
+  }
+}
+
+async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const random = systemRandom;
+  const exec = systemExec();
+  const lock = await lockDataDir(flags.dataDir);
+  closers.add(() => lock.release());
+
+  const host = createLinuxHost({ dataDir: flags.dataDir, cgroupParent: flags.cgroupParent, random });
+  const facts = await host.facts();
+  const token = await readToken(flags);
+  const identity = {
+    dataDir: flags.dataDir,
+    nodeName: flags.nodeName,
+    machineID: facts.machineID,
+    servers: flags.server,
+    ...(token !== undefined && { token }),
+    ...{ clock, random, log },
+  };
+  const tls = await obtainIdentity(identity, signal);
+  void keepRenewed(tls, identity, signal);
+
+  const slice = await openSliceStore({ file: `${flags.dataDir}/slice`, clock, log });
+  closers.add(() => slice.flush());
+  const images = createImageStorage({
+    defaultRegistry: flags.defaultRegistry,
+    insecureRegistries: flags.insecureRegistry,
+    dataDir: flags.dataDir,
+    runDir: flags.runDir,
+    exec,
+  });
+  const reporter = createNodeReporter({
+    nodeIP: flags.nodeIp,
+    maxPods: flags.maxPods,
+    port: Number(flags.listen.split(':').at(-1)),
+    overlayMAC: overlayMAC(flags.nodeIp),
+    version: `gantry-${version}`,
+    runtimeVersion: await runtimeVersion(exec),
+    ...{ host, facts, images, clock, log },
+  });
+
+  let pods: Pods | undefined;
+  const welcomed = Promise.withResolvers<ClusterSettings>();
+  const session = createSessionClient({
+    servers: flags.server,
+    transport: rpcTransport(tls),
+    node: () => nodeObject(flags, facts),
+    podUIDs: () => pods?.uids() ?? [],
+    onWelcome: (welcome) => keepSettings(welcome, flags, log).then(welcomed.resolve, () => {}),
+    ...{ slice, clock, random, log },
+  });
+  await reporter.start((status) => session.node(status));
+  closers.add(() => reporter.stop());
+
+  const runtime = await openRuncRuntime({
+    dataDir: flags.dataDir,
+    runDir: flags.runDir,
+    cgroupParent: flags.cgroupParent,
+    ...{ exec, clock, log },
+  });
+  closers.add(() => runtime.close());
+  await runtime.check();
+
+  const stored = await readSettings(flags.dataDir);
+  const beginSession = (): void => {
+    const ended = session.run(signal);
+    closers.add(() => ended);
+  };
+  // With settings from before, what runs here is taken care of first; a new node must be told them.
+  if (!stored) beginSession();
+  const settings = stored ?? (await orAborted(welcomed.promise, signal));
+
+  const network = createPodNetwork({
+    nodeName: flags.nodeName,
+    nodeIP: flags.nodeIp,
+    ...settings,
+    ...{ exec, log, clock, slice },
+  });
+  await network.start();
+  closers.add(() => network.stop());
+  const dns = await startNodeDns({ ...settings, slice, exec, clock, random, log });
+  closers.add(() => dns.stop());
+
+  const folders = { dataDir: flags.dataDir, runDir: flags.runDir };
+  pods = createPods({
+    nodeName: flags.nodeName,
+    files: createDiskPodFiles(folders, exec, log),
+    prober: createProber(runtime, clock),
+    sink: session,
+    zone: settings.zone,
+    nodeFiles: { resolvConf: () => readText('/etc/resolv.conf'), hosts: () => readText('/etc/hosts') },
+    allocatable: () => reporter.status()?.allocatable ?? {},
+    nodePressure: () => reporter.pressure(),
+    ...{ runtime, images, network, slice, clock, log, folders },
+  });
+  const begun = pods;
+  await begun.start();
+  closers.add(() => begun.stop());
+  if (stored) beginSession();
+  log.info({ node: flags.nodeName, pods: begun.uids().length }, 'the node agent is up');
+}
+
+function nodeObject(flags: AgentFlags, facts: HostFacts): Node {
+  const labels = {
+    'kubernetes.io/hostname': flags.nodeName,
+    'kubernetes.io/os': 'linux',
+    'kubernetes.io/arch': facts.architecture,
+    ...flags.labels,
+  };
+  return { apiVersion: 'v1', kind: 'Node', metadata: { name: flags.nodeName, labels }, spec: {} };
+}
+
+async function keepSettings(welcome: Welcome, flags: AgentFlags, log: Log): Promise<ClusterSettings> {
+  const settings = settingsOf(welcome);
+  if (!settings) throw new GantryError('internal', 'the control plane did not say what network the cluster has');
+  const before = await readSettings(flags.dataDir);
+  if (JSON.stringify(before) === JSON.stringify(settings)) return settings;
+  if (before)
+    log.warn({ before, settings }, "the cluster's network settings have changed; restart the agent to use them");
+  await writeSettings(flags.dataDir, settings).catch((error: unknown) =>
+    log.error(
+      { error: messageOf(error) },
+      'the cluster settings are not on disk; without a control plane a restart waits',
+    ),
+  );
+  return settings;
+}
+
+async function readToken({ token, tokenFile }: AgentFlags): Promise<string | undefined> {
+  if (token !== undefined || tokenFile === undefined) return token;
+  const text = await readFile(tokenFile, 'utf8').catch(() => '');
+  return text.trim() || undefined;
+}
+
+async function runtimeVersion(exec: Exec): Promise<string> {
+  const result = await exec.run(['runc', '--version']).catch(() => undefined);
+  return `runc://${/^runc version (\S+)/m.exec(result?.stdout ?? '')?.[1] ?? 'unknown'}`;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function orAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    promise.then(resolve, reject);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
+const flags = parseFlags(process.argv, version);
+const log = createLog('node-agent', flags.logLevel);
+const closers = new Closers();
+const stopping = new AbortController();
+
+const stop = async (exitCode: number): Promise<void> => {
+  stopping.abort(new GantryError('cancelled', 'the node agent is stopping'));
+  await closers.run(log);
+  process.exit(exitCode);
+};
+for (const name of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(name, () => {
+    log.info({ signal: name }, 'stopping; what runs on this node keeps running');
+    void stop(0);
+  });
+}
+
+runAgent(flags, log, closers, stopping.signal).catch((error: unknown) => {
+  if (stopping.signal.aborted) return;
+  log.error({ details: error instanceof GantryError ? error.details : undefined }, messageOf(error));
+  void stop(1);
+});
