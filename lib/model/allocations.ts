@@ -24,9 +24,9 @@ export function allocationKeysOf(object: KubeObject): readonly string[] {
       return object.status?.podIP ? [podIPKey(object.status.podIP)] : [];
     case 'Service':
       return serviceKeys(object);
-    case 'Node':
-      return object.spec.podCIDR ? [nodeCIDRKey(object.spec.podCIDR)] : [];
     default:
+      // A node's range stays under its name when the node is deleted: its pods may still run. Joining takes it over
+      // when no other range is free (control-plane/session).
       return [];
   }
 }

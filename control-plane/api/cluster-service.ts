@@ -1,0 +1,87 @@
+/**
+ * The Cluster service: the API for ctl and for other services. Every replica of the control plane serves it; it keeps
+ * no state of its own, so any replica answers like any other.
+ *
+ * Invariants
+ * - What a client saw succeed is in the store. A lost answer of the store is settled before the client gets one.
+ * - An object is stored only after admission (admission.ts): schema, defaults, the kind's rules, all problems at once.
+ * - Every write compares the revision that it was made from; a lost race is tried again from what is there now, unless
+ *   the client named a resourceVersion.
+ * - `status` and what admission.ts calls the cluster's fields never come from a client.
+ * - An address or port belongs to one object: its key is written and removed with the object, in one transaction.
+ * - Every call that changes something is audited.
+ */
+import { GantryError } from '../../lib/errors.ts';
+import type { ExecRequest } from '../../proto/gen/types.ts';
+import { applyHandler } from './apply-handler.ts';
+import { audited, auditStream } from './audit.ts';
+import { deleteHandlers } from './delete.ts';
+import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
+import { readHandlers } from './read.ts';
+import { watchHandler } from './watch.ts';
+import { writeHandlers } from './write.ts';
+
+export function createClusterService(dependencies: ApiDependencies): ClusterHandlers {
+  const { log, logsAndExec, tokens, resolve } = dependencies;
+  const writes = writeHandlers(dependencies);
+  const deletes = deleteHandlers(dependencies);
+  const absent = absentHandlers();
+  const { CreateToken, ListTokens, RevokeToken } = tokens ?? absent;
+  return {
+    ...readHandlers(dependencies),
+    Watch: watchHandler(dependencies),
+    Apply: audited(log, 'apply', applyHandler(dependencies)),
+    Create: audited(log, 'create', writes.Create),
+    Update: audited(log, 'update', writes.Update),
+    Patch: audited(log, 'patch', writes.Patch),
+    Scale: audited(log, 'scale', writes.Scale),
+    Delete: audited(log, 'delete', deletes.Delete),
+    Evict: audited(log, 'evict', deletes.Evict),
+    Logs: (logsAndExec ?? absent).Logs,
+    Exec: auditedExec(dependencies, (logsAndExec ?? absent).Exec),
+    Resolve: resolve ?? absent.Resolve,
+    CreateToken: audited(log, 'create token', CreateToken),
+    ListTokens,
+    RevokeToken: audited(log, 'revoke token', RevokeToken),
+  };
+}
+
+/** Exec changes what runs: the line names the pod and the program, not its arguments, which may be secret. */
+function auditedExec({ log }: ApiDependencies, exec: ClusterHandlers['Exec']): ClusterHandlers['Exec'] {
+  return (requests, context) => {
+    async function* seen(): AsyncGenerator<ExecRequest, void, undefined> {
+      for await (const request of requests) {
+        if (request.start) {
+          const { namespace, pod, container, command } = request.start;
+          auditStream(log, 'exec', context.peer, {
+            kind: 'Pod',
+            namespace,
+            name: pod,
+            container,
+            program: command?.[0],
+          });
+        }
+        yield request;
+      }
+    }
+    return exec(seen(), context);
+  };
+}
+
+/** For what this control plane was started without. */
+function absentHandlers(): Pick<
+  ClusterHandlers,
+  'Logs' | 'Exec' | 'Resolve' | 'CreateToken' | 'ListTokens' | 'RevokeToken'
+> {
+  const refuse = (what: string): never => {
+    throw new GantryError('unimplemented', `this control plane serves no ${what}; ask another one`);
+  };
+  return {
+    Logs: () => refuse('logs'),
+    Exec: () => refuse('exec'),
+    Resolve: async () => refuse('DNS'),
+    CreateToken: async () => refuse('tokens'),
+    ListTokens: async () => refuse('tokens'),
+    RevokeToken: async () => refuse('tokens'),
+  };
+}

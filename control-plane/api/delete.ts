@@ -1,0 +1,86 @@
+/**
+ * Delete and Evict. A bound pod is marked and goes when its agent has stopped it; an object with finalizers when those
+ * are gone; a namespace when it is empty; everything else at once, with the addresses it held. What it owned is left to
+ * the garbage collector, which also sets dependents free for propagationPolicy Orphan.
+ */
+import { GantryError } from '../../lib/errors.ts';
+import { allocationKeysOf } from '../../lib/model/allocations.ts';
+import { revisionOf } from '../../lib/model/object.ts';
+import { deleteOf, modRevisionIs, putOf } from '../../lib/store/store.ts';
+import type { KubeObject } from '../../proto/gen/types.ts';
+import { orphanFinalizer } from '../controllers/garbage/reconcile.ts';
+import { deletionOf } from '../state/deletion.ts';
+import { checkPrecondition } from './change.ts';
+import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
+import { readExisting, retryConflicts, type Target, targetOf, withRevision, write, writeRemoval } from './objects.ts';
+import { authorizeKind } from './roles.ts';
+import { response } from './write.ts';
+
+interface DeleteOptions {
+  readonly gracePeriodSeconds?: number | undefined;
+  readonly orphan?: boolean;
+  readonly uid?: string | undefined;
+  readonly dryRun?: boolean;
+}
+
+export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandlers, 'Delete' | 'Evict'> {
+  return {
+    async Delete({ gracePeriodSeconds, propagationPolicy = 'Background', uid, dryRun = false, ...request }, { peer }) {
+      const target = targetOf(request);
+      authorizeKind(peer, 'write', target.kind);
+      if (propagationPolicy !== 'Background' && propagationPolicy !== 'Orphan') {
+        const message = `propagationPolicy: ${JSON.stringify(propagationPolicy)} is not supported; use Background or Orphan`;
+        throw new GantryError('invalidArgument', message);
+      }
+      const options = { gracePeriodSeconds, orphan: propagationPolicy === 'Orphan', uid, dryRun };
+      return response(await deleteObject(dependencies, target, options));
+    },
+
+    async Evict({ gracePeriodSeconds, ...request }, { peer }) {
+      const target = targetOf({ ...request, kind: 'Pod' });
+      authorizeKind(peer, 'write', 'Pod');
+      return response(await deleteObject(dependencies, target, { gracePeriodSeconds }));
+    },
+  };
+}
+
+/** Answers the object as it is now, or as it was last. */
+export async function deleteObject(
+  dependencies: ApiDependencies,
+  target: Target,
+  { gracePeriodSeconds, orphan = false, uid, dryRun = false }: DeleteOptions,
+): Promise<KubeObject> {
+  if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) {
+    throw new GantryError('invalidArgument', `gracePeriodSeconds: ${gracePeriodSeconds} is negative; use 0 to force`);
+  }
+  checkDeletable(target);
+  return retryConflicts(`${target.kind} ${JSON.stringify(target.name)}`, async () => {
+    const stored = await readExisting(dependencies, target);
+    checkPrecondition(stored, { uid });
+    const object = orphan ? withOrphanFinalizer(stored) : stored;
+    const deletion = deletionOf(object, gracePeriodSeconds, dependencies.clock.nowMs());
+    if (deletion.type === 'none' || dryRun) return deletion.type === 'mark' ? deletion.object : stored;
+    const compare = [modRevisionIs(target.key, revisionOf(stored))];
+    if (deletion.type === 'remove') {
+      const success = [target.key, ...allocationKeysOf(stored)].map(deleteOf);
+      const { succeeded, revision } = await writeRemoval(dependencies, target.key, { compare, success });
+      return succeeded ? withRevision(stored, revision) : undefined;
+    }
+    const success = [putOf(target.key, dependencies.codec.encode(deletion.object))];
+    const { succeeded, revision } = await write(dependencies, { compare, success });
+    return succeeded ? withRevision(deletion.object, revision) : undefined;
+  });
+}
+
+function checkDeletable({ kind, name }: Target): void {
+  if (kind === 'Namespace' && name === 'default') {
+    const cure = 'delete what is in it instead: ctl delete deployment,service,pod --all';
+    throw new GantryError('failedPrecondition', `the namespace "default" stays; ${cure}`);
+  }
+}
+
+function withOrphanFinalizer(object: KubeObject): KubeObject {
+  const finalizers = object.metadata.finalizers ?? [];
+  if (finalizers.includes(orphanFinalizer)) return object;
+  return { ...object, metadata: { ...object.metadata, finalizers: [...finalizers, orphanFinalizer] } } as KubeObject;
+}

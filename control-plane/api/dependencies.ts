@@ -1,0 +1,39 @@
+/** What the API stands on. Everything that other parts of the control plane answer comes in as handlers. */
+import type { Clock } from '../../lib/clock.ts';
+import type { Log } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
+import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Store } from '../../lib/store/store.ts';
+import type { ObjectCodec } from '../state/object-codec.ts';
+
+export interface ApiConfig {
+  readonly clusterCIDR: string;
+  readonly serviceCIDR: string;
+  /** In the service CIDR; never given to a service. */
+  readonly dnsIP: string;
+  readonly zone: string;
+  readonly version: string;
+  /** The strategy behind `default-scheduler`. */
+  readonly defaultScheduler: string;
+  readonly etcdVersion?: string;
+}
+
+export type ClusterHandlers = Handlers<'Cluster'>;
+
+export interface ApiDependencies {
+  readonly store: Store;
+  /** Seals Secrets: sealedCodec of ../state/object-codec.ts. */
+  readonly codec: ObjectCodec;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly config: ApiConfig;
+  /** Who leads, for GetClusterInfo; undefined while nobody does. */
+  readonly leader?: () => string | undefined | Promise<string | undefined>;
+  /** From control-plane/session. */
+  readonly logsAndExec?: Pick<ClusterHandlers, 'Logs' | 'Exec'>;
+  /** From control-plane/session: tokenHandlers. */
+  readonly tokens?: Pick<ClusterHandlers, 'CreateToken' | 'ListTokens' | 'RevokeToken'>;
+  /** From control-plane/dns. */
+  readonly resolve?: ClusterHandlers['Resolve'];
+}

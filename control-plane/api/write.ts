@@ -1,0 +1,117 @@
+/** Create, Update, Patch and Scale. */
+import { GantryError } from '../../lib/errors.ts';
+import { isFieldsAnnotation } from '../../lib/model/apply.ts';
+import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import { fromManifest, toManifest } from '../../lib/model/manifest.ts';
+import { controllerOf } from '../../lib/model/object.ts';
+import { problemsError } from '../../lib/model/problems.ts';
+import type { KubeObject, ObjectEnvelope, ObjectMeta, ObjectResponse } from '../../proto/gen/types.ts';
+import { changeObject } from './change.ts';
+import { createObject } from './create.ts';
+import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
+import { mergePatched } from './merge-patch.ts';
+import { nameOf, targetOf, targetOfObject } from './objects.ts';
+import { authorizeKind } from './roles.ts';
+
+type WriteHandlers = Pick<ClusterHandlers, 'Create' | 'Update' | 'Patch' | 'Scale'>;
+
+export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
+  return {
+    async Create({ object, dryRun = false }, { peer }) {
+      const given = objectIn(object);
+      authorizeKind(peer, 'write', given.kind);
+      const metadata = withoutFieldSets(given.metadata);
+      return response(await createObject(dependencies, { ...given, metadata } as KubeObject, { dryRun }));
+    },
+
+    async Update({ object, dryRun = false }, { peer }) {
+      const given = objectIn(object);
+      authorizeKind(peer, 'write', given.kind);
+      const { resourceVersion, uid } = given.metadata;
+      const options = { resourceVersion, uid, dryRun };
+      return response(await changeObject(dependencies, targetOfObject(given), options, () => given));
+    },
+
+    async Patch({ patch = '', resourceVersion, dryRun = false, ...request }, { peer }) {
+      const target = targetOf(request);
+      authorizeKind(peer, 'write', target.kind);
+      const parsed = parsePatch(patch);
+      const inPatch = (parsed.metadata as { resourceVersion?: string } | null | undefined)?.resourceVersion;
+      const options = { resourceVersion: resourceVersion || inPatch, dryRun };
+      return response(await changeObject(dependencies, target, options, (old) => patchedObject(old, parsed)));
+    },
+
+    async Scale({ replicas, currentReplicas, ...request }, { peer }) {
+      const target = targetOf(request);
+      authorizeKind(peer, 'write', target.kind);
+      if (replicas === undefined) throw new GantryError('invalidArgument', 'replicas: required');
+      const warnings: string[] = [];
+      const object = await changeObject(dependencies, target, { dryRun: false }, (old) => {
+        warnings.splice(0, warnings.length, ...scaleWarnings(old));
+        return scaled(old, replicas, currentReplicas);
+      });
+      return response(object, warnings);
+    },
+  };
+}
+
+/** The object of a request; kinds that we do not know arrive as an empty envelope. */
+export function objectIn(envelope: ObjectEnvelope | undefined): KubeObject {
+  const object = fromEnvelope(envelope);
+  if (!object) {
+    throw new GantryError(
+      'invalidArgument',
+      'object: required; the request has none, or one of a kind that Gantry lacks',
+    );
+  }
+  if (!object.metadata) throw new GantryError('invalidArgument', `metadata: required; ${object.kind} has none`);
+  return object;
+}
+
+export function response(object: KubeObject, warnings: readonly string[] = []): ObjectResponse {
+  return { object: toEnvelope(object), ...(warnings.length > 0 && { warnings: [...warnings] }) };
+}
+
+/** Only Apply keeps field sets; those that came with an exported object are not this one's. */
+function withoutFieldSets({ annotations, ...metadata }: ObjectMeta): ObjectMeta {
+  const kept = Object.entries(annotations ?? {}).filter(([key]) => !isFieldsAnnotation(key));
+  return kept.length > 0 ? { ...metadata, annotations: Object.fromEntries(kept) } : metadata;
+}
+
+function parsePatch(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const message = `patch: not JSON (${(cause as Error).message}); example: {"spec":{"replicas":3}}`;
+    throw new GantryError('invalidArgument', message, { cause });
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new GantryError('invalidArgument', 'patch: must be a JSON object; example: {"spec":{"replicas":3}}');
+}
+
+function patchedObject(old: KubeObject, patch: Record<string, unknown>): KubeObject {
+  // Status is not a client's to write; leaving it out here keeps what is stored.
+  const { status: _ignored, ...wanted } = patch;
+  const { object, problems } = fromManifest(mergePatched(toManifest(old), wanted));
+  if (object) return object;
+  throw problemsError(nameOf(old), problems);
+}
+
+function scaled(old: KubeObject, replicas: number, currentReplicas: number | undefined): KubeObject {
+  if (old.kind !== 'Deployment' && old.kind !== 'ReplicaSet') {
+    throw new GantryError('invalidArgument', `a ${old.kind} has no replicas; scale a Deployment or a ReplicaSet`);
+  }
+  const now = old.spec.replicas ?? 1;
+  if (currentReplicas !== undefined && currentReplicas !== now) {
+    const message = `${nameOf(old)} has ${now} replicas, not ${currentReplicas}; nothing was changed`;
+    throw new GantryError('failedPrecondition', message);
+  }
+  return { ...old, spec: { ...old.spec, replicas } } as KubeObject;
+}
+
+function scaleWarnings(object: KubeObject): string[] {
+  const owner = controllerOf(object);
+  if (!owner) return [];
+  return [`${nameOf(object)} belongs to ${owner.kind} ${owner.name}, which sets its replicas: scale that instead`];
+}
