@@ -1,0 +1,218 @@
+/**
+ * One replica of the control plane, put together from its parts and given its edges (store, clock, chance, servers) from
+ * outside, so that a simulation runs the same one.
+ *
+ * Every replica serves the API and DNS from its own mirror of the store; the one that leads also schedules, reconciles
+ * and holds the node sessions. The store may come and go: everything here waits, tries again, and carries on.
+ */
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Authority } from '../lib/pki/certificates.ts';
+import { caHashOf } from '../lib/pki/certificates.ts';
+import type { Random } from '../lib/random.ts';
+import type { Handlers } from '../lib/rpc/server.ts';
+import type { ReloadableTls } from '../lib/rpc/tls.ts';
+import { type Campaign, campaign } from '../lib/store/leader.ts';
+import type { Store } from '../lib/store/store.ts';
+import { ensureDefaults } from './api/bootstrap.ts';
+import { createClusterService } from './api/cluster-service.ts';
+import { createEventRecorder, type EventRecorder } from './events/recorder.ts';
+import { formatLeader, type LeaderIdentity, leaderKey, parseLeader } from './leader/identity.ts';
+import { serveTerm } from './leader/term.ts';
+import type { StrategyName } from './scheduler/strategies.ts';
+import { bootstrapHandlers, renewHandler } from './session/bootstrap.ts';
+import { createNodeSessions, type NodeSessions } from './session/node-sessions.ts';
+import { proxyHandlers } from './session/proxy.ts';
+import { tokenHandlers } from './session/token-handlers.ts';
+import { createJoinTokens } from './session/tokens.ts';
+import type { ClusterState } from './state/cluster-state.ts';
+import { followStore } from './state/follow.ts';
+import type { ObjectCodec } from './state/object-codec.ts';
+
+export interface ControlPlaneConfig {
+  readonly name: string;
+  /** host:port at which the others reach this replica's API. */
+  readonly address: string;
+  readonly clusterCIDR: string;
+  readonly serviceCIDR: string;
+  readonly dnsIP: string;
+  readonly zone: string;
+  readonly defaultScheduler: StrategyName;
+  readonly nodeLeaseMs: number;
+  readonly nodeHeartbeatMs: number;
+  /** How long the others wait after this one vanished as leader. */
+  readonly leaderLeaseMs: number;
+  /** Pods a ReplicaSet makes or deletes in one transaction. */
+  readonly podsPerTransaction: number;
+  readonly version: string;
+}
+
+export interface ControlPlaneParts {
+  readonly store: Store;
+  readonly codec: ObjectCodec;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly authority: Authority;
+  /** This replica's identity towards agents. */
+  readonly tls: ReloadableTls;
+  readonly resolve?: (state: ClusterState) => Handlers<'Cluster'>['Resolve'];
+}
+
+export interface ControlPlane {
+  readonly state: ClusterState;
+  /** For the API port, mutual TLS. */
+  readonly api: { readonly Cluster: Handlers<'Cluster'>; readonly NodeSession: Handlers<'NodeSession'> };
+  /** For the join port. */
+  readonly join: { readonly Bootstrap: Handlers<'Bootstrap'> };
+  /** Stands for election, again and again until stopped. Call it when the API is being served. */
+  lead(): void;
+  /** Rejects with a programmer's mistake; otherwise resolves after `stop`. */
+  readonly finished: Promise<void>;
+  /** Gives leadership away and ends everything, except the store. */
+  stop(): Promise<void>;
+}
+
+const retryMs = 500;
+
+/** Resolves when the store has been read once; rejects when `signal` is aborted before. */
+export async function startControlPlane(
+  parts: ControlPlaneParts,
+  config: ControlPlaneConfig,
+  signal: AbortSignal,
+): Promise<ControlPlane> {
+  const { store, codec, clock, random, log } = parts;
+  const ending = new AbortController();
+  const over = AbortSignal.any([signal, ending.signal]);
+  await untilDone(() => ensureDefaults({ store, codec, clock, random }), 'write the defaults', parts, over);
+  const state = followStore({ store, codec, clock, log, signal: over });
+  await state.whenSynced(over);
+
+  const leader = (): LeaderIdentity | undefined => {
+    const entry = state.other(leaderKey);
+    return entry && parseLeader(new TextDecoder().decode(entry.value));
+  };
+  const events = createEventRecorder({ store, clock, random, log });
+  const sessions = createSessions(parts, config, { state, events, leader });
+  const failed = Promise.withResolvers<void>();
+  let standing: Campaign | undefined;
+
+  return {
+    state,
+    ...servicesOf(parts, config, { state, sessions, leader }),
+    lead() {
+      standing = stand(parts, config, { state, events, sessions, signal: over, fail: failed.reject });
+      standing.finished.then(() => failed.resolve(), failed.reject);
+    },
+    finished: Promise.race([failed.promise, state.finished]),
+    async stop() {
+      await standing?.resign();
+      await events.flush();
+      ending.abort(new Error('the control plane is stopping'));
+      failed.resolve();
+      await state.finished;
+    },
+  };
+}
+
+interface Replica {
+  readonly state: ClusterState;
+  readonly events: EventRecorder;
+  readonly sessions: NodeSessions;
+  readonly leader: () => LeaderIdentity | undefined;
+}
+
+interface Standing {
+  readonly signal: AbortSignal;
+  /** A term ended in a programmer's mistake. */
+  readonly fail: (error: unknown) => void;
+}
+
+function createSessions(
+  { store, codec, clock, log }: ControlPlaneParts,
+  config: ControlPlaneConfig,
+  { state, events, leader }: Omit<Replica, 'sessions'>,
+): NodeSessions {
+  const { nodeHeartbeatMs: heartbeatMs, nodeLeaseMs: leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
+  return createNodeSessions({
+    store,
+    codec,
+    state,
+    events,
+    clock,
+    log: log.child({ component: 'sessions' }),
+    config: { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone },
+    leaderAddress: () => leader()?.address,
+  });
+}
+
+function servicesOf(
+  parts: ControlPlaneParts,
+  config: ControlPlaneConfig,
+  { state, sessions, leader }: Omit<Replica, 'events'>,
+): Pick<ControlPlane, 'api' | 'join'> {
+  const { store, codec, clock, random, log, authority, tls } = parts;
+  const { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler } = config;
+  const tokens = createJoinTokens({ store, caHash: caHashOf(authority.certPem), clock, random });
+  const joining = { store, codec, clock, random, clusterCIDR, authority, tokens, log };
+  const Cluster = createClusterService({
+    store,
+    codec,
+    clock,
+    random,
+    log: log.child({ component: 'api' }),
+    config: { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler },
+    leader: () => leader()?.name,
+    logsAndExec: proxyHandlers({ snapshot: state, tls }),
+    tokens: tokenHandlers(tokens),
+    ...(parts.resolve && { resolve: parts.resolve(state) }),
+  });
+  return {
+    api: { Cluster, NodeSession: { Session: sessions.session, Renew: renewHandler(joining) } },
+    join: { Bootstrap: bootstrapHandlers(joining) },
+  };
+}
+
+function stand(
+  parts: ControlPlaneParts,
+  { name, address, leaderLeaseMs, defaultScheduler, podsPerTransaction }: ControlPlaneConfig,
+  { state, events, sessions, signal, fail }: Omit<Replica, 'leader'> & Standing,
+): Campaign {
+  const { store, codec, clock, random, log } = parts;
+  let term: Promise<void> = Promise.resolve();
+  return campaign(store, {
+    key: leaderKey,
+    identity: formatLeader({ name, address }),
+    ttlMs: leaderLeaseMs,
+    clock,
+    signal,
+    log: log.child({ component: 'election' }),
+    // The API's port is ours by now, so that nothing else can run under this identity.
+    replaceOwn: true,
+    onElected(leadership) {
+      const common = { store, codec, state, events, sessions, clock, random, log };
+      term = serveTerm(leadership, { ...common, defaultScheduler, podsPerTransaction });
+      term.catch(fail);
+    },
+    onLost: () => term,
+  });
+}
+
+/** Again and again until it works: the store may still be starting. */
+async function untilDone(
+  attempt: () => Promise<void>,
+  what: string,
+  { clock, log }: ControlPlaneParts,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      log.warn({ cause: messageOf(error) }, `cannot ${what}; trying again`);
+      await clock.sleep(retryMs, signal);
+    }
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The control plane process: reads its flags, builds the adapters, starts a replica and serves it.
+ *
+ * Killed, it leaves nothing behind that its next start would not find and take up: etcd goes on and is adopted, leadership
+ * is taken back at once, nodes reconnect. SIGTERM and SIGINT end everything in order within five seconds.
+ */
+import { readFileSync } from 'node:fs';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { isGantryError, messageOf } from '../lib/errors.ts';
+import { createLog, type Log } from '../lib/log.ts';
+import { createKeyring } from '../lib/model/stored.ts';
+import { type ClusterPki, loadOrCreatePki, tlsMaterial } from '../lib/pki/cluster-pki.ts';
+import { systemExec } from '../lib/process.ts';
+import { systemRandom } from '../lib/random.ts';
+import { requireFreePort } from '../lib/rpc/free-port.ts';
+import { type RunningServer, startServer } from '../lib/rpc/server.ts';
+import { ReloadableTls } from '../lib/rpc/tls.ts';
+import { etcdServerName } from '../lib/store/etcd-client.ts';
+import { authorize } from './api/roles.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { startClusterDns } from './dns/cluster-dns.ts';
+import { type Etcd, startEtcd } from './etcd.ts';
+import { type ControlPlaneFlags, parseFlags } from './options.ts';
+import { sealedCodec } from './state/object-codec.ts';
+
+const stopWithinMs = 5000;
+const serverGraceMs = 500;
+const renewEveryMs = 3_600_000;
+const version = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version as string;
+
+/** What must be ended again, the last started first. */
+type Undo = () => Promise<unknown>;
+
+async function run(flags: ControlPlaneFlags, log: Log, undo: Undo[], stopping: AbortSignal): Promise<ControlPlane> {
+  const clock = systemClock;
+  const random = systemRandom;
+  await requireFreePort(flags.listen, '--listen');
+  await requireFreePort(flags.joinListen, '--join-listen');
+  await requireFreePort(flags.dnsListen, '--dns-listen');
+
+  const address = `${flags.advertiseAddress}:${portOf(flags.listen)}`;
+  const pki = await loadOrCreatePki({
+    dataDir: flags.dataDir,
+    name: flags.name,
+    apiAddresses: [address],
+    etcdHosts: [etcdServerName],
+    clock,
+    random,
+  });
+  const tls = new ReloadableTls(tlsMaterial(pki.authority, pki.server));
+  const etcd = await startEtcd(flags, pki, { exec: systemExec(), clock, log: log.child({ component: 'etcd' }) });
+  undo.push(() => etcd.stop());
+
+  const controlPlane = await startReplica(flags, address, { pki, etcd, tls, log }, stopping);
+  undo.push(() => controlPlane.stop());
+  await serve(flags, controlPlane, tls, log, undo);
+  keepCertificatesFresh(pki, tls, clock, log, stopping);
+  controlPlane.lead();
+  log.info({ api: address, join: flags.joinListen, dns: flags.dnsListen, version }, 'the control plane is ready');
+  return controlPlane;
+}
+
+interface Adapters {
+  readonly pki: ClusterPki;
+  readonly etcd: Etcd;
+  readonly tls: ReloadableTls;
+  readonly log: Log;
+}
+
+function startReplica(
+  flags: ControlPlaneFlags,
+  address: string,
+  { pki, etcd, tls, log }: Adapters,
+  stopping: AbortSignal,
+): Promise<ControlPlane> {
+  const parts = {
+    store: etcd.store,
+    codec: sealedCodec(createKeyring(pki.secretsKey, systemRandom)),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    authority: pki.authority,
+    tls,
+  };
+  const config = {
+    name: flags.name,
+    address,
+    clusterCIDR: flags.clusterCidr,
+    serviceCIDR: flags.serviceCidr,
+    dnsIP: flags.dnsIp,
+    zone: flags.zone,
+    defaultScheduler: flags.scheduler,
+    nodeLeaseMs: flags.nodeLeaseMs,
+    nodeHeartbeatMs: flags.nodeHeartbeatMs,
+    leaderLeaseMs: flags.leaderLeaseMs,
+    podsPerTransaction: etcd.podsPerTransaction,
+    version,
+  };
+  return startControlPlane(parts, config, stopping);
+}
+
+async function serve(
+  flags: ControlPlaneFlags,
+  { api, join, state }: ControlPlane,
+  tls: ReloadableTls,
+  log: Log,
+  undo: Undo[],
+): Promise<void> {
+  const begin = async (listen: string, rest: Omit<Parameters<typeof startServer>[0], 'listen' | 'tls' | 'log'>) => {
+    const server: RunningServer = await startServer({ listen, tls, log, ...rest });
+    undo.push(() => server.stop(serverGraceMs));
+  };
+  const { clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP, zone, dnsListen: listen } = flags;
+  const shared = { clock: systemClock, random: systemRandom, log: log.child({ component: 'dns' }) };
+  const dns = await startClusterDns({ listen, zone, clusterCIDR, serviceCIDR, dnsIP, state, ...shared });
+  undo.push(() => dns.stop());
+  await begin(flags.joinListen, { services: join, requireClientCertificate: false });
+  await begin(flags.listen, { services: api, requireClientCertificate: true, authorize });
+}
+
+function keepCertificatesFresh(pki: ClusterPki, tls: ReloadableTls, clock: Clock, log: Log, signal: AbortSignal): void {
+  const timer = clock.schedule(renewEveryMs, async () => {
+    if (signal.aborted) return;
+    let current = pki;
+    try {
+      current = await pki.renew();
+      tls.replace(tlsMaterial(current.authority, current.server));
+    } catch (error) {
+      log.warn({ cause: messageOf(error) }, 'cannot renew certificates; trying again in an hour');
+    }
+    keepCertificatesFresh(current, tls, clock, log, signal);
+  });
+  signal.addEventListener('abort', () => timer.cancel(), { once: true });
+}
+
+function portOf(listen: string): string {
+  return listen.slice(listen.lastIndexOf(':') + 1);
+}
+
+async function stopAll(undo: readonly Undo[], log: Log): Promise<void> {
+  for (const step of [...undo].reverse()) {
+    await step().catch((error: unknown) => log.warn({ cause: messageOf(error) }, 'could not stop in order'));
+  }
+}
+
+/** One sentence for what the world did wrong; a stack for what we did. */
+function fail(error: unknown): void {
+  process.exitCode = 1;
+  const text = isGantryError(error) ? error.message : ((error as Error)?.stack ?? String(error));
+  process.stderr.write(`gantry-control-plane: ${text}\n`);
+}
+
+async function main(): Promise<void> {
+  const flags = parseFlags(process.argv.slice(2), version);
+  const log = createLog('control-plane', flags.logLevel);
+  const stopping = new AbortController();
+  const undo: Undo[] = [];
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      log.info({ signal: name }, 'stopping');
+      systemClock.schedule(stopWithinMs, () => process.exit(1));
+      stopping.abort(new Error(`stopped by ${name}`));
+    });
+  }
+  const asked = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()));
+  try {
+    const controlPlane = await run(flags, log, undo, stopping.signal);
+    await Promise.race([asked, controlPlane.finished]);
+  } catch (error) {
+    if (!stopping.signal.aborted) fail(error);
+  }
+  await stopAll(undo, log);
+  process.exit();
+}
+
+try {
+  await main();
+} catch (error) {
+  fail(error);
+  process.exit();
+}
