@@ -7,6 +7,7 @@ import type { Log } from '../../lib/log.ts';
 import { objectKey } from '../../lib/model/keys.ts';
 import { type Authority, issueForRequest, lifetimeMs, type Subject } from '../../lib/pki/certificates.ts';
 import type { Handlers, Peer } from '../../lib/rpc/server.ts';
+import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { JoinResponse } from '../../proto/gen/types.ts';
 import { nodeNameOf, peerHost } from './identity.ts';
 import { type RegistrationDependencies, registerNode } from './registration.ts';
@@ -59,7 +60,7 @@ async function certify(
   const subject: Subject = {
     commonName: `node:${nodeName}`,
     organization: 'node',
-    names: [nodeName, peerHost(peer)],
+    names: [nodeServerName(nodeName), peerHost(peer)],
     lifetimeMs: lifetimeMs.node,
     usages: ['server', 'client'],
   };

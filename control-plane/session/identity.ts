@@ -1,6 +1,6 @@
 /** Who is at the other end of a connection, from what its certificate says. */
 import { GantryError } from '../../lib/errors.ts';
-import { hostOf } from '../../lib/pki/cluster-pki.ts';
+import { hostOf } from '../../lib/pki/host.ts';
 import type { Peer } from '../../lib/rpc/server.ts';
 
 const nodePrefix = 'node:';

@@ -6,6 +6,7 @@ import { GantryError, isGantryError } from '../../lib/errors.ts';
 import { findCondition } from '../../lib/model/conditions.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
 import type { Handlers } from '../../lib/rpc/server.ts';
+import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { ExecRequest, Node, Pod } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
@@ -100,7 +101,7 @@ function addressOf({ status }: Node): string | undefined {
 }
 
 function dial({ nodeName, address }: Target, { tls }: ProxyOptions): Connection {
-  return connect({ address, tls, serverName: nodeName });
+  return connect({ address, tls, serverName: nodeServerName(nodeName) });
 }
 
 /** The agent's own refusals pass as they are; that it cannot be reached is said in words. */

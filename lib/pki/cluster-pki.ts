@@ -7,12 +7,13 @@
  * The private key of an authority is never replaced: with a missing or foreign key the start fails and says so, because
  * a new authority would lock out every node and every client.
  */
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { GantryError } from '../errors.ts';
 import type { Random } from '../random.ts';
+import { controlPlaneServerName } from '../rpc/server-name.ts';
 import type { TlsMaterial } from '../rpc/tls.ts';
+import { etcdServerName } from '../store/etcd-client.ts';
 import {
   type Authority,
   authorityOf,
@@ -24,6 +25,7 @@ import {
   type Subject,
 } from './certificates.ts';
 import { readFileIfAny, writeFileAtomic } from './files.ts';
+import { hostOf } from './host.ts';
 import { isFresh, readIdentity, writeIdentity } from './identity-files.ts';
 
 export interface PkiOptions {
@@ -71,10 +73,12 @@ export async function loadOrCreatePki(options: PkiOptions): Promise<ClusterPki> 
   const etcdAuthority = await loadOrCreateAuthority(folder, 'etcd-ca', 'gantry-etcd', options);
   const identity = (ca: Authority, file: string, subject: Subject) => loadOrIssue(folder, file, ca, subject, options);
 
-  const server = await identity(authority, 'server', controlPlane(name, [...apiAddresses.map(hostOf), ...loopback]));
+  const hosts = apiAddresses.map(hostOf);
+  const names = [controlPlaneServerName, ...hosts, ...loopback];
+  const server = await identity(authority, 'server', controlPlane(name, names));
   const admin = await identity(authority, 'admin', user('admin', 'admin'));
   // etcd 3.4 dials itself with its server certificate, which therefore needs both usages.
-  await identity(etcdAuthority, 'etcd-server', controlPlane('etcd', [...etcdHosts, ...loopback]));
+  await identity(etcdAuthority, 'etcd-server', controlPlane('etcd', [etcdServerName, ...etcdHosts, ...loopback]));
   const etcdClient = await identity(etcdAuthority, 'etcd-client', controlPlane(name, []));
   const secretsKey = await loadOrCreateSecretsKey(join(folder, 'secrets.key'), options.random);
   await writeAdminConf(dataDir, apiAddresses, authority.certPem, admin);
@@ -186,11 +190,4 @@ async function writeAdminConf(
     namespace: 'default',
   };
   await writeFileAtomic(adminConfPath(dataDir), `${JSON.stringify(config, null, 2)}\n`);
-}
-
-/** The host of host:port; [v6]:port is understood, a bare host is left as it is. */
-export function hostOf(address: string): string {
-  if (isIP(address)) return address;
-  const bracketed = /^\[(.*)\]:\d+$/.exec(address);
-  return bracketed ? bracketed[1]! : address.replace(/:\d+$/, '');
 }

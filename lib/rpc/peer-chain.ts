@@ -1,7 +1,7 @@
 /** The certificates a TLS server shows, before anything is sent to it and before anything of it is believed. */
 import { connect, type DetailedPeerCertificate } from 'node:tls';
 import { GantryError } from '../errors.ts';
-import { hostOf } from '../pki/cluster-pki.ts';
+import { hostOf } from '../pki/host.ts';
 
 const timeoutMs = 5_000;
 
@@ -18,7 +18,8 @@ export function readPeerChain(address: string): Promise<readonly Uint8Array[]> {
     };
     socket.setTimeout(timeoutMs, () => fail('unavailable', `${address} does not answer`));
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.syscall) fail('unavailable', `${address} cannot be reached: ${error.message}`, error);
+      if (error.syscall && error.code !== 'EPROTO')
+        fail('unavailable', `${address} cannot be reached: ${error.message}`, error);
       else fail('failedPrecondition', `what answers at ${address} does not speak TLS; is it the join port?`, error);
     });
     socket.once('secureConnect', () => {

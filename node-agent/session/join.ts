@@ -16,8 +16,8 @@ import {
   readCertificate,
   renewAtMs,
 } from '../../lib/pki/certificates.ts';
-import { hostOf } from '../../lib/pki/cluster-pki.ts';
 import { readFileIfAny, writeFileAtomic } from '../../lib/pki/files.ts';
+import { hostOf } from '../../lib/pki/host.ts';
 import { parseJoinToken } from '../../lib/pki/join-token.ts';
 import type { Random } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';

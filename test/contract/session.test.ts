@@ -1,0 +1,422 @@
+/** Joining, sessions, leases, slices and statuses, over real gRPC on loopback. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect as connectTcp, createServer } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { systemClock } from '../../lib/clock.ts';
+import { podIPKey } from '../../lib/model/allocations.ts';
+import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
+import { issueIdentity, readCertificate } from '../../lib/pki/certificates.ts';
+import { tlsMaterial, user } from '../../lib/pki/cluster-pki.ts';
+import { systemRandom } from '../../lib/random.ts';
+import { connect } from '../../lib/rpc/client.ts';
+import { ReloadableTls } from '../../lib/rpc/tls.ts';
+import { putOf } from '../../lib/store/store.ts';
+import { obtainIdentity } from '../../node-agent/session/join.ts';
+import type { PodStatus } from '../../proto/gen/types.ts';
+import {
+  type Agent,
+  boundPod,
+  leaseMs,
+  type Replica,
+  type SessionCluster,
+  startSessionCluster,
+} from './session-cluster.ts';
+
+let cluster: SessionCluster;
+let replica: Replica;
+
+beforeEach(async () => {
+  cluster = await startSessionCluster();
+  replica = await cluster.startReplica('cp-1');
+});
+afterEach(() => cluster.stop());
+
+const signal = new AbortController().signal;
+const eventually = (check: () => unknown): Promise<unknown> =>
+  vi.waitFor(check as () => void, { timeout: 8_000, interval: 10 });
+const inSession = (agent: Agent) =>
+  eventually(() => expect(agent.client.connected && agent.slice.revision).toBeTruthy());
+const readyOf = async (name: string): Promise<string> => {
+  const node = await cluster.get('Node', undefined, name);
+  return conditionStatus(node?.status?.conditions, 'Ready');
+};
+const running: PodStatus = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
+
+describe('joining', () => {
+  test('makes the node with a range of its own, and a certificate that names it', async () => {
+    const one = await cluster.startAgent('node-1');
+    await cluster.startAgent('node-2');
+    const facts = readCertificate(one.tls.material.certPem);
+    expect(facts.commonName).toBe('node:node-1');
+    expect(facts.names).toEqual(['node-1.node.gantry.internal', '127.0.0.1']);
+    const ranges = await Promise.all(['node-1', 'node-2'].map((name) => cluster.get('Node', undefined, name)));
+    expect(ranges.map((node) => node?.spec.podCIDR)).toEqual(['10.42.0.0/24', '10.42.1.0/24']);
+    expect(await readFile(join(cluster.dataDir, 'node-1', 'pki', 'node.pem'), 'utf8')).toContain('PRIVATE KEY');
+  });
+
+  test('again needs no token and keeps range and identity', async () => {
+    const first = await cluster.startAgent('node-1');
+    await first.stop();
+    const before = await cluster.get('Node', undefined, 'node-1');
+    const tls = await obtainIdentity(cluster.joinOptions('node-1'), signal);
+    expect(tls.material).toEqual(first.tls.material);
+    await obtainIdentity(
+      cluster.joinOptions('node-1', {
+        dataDir: join(cluster.dataDir, 'new-disk'),
+        token: (await cluster.tokens.create({ role: 'node' })).token,
+      }),
+      signal,
+    );
+    expect((await cluster.get('Node', undefined, 'node-1'))?.spec).toEqual(before?.spec);
+  });
+
+  test('without a token says how to get one', async () => {
+    await expect(obtainIdentity(cluster.joinOptions('node-1'), signal)).rejects.toThrow(/token create --role node/);
+  });
+
+  test.each([
+    ['of another shape', 'hello', /not a join token/],
+    ['that nobody gave', 'bcdfghjk', /not one of this cluster/],
+  ])('with a token %s is refused', async (_, id, sentence) => {
+    const { token } = await cluster.tokens.create({ role: 'node' });
+    const wrong = id === 'hello' ? id : [id, ...token.split('.').slice(1)].join('.');
+    await expect(obtainIdentity(cluster.joinOptions('node-1', { token: wrong }), signal)).rejects.toThrow(sentence);
+    expect(await cluster.get('Node', undefined, 'node-1')).toBeUndefined();
+  });
+
+  test('with a revoked token or one of another role is refused, each for its reason', async () => {
+    const revoked = await cluster.tokens.create({ role: 'node' });
+    await cluster.tokens.revoke(revoked.record.id);
+    const other = await cluster.tokens.create({ role: 'control-plane' });
+    const attempt = (token: string) => obtainIdentity(cluster.joinOptions('node-1', { token }), signal);
+    await expect(attempt(revoked.token)).rejects.toThrow(/was revoked at .*token create --role node/);
+    await expect(attempt(other.token)).rejects.toThrow(/is for the role control-plane/);
+  });
+
+  test('a cluster with another CA never sees the token', async () => {
+    const { token } = await cluster.tokens.create({ role: 'node' });
+    const [id, secret, hash] = token.split('.');
+    const foreign = `${id}.${secret}.${hash!.startsWith('A') ? 'B' : 'A'}${hash!.slice(1)}`;
+    await expect(obtainIdentity(cluster.joinOptions('node-1', { token: foreign }), signal)).rejects.toThrow(
+      /nothing was sent to it/,
+    );
+  });
+
+  test('a name that is Ready on another machine is refused', async () => {
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    const { token } = await cluster.tokens.create({ role: 'node' });
+    const thief = cluster.joinOptions('node-1', { token, machineID: 'other', dataDir: join(cluster.dataDir, 'thief') });
+    await expect(obtainIdentity(thief, signal)).rejects.toThrow(/belongs to a node that is Ready on another machine/);
+  });
+
+  test('random bytes on the join port disturb nobody, and a port without TLS is named as such', async () => {
+    const options = { host: '127.0.0.1', port: cluster.joinPort, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
+    const rude = connectTls(options);
+    rude.on('error', () => {});
+    await new Promise((resolve) => rude.once('secureConnect', resolve));
+    rude.write(Buffer.from(systemRandom.bytes(4096)));
+    const ruder = connectTcp({ host: '127.0.0.1', port: cluster.joinPort });
+    ruder.on('error', () => {});
+    ruder.write(Buffer.from(systemRandom.bytes(4096)));
+    const plain = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .end('SSH-2.0-OpenSSH\r\n')
+        .resume(),
+    );
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    const { port } = plain.address() as { port: number };
+    const { token } = await cluster.tokens.create({ role: 'node' });
+    const wrongPort = cluster.joinOptions('node-1', { token, joinPort: port });
+    await expect(obtainIdentity(wrongPort, signal)).rejects.toThrow(/does not speak TLS/);
+    await new Promise((resolve) => plain.close(resolve));
+    expect((await obtainIdentity(cluster.joinOptions('node-1', { token }), signal)).material.certPem).toContain(
+      'BEGIN',
+    );
+    rude.destroy();
+    ruder.destroy();
+  });
+});
+
+describe('a session', () => {
+  test('is refused to a client whose certificate is not a node’s', async () => {
+    const admin = await issueIdentity(cluster.pki.authority, user('eve', 'admin'), {
+      clock: systemClock,
+      random: systemRandom,
+    });
+    const tls = new ReloadableTls(tlsMaterial(cluster.pki.authority, admin));
+    const connection = connect({ address: replica.address, tls });
+    const session = connection.client('NodeSession').Session((async function* () {})());
+    await expect(session[Symbol.asyncIterator]().next()).rejects.toThrow(
+      /only node agents open sessions; this is "eve" \(admin\)/,
+    );
+    connection.close();
+  });
+
+  test('makes the node Ready with what the agent says of it', async () => {
+    await inSession(await cluster.startAgent('node-1'));
+    const node = await cluster.get('Node', undefined, 'node-1');
+    expect(findCondition(node?.status?.conditions, 'Ready')).toMatchObject({ status: 'True', reason: 'KubeletReady' });
+    expect(node?.status?.allocatable).toEqual({ cpu: '2', memory: '2Gi' });
+    expect(node?.metadata.labels).toEqual({ 'kubernetes.io/hostname': 'node-1', 'kubernetes.io/arch': 'amd64' });
+  });
+
+  test('brings the node its slice, and then what changes of it', async () => {
+    await cluster.put(
+      boundPod('mine', 'node-1', {
+        spec: {
+          nodeName: 'node-1',
+          containers: [{ name: 'main', image: 'x', envFrom: [{ secretRef: { name: 'named' } }] }],
+        },
+      }),
+    );
+    await cluster.put(boundPod('other', 'node-2'));
+    for (const name of ['named', 'unnamed']) {
+      await cluster.put({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name, namespace: 'default' },
+        data: { a: 'YQ==' },
+      });
+    }
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    expect(agent.slice.list('Pod').map(({ metadata }) => metadata.name)).toEqual(['mine']);
+    expect(agent.slice.list('Secret').map(({ metadata }) => metadata.name)).toEqual(['named']);
+
+    await cluster.put(boundPod('second', 'node-1'));
+    await cluster.put({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'web', namespace: 'default' }, spec: {} });
+    await eventually(() => {
+      expect(agent.slice.get('Pod', 'default', 'second')).toBeDefined();
+      expect(agent.slice.get('Service', 'default', 'web')).toBeDefined();
+    });
+    await cluster.store.transact({ compare: [], success: [{ kind: 'delete', key: '/gantry/pods/default/mine' }] });
+    await eventually(() => {
+      expect(agent.slice.list('Pod').map(({ metadata }) => metadata.name)).toEqual(['second']);
+      expect(agent.slice.list('Secret')).toEqual([]);
+    });
+  });
+
+  test('the slice outlives the agent on disk, and a damaged file is ignored', async () => {
+    await cluster.put(boundPod('mine', 'node-1'));
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await agent.stop();
+    const offline = { servers: ['127.0.0.1:1'] };
+    const again = await cluster.startAgent('node-1', offline);
+    expect(again.slice.get('Pod', 'default', 'mine')?.status?.podIP).toMatch(/^10\.42\./);
+    expect(again.slice.revision).toBe(agent.slice.revision);
+    await again.stop();
+    await writeFile(join(cluster.dataDir, 'node-1', 'slice'), systemRandom.bytes(500));
+    const damaged = await cluster.startAgent('node-1', offline);
+    expect(damaged.slice.revision).toBeUndefined();
+  });
+
+  test('statuses are stored, without what the agent may not write', async () => {
+    const pod = boundPod('web', 'node-1');
+    const foreign = boundPod('foreign', 'node-2');
+    await cluster.put(pod);
+    await cluster.put(foreign);
+    const agent = await cluster.startAgent('node-1');
+    const report = { ...running, podIP: '6.6.6.6', hostIP: '6.6.6.6' };
+    agent.client.pod({ namespace: 'default', name: 'web', uid: pod.metadata.uid! }, report);
+    agent.client.pod({ namespace: 'default', name: 'foreign', uid: foreign.metadata.uid! }, report);
+    await eventually(async () => {
+      const status = (await cluster.get('Pod', 'default', 'web'))?.status;
+      expect(status).toMatchObject({ phase: 'Running', podIP: pod.status!.podIP!, hostIP: '127.0.0.1' });
+      expect(status?.conditions?.map(({ type }) => type)).toEqual(['PodScheduled', 'Ready']);
+    });
+    expect((await cluster.get('Pod', 'default', 'foreign'))?.status).toEqual(foreign.status);
+  });
+
+  test('many statuses at once, with a lost answer and a store that goes away, all arrive', async () => {
+    const pods = Array.from({ length: 120 }, (_, index) => boundPod(`web-${index}`, 'node-1'));
+    for (const pod of pods) await cluster.put(pod);
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    cluster.store.loseAnswers(1);
+    for (const { metadata } of pods) {
+      agent.client.pod({ namespace: 'default', name: metadata.name, uid: metadata.uid! }, running);
+    }
+    cluster.store.setAvailable(false);
+    await systemClock.sleep(100);
+    cluster.store.setAvailable(true);
+    await eventually(async () => {
+      const stored = await Promise.all(pods.map(({ metadata }) => cluster.get('Pod', 'default', metadata.name)));
+      expect(stored.filter((pod) => pod?.status?.phase === 'Running')).toHaveLength(120);
+    });
+  });
+
+  test('what an agent reports removed goes, with its address, if its deletion was asked for', async () => {
+    const kept = boundPod('kept', 'node-1');
+    const deleted = boundPod('deleted', 'node-1');
+    deleted.metadata.deletionTimestamp = '2030-01-01T00:00:00Z';
+    for (const pod of [kept, deleted]) {
+      await cluster.put(pod);
+      const holder = new TextEncoder().encode(pod.metadata.uid);
+      await cluster.store.transact({ compare: [], success: [putOf(podIPKey(pod.status!.podIP!), holder)] });
+    }
+    const agent = await cluster.startAgent('node-1');
+    for (const { metadata } of [kept, deleted]) {
+      agent.client.removed({ namespace: 'default', name: metadata.name, uid: metadata.uid! });
+    }
+    await eventually(async () => expect(await cluster.get('Pod', 'default', 'deleted')).toBeUndefined());
+    expect((await cluster.store.get(podIPKey(deleted.status!.podIP!))).kv).toBeUndefined();
+    expect(await cluster.get('Pod', 'default', 'kept')).toBeDefined();
+    expect((await cluster.store.get(podIPKey(kept.status!.podIP!))).kv).toBeDefined();
+    await eventually(() => expect(agent.slice.get('Pod', 'default', 'deleted')).toBeUndefined());
+  });
+
+  test('a pod that was written not ready while its node was thought lost is reported ready again', async () => {
+    const pod = boundPod('web', 'node-1');
+    await cluster.put(pod);
+    const agent = await cluster.startAgent('node-1');
+    agent.client.pod({ namespace: 'default', name: 'web', uid: pod.metadata.uid! }, running);
+    const readiness = async () =>
+      conditionStatus((await cluster.get('Pod', 'default', 'web'))?.status?.conditions, 'Ready');
+    await eventually(async () => expect(await readiness()).toBe('True'));
+    await cluster.put({ ...pod, status: { ...pod.status, conditions: [{ type: 'Ready', status: 'False' }] } });
+    await eventually(async () => expect(await readiness()).toBe('True'));
+  });
+
+  test('events of its own pods are kept and counted, others are not', async () => {
+    const pod = boundPod('web', 'node-1');
+    await cluster.put(pod);
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await eventually(() => expect(replica.state.get('Pod', 'default', 'web')).toBeDefined());
+    const about = (name: string, uid: string) => ({
+      apiVersion: 'v1' as const,
+      kind: 'Event' as const,
+      metadata: { name: '' },
+      involvedObject: { kind: 'Pod', namespace: 'default', name, uid },
+      reason: 'Pulled',
+      message: 'pulled the image',
+    });
+    agent.client.event(about('nobody', 'x'));
+    agent.client.event(about('web', pod.metadata.uid!));
+    agent.client.event(about('web', pod.metadata.uid!));
+    await eventually(() => {
+      const events = replica.state.list('Event').filter(({ reason }) => reason === 'Pulled');
+      expect(events.map(({ count, source, involvedObject }) => [count, source?.host, involvedObject.name])).toEqual([
+        [2, 'node-1', 'web'],
+      ]);
+    });
+  });
+});
+
+describe('leases', () => {
+  test('a node that falls silent is lost after its lease, and back as soon as it is heard', async () => {
+    const verdicts: string[] = [];
+    replica.sessions.onLeaseChange((name, verdict) => verdicts.push(`${name} ${verdict}`));
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await eventually(() => expect(agent.client.lastAckMs).toBeDefined());
+    expect(replica.sessions.nodeLeases().get('node-1')?.alive).toBe(true);
+    const stoppedAtMs = systemClock.monotonicMs();
+    await agent.stop();
+    await eventually(async () => expect(await readyOf('node-1')).toBe('Unknown'));
+    expect(systemClock.monotonicMs() - stoppedAtMs).toBeGreaterThan(leaseMs * 0.7);
+    const node = await cluster.get('Node', undefined, 'node-1');
+    expect(findCondition(node?.status?.conditions, 'Ready')?.reason).toBe('NodeStatusUnknown');
+    expect(node?.status?.allocatable).toEqual({ cpu: '2', memory: '2Gi' });
+
+    await cluster.startAgent('node-1');
+    await eventually(async () => expect(await readyOf('node-1')).toBe('True'));
+    expect(verdicts.filter((entry) => entry.endsWith('lost'))).toEqual(['node-1 lost']);
+    const reasons = replica.state.list('Event').map(({ reason }) => reason);
+    expect(reasons).toEqual(expect.arrayContaining(['NodeReady', 'NodeNotReady']));
+  });
+
+  test('heartbeats keep a node alive and write nothing', async () => {
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await eventually(() => expect(replica.state.list('Event').length).toBeGreaterThan(0));
+    const { revision } = await cluster.store.status();
+    const firstAckMs = agent.client.lastAckMs ?? 0;
+    await eventually(() => expect(agent.client.lastAckMs).toBeGreaterThan(firstAckMs + leaseMs * 2));
+    expect((await cluster.store.status()).revision).toBe(revision);
+    expect(await readyOf('node-1')).toBe('True');
+  });
+
+  test('our own stall costs no node its lease', async () => {
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    const lost: string[] = [];
+    replica.sessions.onLeaseChange((name, verdict) => verdict === 'lost' && lost.push(name));
+    const untilMs = systemClock.monotonicMs() + leaseMs * 2;
+    while (systemClock.monotonicMs() < untilMs); // both ends share this process; what counts is the judge's clock
+    const ackMs = agent.client.lastAckMs ?? 0;
+    await eventually(() => expect(agent.client.lastAckMs).toBeGreaterThan(ackMs + leaseMs));
+    expect(lost).toEqual([]);
+  });
+
+  test('when most nodes vanish together, evictions pause until they are back', async () => {
+    const agents = await Promise.all(['node-1', 'node-2', 'node-3'].map((name) => cluster.startAgent(name)));
+    await Promise.all(agents.map(inSession));
+    expect(replica.sessions.evictionsPaused()).toBe(false);
+    await Promise.all(agents.slice(1).map((agent) => agent.stop()));
+    await eventually(async () => expect(await readyOf('node-2')).toBe('Unknown'));
+    expect(replica.sessions.evictionsPaused()).toBe(true);
+    await cluster.startAgent('node-2');
+    await eventually(() => expect(replica.sessions.evictionsPaused()).toBe(false));
+  });
+});
+
+describe('when the leader changes', () => {
+  test('agents follow it, and no node is lost on the way', async () => {
+    const second = await cluster.startReplica('cp-2');
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    const lost: string[] = [];
+    for (const { sessions } of [replica, second])
+      sessions.onLeaseChange((name, verdict) => verdict === 'lost' && lost.push(name));
+    await replica.resign();
+    await eventually(() => expect(second.sessions.nodeLeases().has('node-1')).toBe(true));
+    await eventually(() => expect(agent.client.connected).toBe(true));
+    await cluster.put(boundPod('after', 'node-1'));
+    await eventually(() => expect(agent.slice.get('Pod', 'default', 'after')).toBeDefined());
+    expect(replica.sessions.nodeLeases().size).toBe(0);
+    expect(lost).toEqual([]);
+    expect(await readyOf('node-1')).toBe('True');
+  });
+
+  test('what was reported to the old leader is known to the new one', async () => {
+    const second = await cluster.startReplica('cp-2');
+    const pod = boundPod('web', 'node-1');
+    await cluster.put(pod);
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await replica.resign();
+    agent.client.pod({ namespace: 'default', name: 'web', uid: pod.metadata.uid! }, running);
+    await eventually(() => expect(second.state.get('Pod', 'default', 'web')?.status?.phase).toBe('Running'));
+  });
+
+  test('a node that nobody hears in the new term is lost after a full lease', async () => {
+    const second = await cluster.startReplica('cp-2');
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await agent.stop();
+    await replica.resign();
+    await eventually(() => expect(second.sessions.nodeLeases().has('node-1')).toBe(true));
+    expect(await readyOf('node-1')).toBe('True');
+    await eventually(async () => expect(await readyOf('node-1')).toBe('Unknown'));
+  });
+});
+
+describe('a node that was deleted', () => {
+  test('is told to join again, and its certificate is not renewed', async () => {
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    await cluster.store.transact({ compare: [], success: [{ kind: 'delete', key: '/gantry/nodes/node-1' }] });
+    await eventually(() => expect(agent.warnings.join()).toMatch(/not part of the cluster.*join it again/));
+    const connection = connect({ address: replica.address, tls: agent.tls });
+    await expect(connection.client('NodeSession').Renew({ certificateSigningRequest: '' })).rejects.toThrow(
+      /join it again/,
+    );
+    connection.close();
+  });
+});
