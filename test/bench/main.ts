@@ -36,7 +36,10 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) 
   }
 }
 if (!values.json) {
-  const table = new Table({ head: ['bench', 'metric', 'value', 'peer', 'ratio', 'target'], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ['bench', 'metric', 'value', 'peer', 'ratio', 'target'],
+    style: { head: [], border: [] },
+  });
   table.push(...metrics.map(tableRow));
   console.log(table.toString());
 }
