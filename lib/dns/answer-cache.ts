@@ -3,20 +3,17 @@
  * kept in several orders, handed out in turn, so that clients spread.
  */
 const mostEntries = 8192;
-const mostOrders = 8;
 
-export interface CachedAnswer {
+interface CachedAnswer {
   readonly questionEnd: number;
-  /** Whole messages. */
-  readonly orders: Buffer[];
-  readonly wantedOrders: number;
+  /** Whole messages, at least one. */
+  readonly orders: readonly Buffer[];
   next: number;
 }
 
 export interface AnswerCache {
-  /** The answer for this query under the key, if every order of it has been made. */
   get(key: string, query: Buffer): Buffer | undefined;
-  add(key: string, questionEnd: number, answer: Buffer, answerCount: number): void;
+  set(key: string, questionEnd: number, orders: readonly Buffer[]): void;
   clear(): void;
 }
 
@@ -25,21 +22,15 @@ export function createAnswerCache(): AnswerCache {
   return {
     get(key, query) {
       const entry = entries.get(key);
-      if (!entry || entry.orders.length < entry.wantedOrders) return undefined;
+      if (!entry) return undefined;
       const message = entry.orders[entry.next]!;
       entry.next = entry.next + 1 === entry.orders.length ? 0 : entry.next + 1;
       return adapt(message, query, entry.questionEnd);
     },
 
-    add(key, questionEnd, answer, answerCount) {
-      const entry = entries.get(key);
-      if (entry) {
-        entry.orders.push(answer);
-        return;
-      }
+    set(key, questionEnd, orders) {
       if (entries.size >= mostEntries) entries.clear();
-      const wantedOrders = Math.max(1, Math.min(answerCount, mostOrders));
-      entries.set(key, { questionEnd, orders: [answer], wantedOrders, next: 0 });
+      entries.set(key, { questionEnd, orders, next: orders.length > 1 ? 1 : 0 });
     },
 
     clear: () => entries.clear(),

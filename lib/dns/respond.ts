@@ -8,7 +8,8 @@ import type { Random } from '../random.ts';
 import type { AnswerOptions } from './answer.ts';
 import { createAnswerCache } from './answer-cache.ts';
 import { answerLimit, encodeAnswer } from './codec.ts';
-import { emptyReply, Rcode, type Reply, type ResourceRecord } from './message.ts';
+import { emptyReply, Rcode, type Reply } from './message.ts';
+import { ordersOf } from './orders.ts';
 import { headerBytes, isServedClass, parseQuery, type Query } from './query.ts';
 import type { Records } from './records.ts';
 import { answerWithSearch, type SearchAnswer } from './search-path.ts';
@@ -66,9 +67,9 @@ export function createResponder(options: ResponderOptions): Responder {
     const found = answerWithSearch(query, records, options, namespace);
     if (!found) return forward(query, transport, say);
     if (found.chase) return chase(found, say);
-    const bytes = say(shuffled(found.reply));
-    cache.add(key, query.questionEnd, bytes, found.reply.answers.length);
-    return bytes;
+    const orders = ordersOf(found.reply, random).map(say);
+    cache.set(key, query.questionEnd, orders);
+    return orders[0];
   }
 
   async function forward(query: Query, transport: Transport, say: (reply: Reply) => Buffer): Promise<Buffer> {
@@ -105,13 +106,6 @@ export function createResponder(options: ResponderOptions): Responder {
     }
   }
 
-  /** Aliases lead, in their order; what they lead to comes in any. */
-  function shuffled(reply: Reply): Reply {
-    const aliases = reply.answers.filter(({ data }) => data.type === 'CNAME');
-    const others = reply.answers.filter(({ data }) => data.type !== 'CNAME');
-    return { ...reply, answers: [...aliases, ...shuffle(others, random)] };
-  }
-
   return {
     respond(packet, transport, clientAddress) {
       try {
@@ -132,15 +126,6 @@ function isPlainQuery(packet: Buffer): boolean {
 /** Length bytes are below "A", so that lower case leaves them as they are. */
 function cacheKey(transport: Transport, namespace: string | undefined, packet: Buffer, end: number): string {
   return `${transport}${namespace ?? ''}|${packet.toString('latin1', headerBytes, end).toLowerCase()}`;
-}
-
-function shuffle(records: readonly ResourceRecord[], random: Random): ResourceRecord[] {
-  const result = [...records];
-  for (let index = result.length - 1; index > 0; index -= 1) {
-    const other = Math.floor(random.next() * (index + 1));
-    [result[index], result[other]] = [result[other]!, result[index]!];
-  }
-  return result;
 }
 
 function serverFailure(packet: Buffer): Buffer {

@@ -5,7 +5,7 @@
  * asked for to the one that exists. Pure.
  */
 import { type Answer, type AnswerOptions, answer, type Question, record } from './answer.ts';
-import { Rcode, type Reply, Type } from './message.ts';
+import { emptyReply, Rcode, type Reply, Type } from './message.ts';
 import type { Records } from './records.ts';
 
 export interface SearchAnswer extends Answer {
@@ -27,7 +27,10 @@ export function answerWithSearch(
     const alias = record(question.name, { type: 'CNAME', target: name });
     const next = { name, type: question.type };
     const found = answer(next, records, options);
-    if (!found) return { reply: { ...first.reply, answers: [alias] }, chase: next, otherwise: first.reply };
+    if (!found) {
+      const reply = { ...emptyReply(Rcode.NOERROR), answers: [alias] };
+      return { reply, chase: next, otherwise: first.reply };
+    }
     if (found.reply.rcode === Rcode.NXDOMAIN) continue;
     return { ...found, reply: { ...found.reply, answers: [alias, ...found.reply.answers] } };
   }
