@@ -22,7 +22,9 @@ export async function applyCgroupPlan(plan: readonly CgroupPlan[]): Promise<void
 /** Pids in `path` and below, as this process's pid namespace sees them (0: outside it, left out). */
 export async function pidsIn(layout: CgroupLayout, path: string): Promise<readonly number[]> {
   const found = new Set<number>();
-  for (const dir of cgroupDirs(layout, path)) await collectPids(dir, found);
+  // A container's processes are in every hierarchy, so one tells; this one always counts them.
+  const dir = cgroupDir(layout, 'pids', path) ?? cgroupDir(layout, 'memory', path);
+  if (dir !== undefined) await collectPids(dir, found);
   return [...found];
 }
 
@@ -66,7 +68,12 @@ export async function removeCgroup(layout: CgroupLayout, path: string, clock: Cl
 }
 
 async function removeTree(dir: string): Promise<boolean> {
+  if (await removeDir(dir)) return true; // nearly always: listing a cgroup's folder costs far more than this
   for (const child of await childDirs(dir)) if (!(await removeTree(child))) return false;
+  return removeDir(dir);
+}
+
+function removeDir(dir: string): Promise<boolean> {
   return rmdir(dir).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
