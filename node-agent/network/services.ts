@@ -110,7 +110,7 @@ function pickRule(protocol: string, targets: readonly string[], sticky: boolean)
       ? targets[0]!.replace(' . ', ':')
       : `${sticky ? `jhash ip saddr mod ${targets.length} seed 0x67` : `numgen inc mod ${targets.length}`} ` +
         `map { ${targets.map((target, index) => `${index} : ${target}`).join(', ')} }`;
-  return `meta l4proto ${protocol} dnat to ${destination}`;
+  return `meta l4proto ${protocol} dnat ip to ${destination}`;
 }
 
 function hairpinsOf({ podRange, endpointSlices }: ServiceInput): ReadonlyMap<string, string> {
