@@ -33,7 +33,11 @@ function checkPodChange(old: PodSpec, spec: PodSpec, report: Report): void {
 /** The old spec with everything that may change taken from the new one. */
 function changeable(old: PodSpec, spec: PodSpec): PodSpec {
   const withImages = (before: PodSpec['containers'] = [], after: PodSpec['containers'] = []): PodSpec['containers'] =>
-    before.map((container, index) => ({ ...container, image: after[index]?.image ?? container.image }));
+    before.map((container, index) => {
+      // The pull policy is derived from the image's tag, so it may move with it.
+      const { image = container.image, imagePullPolicy = container.imagePullPolicy } = after[index] ?? {};
+      return { ...container, image, ...(imagePullPolicy && { imagePullPolicy }) };
+    });
   const kept = (old.tolerations ?? []).every((toleration) =>
     (spec.tolerations ?? []).some((other) => sameValue(toleration, other)),
   );
