@@ -162,10 +162,13 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
 
   if (!activity.recordSaved) return yield { type: 'saveRecord' };
   yield* pullAhead(pod, observed, nowMs);
-  if (sources.missingVolumes.length > 0 && activity.volumesVersion === undefined) return yield { type: 'wait' };
+  // What runs (a restarted agent finds it so) is looked after even when its surroundings cannot be renewed now.
+  const runs = observed.containers.some((status) => status.state === 'running');
+  const prepared = activity.volumesVersion !== undefined || runs;
+  if (sources.missingVolumes.length > 0 && !prepared) return yield { type: 'wait' };
   if (sources.missingVolumes.length === 0 && activity.volumesVersion !== sources.version) {
     yield { type: 'prepareVolumes' };
-    if (activity.volumesVersion === undefined) return;
+    if (!prepared) return;
   }
   if (!sandbox?.alive) {
     if (activity.network !== 'detached') return yield { type: 'detachNetwork' };
@@ -173,7 +176,7 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   }
   if (!pod.spec.hostNetwork && activity.network !== sandbox.pid) {
     yield { type: 'attachNetwork' };
-    if (!isInitialized(observed)) return;
+    if (!runs) return;
   }
   const initialized = yield* runInit(pod, observed, nowMs);
   if (initialized) yield* runContainers(pod, observed, nowMs);
