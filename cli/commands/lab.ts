@@ -1,4 +1,5 @@
 /** `ctl lab`: makes, shows, breaks and mends labs on this host. Needs root; everything happens in deploy/lab. */
+import { constants } from 'node:os';
 import type { Command } from 'commander';
 import type { LabStatus } from '../../deploy/lab/status.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -117,7 +118,7 @@ async function runExec(machine: string, command: readonly string[], { name }: Na
   process.on('SIGINT', () => {});
   process.exitCode = await new Promise<number>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? (signal === 'SIGKILL' ? 137 : 143)));
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGTERM']));
   });
 }
 

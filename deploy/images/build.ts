@@ -158,7 +158,7 @@ async function buildah(build: Build, args: readonly string[]): Promise<string> {
 async function assemble({ host, folder }: Build, image: ImageSpec): Promise<string> {
   const root = join(folder, `${image.name}.root`);
   mkdirSync(root, { recursive: true, mode: 0o755 });
-  if (image.name === 'busybox') await assembleBusybox(host, root);
+  if (image.base === undefined) await assembleBusybox(host, image, root);
   if (image.packages.length > 0) {
     const tree = await unpackPackages(host.exec, image.packages, join(folder, image.name));
     for (const program of image.programs) await copyProgram(host.exec, tree, program, root);
@@ -180,8 +180,8 @@ async function assemble({ host, folder }: Build, image: ImageSpec): Promise<stri
   return root;
 }
 
-/** busybox-static, and a link for each of its applets. */
-async function assembleBusybox({ exec }: Host, root: string): Promise<void> {
+/** busybox-static, and a link for each of its applets that the image does not replace. */
+async function assembleBusybox({ exec }: Host, image: ImageSpec, root: string): Promise<void> {
   for (const path of ['bin', 'dev', 'etc', 'proc', 'root', 'run', 'sys', 'usr/bin', 'usr/sbin', 'sbin', 'var']) {
     mkdirSync(join(root, path), { recursive: true });
   }
@@ -189,6 +189,7 @@ async function assembleBusybox({ exec }: Host, root: string): Promise<void> {
   const { stdout } = await exec.check(['/bin/busybox', '--list-full']);
   for (const applet of stdout.split('\n').filter((path) => path.includes('/') && path !== 'bin/busybox')) {
     mkdirSync(dirname(join(root, applet)), { recursive: true });
-    if (!existsSync(join(root, applet))) symlinkSync('/bin/busybox', join(root, applet));
+    const replaced = `/${applet}` in image.links || existsSync(join(sources, image.name, applet));
+    if (!replaced) symlinkSync('/bin/busybox', join(root, applet));
   }
 }

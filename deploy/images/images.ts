@@ -4,7 +4,7 @@ export interface ImageSpec {
   readonly name: string;
   /** Tags besides `latest`. */
   readonly tags: readonly string[];
-  /** An earlier image of the list whose layers this one shares. */
+  /** An earlier image of the list whose layers this one shares; without one it is built on busybox-static alone. */
   readonly base?: string;
   /** Debian packages that hold `programs` and `files`; their libraries are found by following the dependencies. */
   readonly packages: readonly string[];
@@ -35,6 +35,10 @@ export const images: readonly ImageSpec[] = [
     ...nothing,
     name: 'busybox',
     tags: ['1'],
+    // busybox's own shell (ash, for interactive use) calls applets without looking at the PATH; see usr/bin/wget.
+    packages: ['dash'],
+    programs: ['/bin/dash'],
+    links: { '/bin/sh': 'dash' },
     sharedFolders: ['/tmp', '/var/tmp'],
     config: { command: ['sh'], ports: [] },
   },
