@@ -1,22 +1,30 @@
 /** What a command works with. Tests hand in an API in process and collect what is printed. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../lib/clock.ts';
+import { GantryError } from '../lib/errors.ts';
 import type { ServiceClient } from '../lib/rpc/client.ts';
 import type { ClientConfig } from './config.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
 export type ClusterClient = ServiceClient<'Cluster'>;
 
 export interface Context {
   readonly cluster: ClusterClient;
+  /** Where `cluster` is, for people. */
+  readonly servers: readonly string[];
   /** -n, or the config's namespace. */
   readonly namespace: string;
   /** Standard output, with no line end added. */
-  readonly write: (text: string) => void;
+  readonly write: (text: string | Uint8Array) => void;
+  /** Standard error, as it is. */
+  readonly writeError: (bytes: Uint8Array) => void;
   /** Standard error, a line. */
   readonly warn: (line: string) => void;
   readonly clock: Clock;
+  /** All of standard input. */
   readonly readInput: () => Promise<string>;
-  /** Aborted by Ctrl-C. */
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C, with `interrupted` as its reason. */
   readonly signal: AbortSignal;
   /** The exit status when the command ends without throwing. */
   setExitCode(code: number): void;
@@ -34,6 +42,14 @@ export function optionsOf<T extends object>(command: Command): T & GlobalOptions
   return command.optsWithGlobals();
 }
 
+export const interrupted = new GantryError('cancelled', 'interrupted');
+
+/** As shells have it: 128 and the number of SIGINT. */
+export const interruptedExitCode = 130;
+
+/** What a command may still do about Ctrl-C before it is cut short. */
+const interruptGraceMs = 200;
+
 /** The real terminal and a connection by the config file. Loaded late: `ctl --help` needs neither. */
 export const openContext: OpenContext = async (options) => {
   const [{ findConfig, readConfig }, { connectTo }] = await Promise.all([
@@ -43,16 +59,19 @@ export const openContext: OpenContext = async (options) => {
   const config: ClientConfig = readConfig(findConfig(options.config, process.env));
   const interrupt = new AbortController();
   process.once('SIGINT', () => {
-    interrupt.abort(new Error('interrupted'));
-    systemClock.schedule(200, () => process.exit(130));
+    interrupt.abort(interrupted);
+    systemClock.schedule(interruptGraceMs, () => process.exit(interruptedExitCode));
   });
   return {
     cluster: connectTo(config),
+    servers: config.servers,
     namespace: options.namespace ?? config.namespace,
     write: (text) => void process.stdout.write(text),
+    writeError: (bytes) => void process.stderr.write(bytes),
     warn: (line) => void process.stderr.write(`${line}\n`),
     clock: systemClock,
     readInput: readStandardInput,
+    terminal: processTerminal,
     signal: interrupt.signal,
     setExitCode: (code) => {
       process.exitCode = code;

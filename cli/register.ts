@@ -1,16 +1,57 @@
-/** All commands of ctl. Only what is registered here is loaded at start; connections come with the call. */
+/**
+ * All commands of ctl. Only the modules of commands whose names stand on the command line are loaded: the others are
+ * there by name, for the help and for "did you mean".
+ */
 import type { Command } from 'commander';
-import { registerApply } from './commands/apply.ts';
-import { registerCreate } from './commands/create.ts';
-import { registerGet } from './commands/get.ts';
-import { registerLab } from './commands/lab.ts';
-import { registerToken } from './commands/token.ts';
 import type { OpenContext } from './context.ts';
 
-export function registerCommands(program: Command, open: OpenContext): void {
-  registerGet(program, open);
-  registerApply(program, open);
-  registerCreate(program, open);
-  registerToken(program, open);
-  registerLab(program);
+type Register = (program: Command, open: OpenContext) => void;
+
+interface Entry {
+  readonly name: string;
+  readonly description: string;
+  load(): Promise<Register>;
+}
+
+const entries: readonly Entry[] = [
+  {
+    name: 'get',
+    description: 'show resources: pods, deploy/web, svc,deploy, all, ...',
+    load: async () => (await import('./commands/get.ts')).registerGet,
+  },
+  {
+    name: 'apply',
+    description: 'make the cluster look like the manifests',
+    load: async () => (await import('./commands/apply.ts')).registerApply,
+  },
+  {
+    name: 'create',
+    description: 'create the objects of manifests',
+    load: async () => (await import('./commands/create.ts')).registerCreate,
+  },
+  {
+    name: 'delete',
+    description: 'delete resources by manifest, name or label, and wait until they are gone',
+    load: async () => (await import('./commands/delete.ts')).registerDelete,
+  },
+  {
+    name: 'token',
+    description: 'join tokens: with one, a machine becomes a node',
+    load: async () => (await import('./commands/token.ts')).registerToken,
+  },
+  {
+    name: 'lab',
+    description: 'a cluster of machines on this host, to try and to break',
+    load: async () => (await import('./commands/lab.ts')).registerLab,
+  },
+];
+
+/** `words` is what stands on the command line, in any order. */
+export async function registerCommands(program: Command, open: OpenContext, words: readonly string[]): Promise<void> {
+  const called = new Set(words);
+  for (const { name, description, load } of entries) {
+    if (called.has(name)) (await load())(program, open);
+    const command = program.commands.find((registered) => registered.name() === name) ?? program.command(name);
+    command.description(description);
+  }
 }

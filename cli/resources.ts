@@ -46,9 +46,14 @@ function parsePair(word: string): Target {
   return { info: resourceKind(type), name };
 }
 
-/** `deployment.apps/web`: how kubectl names an object that it changed. */
-export function qualifiedName(kind: string, name: string): string {
+/** `deployment.apps`: how kubectl names the kind of an object that it changed. */
+export function groupedKind(kind: string): string {
   const { apiVersion } = resourceKind(kind);
   const group = apiVersion.includes('/') ? `.${apiVersion.split('/')[0]}` : '';
-  return `${kind.toLowerCase()}${group}/${name}`;
+  return `${kind.toLowerCase()}${group}`;
+}
+
+/** `deployment.apps/web` */
+export function qualifiedName(kind: string, name: string): string {
+  return `${groupedKind(kind)}/${name}`;
 }

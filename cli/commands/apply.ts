@@ -5,10 +5,10 @@ import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
-import { errorLines } from '../errors.ts';
 import { parseSources, readSources } from '../manifests.ts';
 import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
 import { qualifiedName } from '../resources.ts';
+import { forEach } from '../selection.ts';
 
 export interface ApplyOptions {
   readonly filename?: string[];
@@ -27,7 +27,7 @@ export function addFileOptions(command: Command): Command {
 }
 
 export function registerApply(program: Command, open: OpenContext): void {
-  addFileOptions(program.command('apply').description('make the cluster look like the manifests'))
+  addFileOptions(program.command('apply'))
     .option('--field-manager <name>', 'who applies; removals touch only what the same one applied before', 'ctl')
     .action(async (_options, command: Command) => {
       const options = optionsOf<ApplyOptions>(command);
@@ -49,26 +49,19 @@ export async function apply(context: Context, options: ApplyOptions): Promise<vo
 
 type Send = (object: KubeObject, dryRun: boolean) => Promise<{ object: KubeObject; result: string }>;
 
-/** One refused object does not hold up the others; the exit status tells. */
 export async function sendAll(context: Context, options: ApplyOptions, send: Send): Promise<void> {
   const objects = await loadObjects(context, options);
   const mode = dryRunMode(options.dryRun);
   const format = parseFormat(options.output);
   const results: KubeObject[] = [];
-  for (const object of objects) {
-    try {
-      const sent = mode === 'client' ? { object, result: 'valid' } : await send(object, mode === 'server');
-      results.push(sent.object);
-      if (format === undefined || format === 'wide') {
-        const suffix = mode ? ` (${mode === 'server' ? 'server ' : ''}dry run)` : '';
-        context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${suffix}\n`);
-      }
-    } catch (error) {
-      if (error instanceof GantryError && error.code === 'unavailable') throw error;
-      for (const line of errorLines(error)) context.warn(line);
-      context.setExitCode(1);
+  await forEach(context, objects, async (object) => {
+    const sent = mode === 'client' ? { object, result: 'valid' } : await send(object, mode === 'server');
+    results.push(sent.object);
+    if (format === undefined || format === 'wide') {
+      const suffix = mode ? ` (${mode === 'server' ? 'server ' : ''}dry run)` : '';
+      context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${suffix}\n`);
     }
-  }
+  });
   if (format === 'name') context.write(nameLines(results));
   else if (format === 'json' || format === 'yaml') context.write(structuredText(results, format, results.length === 1));
 }

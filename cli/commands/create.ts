@@ -5,12 +5,10 @@ import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { type ApplyOptions, addFileOptions, sendAll } from './apply.ts';
 
 export function registerCreate(program: Command, open: OpenContext): void {
-  addFileOptions(program.command('create').description('create the objects of manifests')).action(
-    async (_options, command: Command) => {
-      const options = optionsOf<ApplyOptions>(command);
-      await create(await open(options), options);
-    },
-  );
+  addFileOptions(program.command('create')).action(async (_options, command: Command) => {
+    const options = optionsOf<ApplyOptions>(command);
+    await create(await open(options), options);
+  });
 }
 
 export async function create(context: Context, options: ApplyOptions): Promise<void> {

@@ -1,11 +1,12 @@
 /** `ctl get`: lists and watches, in kubectl's words. */
 import type { Command } from 'commander';
-import { GantryError, isGantryError } from '../../lib/errors.ts';
-import { fromEnvelope } from '../../lib/model/codec.ts';
+import { GantryError } from '../../lib/errors.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { findObject, getObject, listObjects } from '../objects.ts';
 import { nameLines, objectTable, parseFormat, structuredText, type TableOptions } from '../output/objects.ts';
 import { parseTargets, type Target } from '../resources.ts';
+import { watchObjects } from '../watching.ts';
 
 export interface GetOptions {
   readonly output?: string;
@@ -22,7 +23,6 @@ export interface GetOptions {
 export function registerGet(program: Command, open: OpenContext): void {
   program
     .command('get <resource> [names...]')
-    .description('show resources: pods, deploy/web, svc,deploy, all, ...')
     .option('-o, --output <format>', 'wide, json, yaml or name')
     .option('-A, --all-namespaces', 'of all namespaces')
     .option('-l, --selector <labels>', 'only with these labels: app=web,tier in (a,b)')
@@ -83,24 +83,14 @@ async function one(context: Context, { info, name }: Target, options: GetOptions
       'a resource cannot be retrieved by name across all namespaces; leave out -A',
     );
   }
-  try {
-    const response = await context.cluster.Get({ kind: info.kind, namespace: context.namespace, name: name! });
-    const object = fromEnvelope(response.object);
-    return object ? [object] : [];
-  } catch (error) {
-    if (options.ignoreNotFound && isGantryError(error, 'notFound')) return [];
-    throw error;
-  }
+  const object = options.ignoreNotFound
+    ? await findObject(context, info.kind, name!)
+    : await getObject(context, info.kind, name!);
+  return object ? [object] : [];
 }
 
-export async function list(context: Context, { info }: Target, options: GetOptions): Promise<KubeObject[]> {
-  const response = await context.cluster.List({
-    kind: info.kind,
-    namespace: options.allNamespaces || info.clusterScoped ? '' : context.namespace,
-    labelSelector: options.selector ?? '',
-    fieldSelector: options.fieldSelector ?? '',
-  });
-  const objects = (response.items ?? []).flatMap((item) => fromEnvelope(item) ?? []);
+async function list(context: Context, { info }: Target, options: GetOptions): Promise<KubeObject[]> {
+  const objects: KubeObject[] = await listObjects(context, info.kind, options);
   return info.kind === 'Event' ? objects.sort(byLastSeen) : objects;
 }
 
@@ -134,7 +124,7 @@ function nothingFound(context: Context, targets: readonly Target[], options: Get
     : `No resources found in ${context.namespace} namespace.`;
 }
 
-/** Until Ctrl-C. A dropped connection is taken up again at the last revision. */
+/** Until Ctrl-C. */
 async function watch(context: Context, targets: readonly Target[], options: GetOptions): Promise<void> {
   const [target, ...others] = targets;
   if (!target || others.some(({ info }) => info !== target.info)) {
@@ -154,31 +144,9 @@ async function watch(context: Context, targets: readonly Target[], options: GetO
       headers = false;
     }
   };
-  let initial = options.watchOnly !== true;
-  let resourceVersion = '';
-  while (!context.signal.aborted) {
-    const request = {
-      kind: target.info.kind,
-      namespace: options.allNamespaces || target.info.clusterScoped ? '' : context.namespace,
-      labelSelector: options.selector ?? '',
-      fieldSelector: options.fieldSelector ?? '',
-      resourceVersion,
-    };
-    try {
-      for await (const event of context.cluster.Watch(request, { signal: context.signal })) {
-        const object = fromEnvelope(event.object);
-        const skip = event.type === 'ADDED' && !initial && resourceVersion === '';
-        if (object && !skip && (names.size === 0 || names.has(object.metadata.name))) print(object);
-        if (event.type === 'BOOKMARK') initial = true;
-        if (event.resourceVersion && (event.type === 'BOOKMARK' || resourceVersion !== '')) {
-          resourceVersion = event.resourceVersion;
-        }
-      }
-    } catch (error) {
-      if (context.signal.aborted) return;
-      if (isGantryError(error, 'outOfRange')) resourceVersion = '';
-      else if (!isGantryError(error, 'unavailable') || resourceVersion === '') throw error;
-      await context.clock.sleep(500, context.signal).catch(() => {});
-    }
+  let told = options.watchOnly !== true;
+  for await (const change of watchObjects(context, target.info.kind, options)) {
+    if (change.type === 'BOOKMARK') told = true;
+    else if (told && (names.size === 0 || names.has(change.object.metadata.name))) print(change.object);
   }
 }

@@ -1,12 +1,12 @@
 /** `ctl token`: join tokens for nodes. */
 import type { Command } from 'commander';
-import { GantryError } from '../../lib/errors.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { parseDurationSeconds } from '../duration.ts';
 import { age, shortDuration } from '../output/age.ts';
 import { renderTable } from '../output/table.ts';
 
 export function registerToken(program: Command, open: OpenContext): void {
-  const token = program.command('token').description('join tokens: with one, a machine becomes a node');
+  const token = program.command('token');
   token
     .command('create')
     .description('print a new token; it is shown this once')
@@ -46,16 +46,4 @@ async function listTokens(context: Context): Promise<void> {
     expiresAt ? shortDuration(Date.parse(expiresAt) - nowMs) : '<never>',
   ]);
   context.write(renderTable(['ID', 'ROLE', 'AGE', 'EXPIRES IN'], rows));
-}
-
-const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-/** `90s`, `30m`, `24h`, `1h30m`, `7d`, or bare seconds. */
-export function parseDurationSeconds(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  const parts = [...text.matchAll(/(\d+)([smhd])/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) {
-    throw new GantryError('invalidArgument', `"${text}" is not a duration; examples: 90s, 30m, 24h, 1h30m`);
-  }
-  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * unitSeconds[unit!]!, 0);
 }
