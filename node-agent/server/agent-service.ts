@@ -1,0 +1,130 @@
+/** The service Agent: logs, exec and stats of the pods on this node, for the control plane alone. */
+import type { Clock } from '../../lib/clock.ts';
+import { GantryError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import { type Handlers, type Peer, type RunningServer, startServer } from '../../lib/rpc/server.ts';
+import type { ReloadableTls } from '../../lib/rpc/tls.ts';
+import type { ContainerUsage, LogsRequest, PodStats } from '../../proto/gen/types.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { runExec } from './exec-stream.ts';
+import { readLog } from './log-reader.ts';
+import { type ContainerTarget, findTarget, type PodDirectory } from './pod-directory.ts';
+
+export interface AgentServiceOptions {
+  readonly runtime: Pick<Runtime, 'exec' | 'stats' | 'list'>;
+  readonly directory: PodDirectory;
+  readonly clock: Clock;
+}
+
+export interface AgentServerOptions extends AgentServiceOptions {
+  /** host:port */
+  readonly listen: string;
+  readonly tls: ReloadableTls;
+  readonly log: Log;
+}
+
+export function startAgentServer({ listen, tls, log, ...options }: AgentServerOptions): Promise<RunningServer> {
+  return startServer({
+    listen,
+    tls,
+    log,
+    requireClientCertificate: true,
+    services: { Agent: agentHandlers(options) },
+    authorize: ({ peer }) => onlyControlPlane(peer),
+  });
+}
+
+function onlyControlPlane({ organization, commonName }: Peer): void {
+  if (organization === 'control-plane') return;
+  throw new GantryError(
+    'permissionDenied',
+    `agents serve the control plane alone, and this is "${commonName}" (${organization || 'no role'}); use ctl logs or ctl exec`,
+  );
+}
+
+export function agentHandlers({ runtime, directory, clock }: AgentServiceOptions): Handlers<'Agent'> {
+  return {
+    async *Logs(request, { signal }) {
+      const target = findTarget(directory.pods(), request);
+      const file = await chooseFile(target, request, directory);
+      const { tailLines, sinceSeconds, timestamps = false, follow = false, previous = false } = request;
+      const finished = async (): Promise<boolean> => {
+        const run = await directory.newestRun(target);
+        const restarted = (await directory.logFiles(target)).at(-1) !== file;
+        return restarted || run === undefined || run.state === 'exited';
+      };
+      const chunks = readLog(file, {
+        timestamps,
+        signal,
+        ...(tailLines !== undefined && tailLines >= 0 && { tailLines }),
+        ...(sinceSeconds !== undefined && { sinceMs: clock.nowMs() - sinceSeconds * 1000 }),
+        ...(follow && !previous && { follow: { finished, clock } }),
+      });
+      for await (const data of chunks) yield { data };
+    },
+
+    async *Exec(requests, { signal }) {
+      const inbox = requests[Symbol.asyncIterator]();
+      const first = await inbox.next();
+      const start = first.done ? undefined : first.value.start;
+      if (!start) throw new GantryError('invalidArgument', 'the first message of Exec must be `start`');
+      const { command = [], tty = false, stdin = false, size } = start;
+      if (command.length === 0)
+        throw new GantryError('invalidArgument', 'exec needs a command: ctl exec POD -- COMMAND');
+      const target = findTarget(directory.pods(), start);
+      const run = await directory.newestRun(target);
+      if (run?.state !== 'running') throw notRunning(target);
+      const session = await runtime.exec({ containerId: run.id, argv: command, tty, stdin });
+      if (size?.columns && size.rows) session.resize(size.columns, size.rows);
+      yield* runExec(session, inbox, signal, (ms) => clock.sleep(ms));
+    },
+
+    async Stats() {
+      const [usages, { containers }] = await Promise.all([runtime.stats(), runtime.list()]);
+      const byId = new Map(containers.map((container) => [container.id, container]));
+      const pods = directory.pods().map((pod): PodStats & { containers: ContainerUsage[] } => ({
+        namespace: pod.metadata.namespace ?? 'default',
+        name: pod.metadata.name,
+        uid: pod.metadata.uid ?? '',
+        containers: [],
+      }));
+      for (const { containerId, cpuUsageNanos, memoryBytes, pids } of usages) {
+        const container = byId.get(containerId);
+        const pod = pods.find(({ uid }) => uid === container?.podUid);
+        if (!container || !pod) continue;
+        pod.containers.push({ name: container.name, cpuUsageNanos: Number(cpuUsageNanos), memoryBytes, pids });
+      }
+      return { pods };
+    },
+  };
+}
+
+/** The run whose log is wanted. */
+async function chooseFile(
+  target: ContainerTarget,
+  { previous = false }: LogsRequest,
+  directory: PodDirectory,
+): Promise<string> {
+  const files = await directory.logFiles(target);
+  const file = files.at(previous ? -2 : -1);
+  if (file) return file;
+  const { pod, container } = target;
+  if (previous) {
+    throw new GantryError(
+      'notFound',
+      `container ${container} of pod ${pod.metadata.name} has not been restarted: it has no previous run`,
+    );
+  }
+  throw notRunning(target);
+}
+
+function notRunning({ pod, container }: ContainerTarget): GantryError {
+  const { name, namespace = 'default' } = pod.metadata;
+  const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
+  const state = statuses.find((status) => status.name === container)?.state;
+  const reason = state?.waiting?.reason ?? state?.terminated?.reason;
+  return new GantryError(
+    'failedPrecondition',
+    `container ${container} of pod ${name} is not running${reason ? ` (${reason})` : ''}; see \`ctl describe pod ${name} -n ${namespace}\``,
+  );
+}
