@@ -45,8 +45,10 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   async function askServers(query: Buffer, transport: 'udp' | 'tcp'): Promise<Result> {
     const servers = await options.servers();
     let refusal: Result | undefined;
-    // Two rounds: one lost packet must not be an error.
+    const lastTryMs = clock.monotonicMs() + 2 * timeoutMs;
+    // Two rounds: one lost packet must not be an error. But clients do not wait for ever.
     for (const { address, port } of [...servers, ...servers]) {
+      if (clock.monotonicMs() > lastTryMs) break;
       const request = Buffer.from(query);
       request.set(random.bytes(2), 0);
       const bytes = await exchange(request, { address, port, transport, timeoutMs, clock }).catch(() => undefined);

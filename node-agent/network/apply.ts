@@ -8,9 +8,18 @@ import { isWired, nodeSideScript, type PodLink, podDevice, podSideScript } from 
 
 const timeoutMs = 15_000;
 
+/** Stops at the first command that fails, and says which and why. */
 async function batch(exec: Exec, argv: readonly string[], commands: readonly string[]): Promise<void> {
   if (commands.length === 0) return;
-  await exec.check([...argv, '-batch', '-'], { input: `${commands.join('\n')}\n`, timeoutMs });
+  const input = `${commands.join('\n')}\n`;
+  const { exitCode, stderr } = await exec.run([...argv, '-batch', '-'], { input, timeoutMs });
+  if (exitCode === 0) return;
+  const failed = commands[Number(/Command failed -:(\d+)/.exec(stderr)?.[1]) - 1];
+  const reason = stderr.split('\n').find((line) => line !== '' && !line.startsWith('Command failed')) ?? stderr;
+  throw new GantryError(
+    'internal',
+    `${argv.at(-1)} ${failed ?? argv.join(' ')}: ${reason.replace('RTNETLINK answers: ', '').trim()}`,
+  );
 }
 
 const insideOf = (netnsPath: string): string[] => ['nsenter', `--net=${netnsPath}`];
@@ -70,16 +79,12 @@ export async function connectPod(exec: Exec, link: PodLink): Promise<void> {
   try {
     await batch(exec, ['ip'], nodeSideScript(link));
   } catch (error) {
-    if (!/File exists/.test(messageOf(error)) && !(await hasLink(exec, podLinkName(link.podUid)))) throw error;
+    if (!/File exists/.test(messageOf(error))) throw error;
     if (await isConnected(exec, link)) return;
     await deleteLink(exec, podLinkName(link.podUid));
     await batch(exec, ['ip'], nodeSideScript(link));
   }
   await batch(exec, [...insideOf(link.netnsPath), 'ip'], podSideScript(link));
-}
-
-async function hasLink(exec: Exec, name: string): Promise<boolean> {
-  return (await exec.run(['ip', 'link', 'show', 'dev', name], { timeoutMs })).exitCode === 0;
 }
 
 /** Both sides: the pod has its address on an eth0 that is up, and the node's route leads to this cable. */

@@ -96,6 +96,8 @@ function fixedChains({ clusterCIDR, serviceCIDR, dnsIP, overlayDevice }: TableSe
   const unanswered = `ip daddr ${serviceCIDR} ip daddr != ${dnsIP} goto refuse`;
   return [
     ...block('chain translate', [
+      // The machine's own loopback, and the agent's DNS: no port of a pod may take their place.
+      `ip daddr { 127.0.0.0/8, ${dnsIP} } return`,
       `ip daddr . meta l4proto . th dport vmap @${serviceAddresses.name}`,
       `fib daddr type local meta l4proto . th dport vmap @${nodePorts.name}`,
       `fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @${hostAddressPorts.name}`,

@@ -104,7 +104,7 @@ export function differOverlay(wanted: Overlay, actual: Overlay | undefined): Ove
       ...(have ? [] : [addDevice(wanted.device)]),
       ...(have && have.device.mtu !== wanted.device.mtu ? [`link set ${overlayDevice} mtu ${wanted.device.mtu}`] : []),
       ...missing(wanted.addresses, have?.addresses).map((ip) => `address replace ${ip}/32 ${on}`),
-      ...(have?.up ? [] : [`link set ${overlayDevice} up`]),
+      ...(have?.up ? [] : [`link set ${overlayDevice} addrgenmode none up`]),
       ...missing(have?.routes.keys(), wanted.routes).map((cidr) => `route delete ${cidr} ${on}`),
       ...missing(have?.neighbours.keys(), wanted.neighbours).map((ip) => `neighbour delete ${ip} ${on}`),
       ...missing(have?.addresses, wanted.addresses).map((ip) => `address delete ${ip}/32 ${on}`),

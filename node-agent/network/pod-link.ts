@@ -22,7 +22,8 @@ export function nodeSideScript({ podUid, netnsPath, ip, mtu, nodeIP }: PodLink):
   return [
     `link add ${link} mtu ${mtu} address ${hostEndMAC} type veth ` +
       `peer name ${podDevice} mtu ${mtu} address ${podMAC(ip)} netns ${netnsPath}`,
-    `link set ${link} alias ${podUid} up`,
+    // No IPv6 of its own accord: the node would listen on it, and pods are IPv4.
+    `link set ${link} alias ${podUid} addrgenmode none up`,
     `neighbour replace ${ip} lladdr ${podMAC(ip)} dev ${link} nud permanent`,
     // `replace`: the address may come from a pod that has just left it.
     `route replace ${ip}/32 dev ${link} scope link src ${nodeIP}`,
@@ -34,14 +35,14 @@ export function podSideScript({ ip }: PodLink): string[] {
   return [
     'link set lo up',
     `address replace ${ip}/32 dev ${podDevice}`,
-    `link set ${podDevice} up`,
+    `link set ${podDevice} addrgenmode none up`,
     `neighbour replace ${gateway} lladdr ${hostEndMAC} dev ${podDevice} nud permanent`,
     `route replace ${gateway}/32 dev ${podDevice} scope link`,
     `route replace default via ${gateway} dev ${podDevice}`,
   ];
 }
 
-/** `ip -j route show default` in the pod plus its address: is it wired as podSideScript would have it? */
+/** `ip -j address show dev eth0` in the pod: is it wired as podSideScript would have it? */
 export function isWired(addressOutput: string, ip: string): boolean {
   const rows = JSON.parse(addressOutput.trim() || '[]') as {
     ifname?: string;

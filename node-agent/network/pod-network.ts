@@ -62,6 +62,7 @@ export function createPodNetwork(options: PodNetworkOptions): RunningPodNetwork 
   let running = false;
   let timer: Timer | undefined;
   let timerDueMs = 0;
+  let resyncTimer: Timer | undefined;
   let unsubscribe: (() => void) | undefined;
   let failures = 0;
   let queue: Promise<void> = Promise.resolve();
@@ -151,14 +152,13 @@ export function createPodNetwork(options: PodNetworkOptions): RunningPodNetwork 
     );
   }
 
-  /** Someone else may have flushed the table or deleted the device. */
+  /** Someone else may have flushed the table, deleted the device or changed the underlay. */
   function scheduleResync(): void {
-    clock.schedule(resyncMs, () => {
-      if (!running) return;
+    resyncTimer = clock.schedule(resyncMs, () => {
       serial(async () => {
-        appliedOverlay = undefined;
+        appliedOverlay = underlayMTU = undefined;
         if (!(await effects.hasTable(exec))) appliedRules = undefined;
-      }).then(runSync, () => {});
+      }).then(runSync, runSync);
       scheduleResync();
     });
   }
@@ -183,6 +183,7 @@ export function createPodNetwork(options: PodNetworkOptions): RunningPodNetwork 
       running = false;
       unsubscribe?.();
       timer?.cancel();
+      resyncTimer?.cancel();
       await queue;
     },
 

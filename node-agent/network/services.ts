@@ -18,7 +18,7 @@ export interface ServiceRules {
   readonly nodePorts: ReadonlyMap<string, string>;
   readonly hostPorts: ReadonlyMap<string, string>;
   readonly hostAddressPorts: ReadonlyMap<string, string>;
-  /** Keys alone: local endpoints, which may reach themselves through a service. */
+  /** Keys alone: local pods that may reach themselves through a service or a host port. */
   readonly hairpins: ReadonlyMap<string, string>;
 }
 
@@ -113,11 +113,13 @@ function pickRule(protocol: string, targets: readonly string[], sticky: boolean)
   return `meta l4proto ${protocol} dnat ip to ${destination}`;
 }
 
-function hairpinsOf({ podRange, endpointSlices }: ServiceInput): ReadonlyMap<string, string> {
+function hairpinsOf({ podRange, endpointSlices, hostPorts }: ServiceInput): ReadonlyMap<string, string> {
   if (!podRange) return new Map();
-  const addresses = endpointSlices.flatMap((slice) =>
-    (slice.endpoints ?? []).flatMap(({ addresses = [] }) => addresses),
-  );
+  const endpoints = endpointSlices.flatMap((slice) => slice.endpoints ?? []);
+  const addresses = [
+    ...endpoints.flatMap((endpoint) => endpoint.addresses ?? []),
+    ...hostPorts.map(({ podIP }) => podIP),
+  ];
   return new Map(addresses.filter((ip) => contains(podRange, ip)).map((ip) => [`${ip} . ${ip}`, '']));
 }
 

@@ -30,7 +30,7 @@ test('the first script builds all of it', () => {
     ip: [
       'link add gantry.vx address 02:78:0a:58:00:0b mtu 1450 type vxlan id 42 local 10.88.0.11 dstport 4789 nolearning',
       'address replace 10.42.1.0/32 dev gantry.vx',
-      'link set gantry.vx up',
+      'link set gantry.vx addrgenmode none up',
       'neighbour replace 10.42.2.0 lladdr 02:78:0a:58:00:0c dev gantry.vx nud permanent',
       'neighbour replace 10.42.3.0 lladdr 02:78:0a:58:00:0d dev gantry.vx nud permanent',
       'route replace 10.42.2.0/24 via 10.42.2.0 dev gantry.vx onlink',

@@ -76,6 +76,7 @@ table ip gantry {
     meta l4proto tcp dnat ip to numgen inc mod 2 map { 0 : 10.42.1.5 . 8080, 1 : 10.42.2.7 . 8080 }
   }
   chain translate {
+    ip daddr { 127.0.0.0/8, 10.43.0.10 } return
     ip daddr . meta l4proto . th dport vmap @service_addresses
     fib daddr type local meta l4proto . th dport vmap @node_ports
     fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @host_address_ports
