@@ -26,12 +26,17 @@ import { createDiskPodFiles } from './pods/pod-files-disk.ts';
 import { createPods, type Pods } from './pods/pods.ts';
 import { createProber } from './pods/prober.ts';
 import { openRuncRuntime } from './runtime/runc.ts';
+import { startAgentServer } from './server/agent-service.ts';
+import { createPodDirectory } from './server/pod-directory.ts';
 import { keepRenewed, obtainIdentity } from './session/join.ts';
 import { createSessionClient, rpcTransport } from './session/session-client.ts';
 import { openSliceStore } from './session/slice-store.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
+
+/** Log followers and execs are cut off after this. */
+const serverGraceMs = 500;
 
 /** What must be ended when the agent ends, last begun first. */
 class Closers {
@@ -147,6 +152,9 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   const begun = pods;
   await begun.start();
   closers.add(() => begun.stop());
+  const directory = createPodDirectory({ pods: begun, runtime, folders });
+  const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, clock, log });
+  closers.add(() => server.stop(serverGraceMs));
   if (stored) beginSession();
   log.info({ node: flags.nodeName, pods: begun.uids().length }, 'the node agent is up');
 }
