@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import { whyPaused } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
+import { reconcileNode } from '../../../../control-plane/controllers/node-lifecycle/reconcile.ts';
+import { leaveAtMs, taintsFor } from '../../../../control-plane/controllers/node-lifecycle/taints.ts';
+import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { timestamp } from '../../../../lib/clock.ts';
+import { keyOf } from '../../../../lib/model/keys.ts';
+import type { Condition, KubeObject, Node, Pod, Taint, Toleration } from '../../../../proto/gen/types.ts';
+
+const nowMs = Date.parse('2026-01-01T01:00:00Z');
+
+function node(name: string, ready: Condition['status'], lostMsAgo = 0, taints: readonly Taint[] = []): Node {
+  const lastTransitionTime = timestamp(nowMs - lostMsAgo);
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, uid: `uid-${name}`, resourceVersion: '1' },
+    spec: { ...(taints.length > 0 && { taints: [...taints] }) },
+    status: { conditions: [{ type: 'Ready', status: ready, lastTransitionTime }] },
+  };
+}
+
+function pod(name: string, tolerations: Toleration[] = [], nodeName = 'n1'): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '1' },
+    spec: { nodeName, tolerations, containers: [{ name: 'main', image: 'echo' }] },
+    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: timestamp(nowMs) }] },
+  };
+}
+
+describe('the taints of a node', () => {
+  const own = (key: string): Taint[] => [
+    { key, effect: 'NoSchedule', timeAdded: timestamp(nowMs) },
+    { key, effect: 'NoExecute', timeAdded: timestamp(nowMs) },
+  ];
+  const custom: Taint = { key: 'gpu', value: 'yes', effect: 'NoSchedule' };
+
+  it('follow its Ready condition and leave those of others alone', () => {
+    expect(taintsFor(node('n1', 'True'), nowMs)).toEqual([]);
+    expect(taintsFor(node('n1', 'Unknown', 0, [custom]), nowMs)).toEqual([
+      custom,
+      ...own('node.kubernetes.io/unreachable'),
+    ]);
+    expect(taintsFor(node('n1', 'False'), nowMs)).toEqual(own('node.kubernetes.io/not-ready'));
+    const recovered = node('n1', 'True', 0, [...own('node.kubernetes.io/unreachable'), custom]);
+    expect(taintsFor(recovered, nowMs)).toEqual([custom]);
+  });
+
+  it('keep their time while they last', () => {
+    const old = own('node.kubernetes.io/unreachable').map((taint) => ({
+      ...taint,
+      timeAdded: timestamp(nowMs - 60_000),
+    }));
+    expect(taintsFor(node('n1', 'Unknown', 60_000, old), nowMs)).toEqual(old);
+  });
+});
+
+describe('how long a pod bears a NoExecute taint', () => {
+  const taint = (key: string): Taint => ({ key, effect: 'NoExecute', timeAdded: timestamp(nowMs) });
+  const unreachable = 'node.kubernetes.io/unreachable';
+  it.each<[string, Toleration[], string, number | undefined]>([
+    ['without a toleration of a lost node: not at all', [], unreachable, 0],
+    ['without a toleration of a node that is not well: a little', [], 'node.kubernetes.io/not-ready', 30],
+    ['without a toleration of any other taint: not at all', [], 'maintenance', 0],
+    ['for its seconds', [{ key: unreachable, operator: 'Exists', tolerationSeconds: 60 }], unreachable, 60],
+    ['for ever', [{ key: unreachable, operator: 'Exists' }], unreachable, undefined],
+    ['whatever it is', [{ operator: 'Exists' }], 'maintenance', undefined],
+    ['not with another value', [{ key: 'maintenance', value: 'soon' }], 'maintenance', 0],
+    ['not with another effect', [{ key: unreachable, operator: 'Exists', effect: 'NoSchedule' }], unreachable, 0],
+    [
+      'for the least of several',
+      [
+        { key: unreachable, operator: 'Exists', tolerationSeconds: 60 },
+        { operator: 'Exists', tolerationSeconds: 20 },
+      ],
+      unreachable,
+      20,
+    ],
+  ])('%s', (_name, tolerations, key, seconds) => {
+    const wanted = seconds === undefined ? undefined : nowMs + seconds * 1000;
+    expect(leaveAtMs(pod('a', tolerations), [taint(key)], nowMs)).toBe(wanted);
+  });
+
+  it('minds no other effect', () => {
+    expect(leaveAtMs(pod('a'), [{ key: 'x', effect: 'NoSchedule' }], nowMs)).toBeUndefined();
+  });
+});
+
+describe('the pause of evictions', () => {
+  const ready = (count: number): Node[] => Array.from({ length: count }, (_, index) => node(`r${index}`, 'True'));
+  it.each<[string, Node[], number, boolean]>([
+    ['one of two lost', [node('n1', 'Unknown')], 1, false],
+    ['the only one lost', [node('n1', 'Unknown')], 0, false],
+    ['one of three lost', [node('n1', 'Unknown')], 2, false],
+    ['two of three lost together', [node('n1', 'Unknown'), node('n2', 'Unknown', 2000)], 1, true],
+    ['two of three lost one after the other', [node('n1', 'Unknown'), node('n2', 'Unknown', 60_000)], 1, false],
+    ['two of four lost together', [node('n1', 'Unknown'), node('n2', 'Unknown', 1000)], 2, false],
+  ])('%s', (_name, lost, others, paused) => {
+    const nodes = [...lost, ...ready(others)];
+    expect(whyPaused(lost[0]!, nodes, false) !== undefined).toBe(paused);
+  });
+
+  it('says which nodes and what to do', () => {
+    const nodes = [node('n1', 'Unknown'), node('n2', 'Unknown'), node('n3', 'True')];
+    expect(whyPaused(nodes[0]!, nodes, false)).toMatch(
+      /^2 of 3 nodes were lost together \(n1, n2\): .*delete the node$/,
+    );
+  });
+
+  it('also comes from the sessions', () => {
+    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], true)).toMatch(/silent/);
+  });
+
+  it('does not count nodes that never were in session', () => {
+    const joining = node('n2', 'Unknown');
+    joining.status!.conditions![0]!.reason = 'NodeStatusNeverUpdated';
+    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], false)).toBeUndefined();
+  });
+});
+
+describe('a lost node', () => {
+  const reconcile = (subject: Node, ...objects: KubeObject[]) => {
+    const state = new MutableClusterState();
+    state.replace(
+      [subject, ...objects].map((object) => ({ key: keyOf(object), object })),
+      1n,
+    );
+    return reconcileNode(state, subject, nowMs, false);
+  };
+
+  it('is tainted, and its pods are unready and going, in one transaction', () => {
+    const { changes } = reconcile(node('n1', 'Unknown'), pod('a'), node('n2', 'True'));
+    expect(changes.map(({ type, object }) => [type, object.kind])).toEqual([
+      ['update', 'Node'],
+      ['update', 'Pod'],
+    ]);
+    expect(changes[1]?.object).toMatchObject({
+      metadata: { deletionTimestamp: timestamp(nowMs), deletionGracePeriodSeconds: 30 },
+      status: { conditions: [{ type: 'Ready', status: 'False', reason: 'NodeNotReady' }] },
+    });
+  });
+
+  it('touches no pod of a node that is merely not well, and looks again when they must leave', () => {
+    const { changes, requeueAfterMs } = reconcile(node('n1', 'False'), pod('a'), node('n2', 'True'));
+    expect(changes.map(({ object }) => object.kind)).toEqual(['Node']);
+    expect(requeueAfterMs).toBe(30_000);
+  });
+
+  it('says once a minute that evictions are paused', () => {
+    const lost = node('n1', 'Unknown', 5000);
+    const { events } = reconcile(lost, node('n2', 'Unknown', 5000), pod('a'));
+    expect(events).toMatchObject([{ reason: 'EvictionsPaused', type: 'Warning' }]);
+    const said: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'said', namespace: 'default' },
+      involvedObject: { uid: 'uid-n1' },
+      reason: 'EvictionsPaused',
+      message: events![0]!.message,
+      lastTimestamp: timestamp(nowMs - 30_000),
+    };
+    expect(reconcile(lost, node('n2', 'Unknown', 5000), pod('a'), said).events).toEqual([]);
+    const longAgo = { ...said, lastTimestamp: timestamp(nowMs - 90_000) };
+    expect(reconcile(lost, node('n2', 'Unknown', 5000), pod('a'), longAgo).events).toHaveLength(1);
+  });
+});
