@@ -18,9 +18,11 @@ import { ReloadableTls } from '../lib/rpc/tls.ts';
 import { etcdServerName } from '../lib/store/etcd-client.ts';
 import { authorize } from './api/roles.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { startClusterDns } from './dns/cluster-dns.ts';
+import { type ClusterDnsOptions, startClusterDns } from './dns/cluster-dns.ts';
+import { createResolver } from './dns/resolver.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
 import { type ControlPlaneFlags, parseFlags } from './options.ts';
+import type { ClusterState } from './state/cluster-state.ts';
 import { sealedCodec } from './state/object-codec.ts';
 
 const stopWithinMs = 5000;
@@ -73,6 +75,7 @@ function startReplica(
   { pki, etcd, tls, log }: Adapters,
   stopping: AbortSignal,
 ): Promise<ControlPlane> {
+  const dnsLog = log.child({ component: 'dns' });
   const parts = {
     store: etcd.store,
     codec: sealedCodec(createKeyring(pki.secretsKey, systemRandom)),
@@ -81,6 +84,11 @@ function startReplica(
     log,
     authority: pki.authority,
     tls,
+    resolve(state: ClusterState) {
+      const server = `control-plane ${flags.advertiseAddress}`;
+      const resolver = createResolver({ ...dnsOptions(flags, state, dnsLog), server });
+      return resolver.resolve;
+    },
   };
   const config = {
     name: flags.name,
@@ -110,12 +118,19 @@ async function serve(
     const server: RunningServer = await startServer({ listen, tls, log, ...rest });
     undo.push(() => server.stop(serverGraceMs));
   };
-  const { clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP, zone, dnsListen: listen } = flags;
-  const shared = { clock: systemClock, random: systemRandom, log: log.child({ component: 'dns' }) };
-  const dns = await startClusterDns({ listen, zone, clusterCIDR, serviceCIDR, dnsIP, state, ...shared });
+  const dnsLog = log.child({ component: 'dns' });
+  const dns = await startClusterDns({ listen: flags.dnsListen, ...dnsOptions(flags, state, dnsLog) });
   undo.push(() => dns.stop());
   await begin(flags.joinListen, { services: join, requireClientCertificate: false });
   await begin(flags.listen, { services: api, requireClientCertificate: true, authorize });
+}
+
+function dnsOptions(
+  { zone, clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP }: ControlPlaneFlags,
+  state: ClusterState,
+  log: Log,
+): Omit<ClusterDnsOptions, 'listen'> {
+  return { zone, clusterCIDR, serviceCIDR, dnsIP, state, clock: systemClock, random: systemRandom, log };
 }
 
 function keepCertificatesFresh(pki: ClusterPki, tls: ReloadableTls, clock: Clock, log: Log, signal: AbortSignal): void {

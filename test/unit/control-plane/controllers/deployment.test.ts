@@ -114,7 +114,7 @@ describe('scaling in proportion', () => {
       ],
       20,
       2,
-      [6, 16],
+      [5, 17],
     ],
     [
       'down, from the larger one the more',
