@@ -8,8 +8,8 @@
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { caHashOf } from '../lib/pki/certificate-facts.ts';
 import type { Authority } from '../lib/pki/certificates.ts';
-import { caHashOf } from '../lib/pki/certificates.ts';
 import type { Random } from '../lib/random.ts';
 import type { Handlers } from '../lib/rpc/server.ts';
 import type { ReloadableTls } from '../lib/rpc/tls.ts';

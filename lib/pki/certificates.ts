@@ -5,11 +5,12 @@
  * Identity in the subject: CN names who (`node:NAME`, `control-plane:NAME`, a user's name), O the role (`node`,
  * `control-plane`, `admin`, `editor`, `viewer`).
  */
-import { createHash, createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto';
+import type { webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { GantryError } from '../errors.ts';
 import type { Random } from '../random.ts';
+import { caHashOf, type Identity } from './certificate-facts.ts';
 import { createKeyPair, keyAlgorithm, privateKeyFromPem, privateKeyToPem, signingAlgorithm, x509 } from './keys.ts';
 
 const hourMs = 3_600_000;
@@ -19,12 +20,6 @@ export const lifetimeMs = { ca: 3650 * dayMs, node: 24 * hourMs, server: 365 * d
 
 /** Certificates begin to hold this long ago, so that a clock that is a little slow accepts them. */
 const notBeforeSkewMs = 5 * 60_000;
-
-/** A certificate and its private key, both PEM. */
-export interface Identity {
-  readonly certPem: string;
-  readonly keyPem: string;
-}
 
 export interface Authority extends Identity {
   /** base64url of the SHA-256 of the CA's SubjectPublicKeyInfo: what a join token pins. */
@@ -64,14 +59,6 @@ export async function createAuthority(commonName: string, { clock, random }: Iss
 
 export function authorityOf(identity: Identity): Authority {
   return { ...identity, caHash: caHashOf(identity.certPem) };
-}
-
-/** SHA-256 of the certificate's SubjectPublicKeyInfo, base64url. Takes PEM or DER. */
-export function caHashOf(certificate: string | Uint8Array): string {
-  const { publicKey } = new X509Certificate(certificate);
-  return createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('base64url');
 }
 
 /** A new key and a certificate for it. */
@@ -134,71 +121,6 @@ async function issue(
     ],
   });
   return `${certificate.toString('pem')}\n`;
-}
-
-/** A PKCS#10 request for a new key. The subject is only for people who read the request. */
-export async function createSigningRequest(commonName: string): Promise<{ requestPem: string; keyPem: string }> {
-  const keys = await createKeyPair();
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: [{ CN: [commonName] }],
-    keys,
-    signingAlgorithm,
-  });
-  return { requestPem: `${request.toString('pem')}\n`, keyPem: await privateKeyToPem(keys.privateKey) };
-}
-
-/** What the holder of a certificate needs to know of it. Throws invalidArgument for anything that is no certificate. */
-export interface CertificateFacts {
-  readonly commonName: string;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  readonly names: readonly string[];
-}
-
-export function readCertificate(certPem: string): CertificateFacts {
-  const certificate = parse(certPem);
-  const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? '';
-  const names = (certificate.subjectAltName ?? '')
-    .split(', ')
-    .filter(Boolean)
-    .map((entry) => entry.replace(/^(DNS|IP Address):/, ''));
-  return {
-    commonName,
-    names,
-    notBeforeMs: certificate.validFromDate.getTime(),
-    notAfterMs: certificate.validToDate.getTime(),
-  };
-}
-
-/** When two thirds of the certificate's life are over: the time to renew it. */
-export function renewAtMs(certPem: string): number {
-  const { notBeforeMs, notAfterMs } = readCertificate(certPem);
-  return notBeforeMs + ((notAfterMs - notBeforeMs) * 2) / 3;
-}
-
-/** Whether a server may show this certificate for all of these host names and addresses. */
-export function certifies(certPem: string, names: readonly string[]): boolean {
-  const certificate = parse(certPem);
-  return names.every((name) => (isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined);
-}
-
-/** Whether the pair belongs together and was signed by this CA. Lifetimes are not looked at. */
-export function belongsTogether(caPem: string, { certPem, keyPem }: Identity): boolean {
-  try {
-    const ca = new X509Certificate(caPem);
-    const certificate = new X509Certificate(certPem);
-    return certificate.checkPrivateKey(createPrivateKey(keyPem)) && certificate.verify(ca.publicKey);
-  } catch {
-    return false;
-  }
-}
-
-function parse(certPem: string): X509Certificate {
-  try {
-    return new X509Certificate(certPem);
-  } catch (error) {
-    throw new GantryError('invalidArgument', 'this is not a certificate in PEM form', { cause: error });
-  }
 }
 
 function generalName(name: string): { type: 'ip' | 'dns'; value: string } {

@@ -14,12 +14,11 @@ import type { Random } from '../random.ts';
 import { controlPlaneServerName } from '../rpc/server-name.ts';
 import type { TlsMaterial } from '../rpc/tls.ts';
 import { etcdServerName } from '../store/etcd-client.ts';
+import { belongsTogether, type Identity } from './certificate-facts.ts';
 import {
   type Authority,
   authorityOf,
-  belongsTogether,
   createAuthority,
-  type Identity,
   issueIdentity,
   lifetimeMs,
   type Subject,

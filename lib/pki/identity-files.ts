@@ -1,7 +1,7 @@
 /** A certificate and its key as two files, `NAME.crt` and `NAME.key`. A pair cut short by a crash counts as absent. */
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
-import { belongsTogether, certifies, type Identity, renewAtMs } from './certificates.ts';
+import { belongsTogether, certifies, type Identity, renewAtMs } from './certificate-facts.ts';
 import { readFileIfAny, writeFileAtomic } from './files.ts';
 
 export async function readIdentity(folder: string, name: string): Promise<Identity | undefined> {

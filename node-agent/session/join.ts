@@ -9,16 +9,11 @@ import { join } from 'node:path';
 import { type Clock, timestamp } from '../../lib/clock.ts';
 import { type CodeName, GantryError, isGantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import {
-  belongsTogether,
-  caHashOf,
-  createSigningRequest,
-  readCertificate,
-  renewAtMs,
-} from '../../lib/pki/certificates.ts';
+import { belongsTogether, caHashOf, readCertificate, renewAtMs } from '../../lib/pki/certificate-facts.ts';
 import { readFileIfAny, writeFileAtomic } from '../../lib/pki/files.ts';
 import { hostOf } from '../../lib/pki/host.ts';
 import { parseJoinToken } from '../../lib/pki/join-token.ts';
+import { createSigningRequest } from '../../lib/pki/signing-request.ts';
 import type { Random } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
 import { readPeerChain } from '../../lib/rpc/peer-chain.ts';

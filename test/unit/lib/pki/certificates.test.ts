@@ -2,17 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../../lib/clock.ts';
 import { systemClock } from '../../../../lib/clock.ts';
-import {
-  belongsTogether,
-  caHashOf,
-  createAuthority,
-  createSigningRequest,
-  issueForRequest,
-  issueIdentity,
-  readCertificate,
-  renewAtMs,
-  type Subject,
-} from '../../../../lib/pki/certificates.ts';
+import { belongsTogether, caHashOf, readCertificate, renewAtMs } from '../../../../lib/pki/certificate-facts.ts';
+import { createAuthority, issueForRequest, issueIdentity, type Subject } from '../../../../lib/pki/certificates.ts';
+import { createSigningRequest } from '../../../../lib/pki/signing-request.ts';
 import { systemRandom } from '../../../../lib/random.ts';
 
 const startMs = Date.UTC(2030, 0, 1);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../../../lib/clock.ts';
 import { systemClock } from '../../../../lib/clock.ts';
-import { readCertificate } from '../../../../lib/pki/certificates.ts';
+import { readCertificate } from '../../../../lib/pki/certificate-facts.ts';
 import { adminConfPath, loadOrCreatePki, type PkiOptions } from '../../../../lib/pki/cluster-pki.ts';
 import { hostOf } from '../../../../lib/pki/host.ts';
 import { systemRandom } from '../../../../lib/random.ts';
