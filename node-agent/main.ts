@@ -27,8 +27,8 @@ import { createDiskPodFiles } from './pods/pod-files-disk.ts';
 import { createPods, type Pods } from './pods/pods.ts';
 import { createProber } from './pods/prober.ts';
 import { openRuncRuntime } from './runtime/runc.ts';
-import { startAgentServer, startAgentServer } from './server/agent-service.ts';
-import { createPodDirectory, createPodDirectory } from './server/pod-directory.ts';
+import { startAgentServer } from './server/agent-service.ts';
+import { createPodDirectory } from './server/pod-directory.ts';
 import { keepRenewed, obtainIdentity } from './session/join.ts';
 import { createSessionClient, rpcTransport } from './session/session-client.ts';
 import { openSliceStore } from './session/slice-store.ts';
@@ -156,17 +156,11 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   const directory = createPodDirectory({ pods: begun, runtime, folders });
   const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, clock, log });
   closers.add(() => server.stop(serverGraceMs));
-  const directory = createPodDirectory({ pods: begun, runtime, folders });
-  const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, clock, log });
-  closers.add(() => server.stop(serverGraceMs));
   if (stored) beginSession();
   // From the second start on, modules come from the compile cache (where there is one), without a compiler in memory.
   flushCompileCache();
   log.info({ node: flags.nodeName, pods: begun.uids().length }, 'the node agent is up');
 }
-
-/** For calls under way when the agent ends. */
-const serverGraceMs = 500;
 
 function nodeObject(flags: AgentFlags, facts: HostFacts): Node {
   const labels = {
