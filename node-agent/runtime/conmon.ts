@@ -61,10 +61,7 @@ export function runcWords(output: string): string {
 
 /** True when the words mean that the command itself cannot be executed (rather than that its surroundings are wrong). */
 export function isCommandProblem(words: string): boolean {
-  return (
-    /(?:^|: )exec: "/.test(words) ||
-    /(?:^|: )(?:stat|exec) .*: (?:no such file|permission denied|is a directory)/.test(words)
-  );
+  return /(?:^|: )exec: "/.test(words);
 }
 
 /**

@@ -8,13 +8,16 @@ export interface FakeProgram {
   /** Absent: runs until it is signalled. */
   readonly exitsAfterMs?: number;
   readonly exitCode?: number;
-  /** Needs SIGKILL. */
+  /** Needs SIGKILL: as process 1 of its namespace it has no default action for signals. */
   readonly ignoresSigterm?: boolean;
+  /** Exit status after SIGTERM. Default 143. */
+  readonly exitCodeOnSigterm?: number;
 }
 
 /**
  * `true`, `false`, `echo`, `sleep SECONDS`, and `sh -c` with `exit N`, `sleep N`, `echo TEXT [>&2]` and
- * `trap "" TERM` joined by `;`. Commands below `/no/such` do not exist. Anything else is a server that runs for good.
+ * `trap "exit N" TERM` joined by `;`; without the trap they ignore SIGTERM, as such programs do when they are process 1.
+ * Commands below `/no/such` do not exist. Anything else is a server that runs until it is told to end.
  */
 export function readProgram(argv: readonly string[]): FakeProgram {
   const [command = '', ...rest] = argv;
@@ -28,10 +31,10 @@ export function readProgram(argv: readonly string[]): FakeProgram {
 }
 
 function readScript(script: string): FakeProgram {
-  let program: FakeProgram = { exitsAfterMs: 0, exitCode: 0 };
+  let program: FakeProgram = { exitsAfterMs: 0, exitCode: 0, ignoresSigterm: true };
   for (const statement of script.split(/;|&&/).map((part) => part.trim())) {
     program = { ...program, ...readStatement(statement, program) };
-    if (statement.startsWith('exit') || program.exitsAfterMs === undefined) break;
+    if (statement.startsWith('exit')) break;
   }
   return program;
 }
@@ -41,7 +44,8 @@ function readStatement(statement: string, before: FakeProgram): FakeProgram {
   if (word === 'exit') return { exitCode: Number(rest[0] ?? 0) };
   if (word === 'false') return { exitCode: 1 };
   if (word === 'sleep') return { exitsAfterMs: (before.exitsAfterMs ?? 0) + Number(rest[0]) * 1000 };
-  if (word === 'trap') return { ignoresSigterm: true };
+  const onSigterm = /^trap ["']exit ([0-9]+)["'] TERM$/.exec(statement)?.[1];
+  if (onSigterm !== undefined) return { ignoresSigterm: false, exitCodeOnSigterm: Number(onSigterm) };
   if (word === 'echo' && rest.at(-1) === '>&2') {
     return { stderr: `${before.stderr ?? ''}${unquote(rest.slice(0, -1))}\n` };
   }

@@ -204,7 +204,8 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
         const container = containers.get(id);
         if (container?.status.state !== 'running') return;
         if (signal === 'SIGKILL') finish(container, 137);
-        if (signal === 'SIGTERM' && !container.program.ignoresSigterm) finish(container, 143);
+        const { ignoresSigterm, exitCodeOnSigterm = 143 } = container.program;
+        if (signal === 'SIGTERM' && !ignoresSigterm) finish(container, exitCodeOnSigterm);
       },
       async removeContainer(id) {
         await enter('removeContainer');
