@@ -21,12 +21,17 @@ export function problemLine({ path, message }: Problem): string {
   return `${path}: ${message}`;
 }
 
+/** Details travel as HTTP/2 headers, of which there may be 128 and which Node limits to 64 KiB together. */
+const mostLines = 60;
+const longestLine = 500;
+
 /** `what` names the object: `Deployment "web"`. */
 export function problemsError(what: string, problems: readonly Problem[]): GantryError {
-  const lines = [...new Set(problems.map(problemLine))];
-  const message =
-    lines.length === 1 ? `${what} is invalid: ${lines[0]}` : `${what} is invalid, ${lines.length} problems`;
-  return new GantryError('invalidArgument', message, { details: lines });
+  const lines = [...new Set(problems.map(problemLine))].map((line) => line.slice(0, longestLine));
+  const message = `${what} is invalid: ${lines.length === 1 ? lines[0] : `${lines.length} problems`}`;
+  const details = lines.slice(0, mostLines);
+  if (lines.length > mostLines) details.push(`... and ${lines.length - mostLines} more`);
+  return new GantryError('invalidArgument', message, { details });
 }
 
 /** `base.name`, `base[0]`, or `name` alone. */
