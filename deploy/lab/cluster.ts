@@ -5,6 +5,7 @@
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../../lib/errors.ts';
+import { compileCacheFolder, warmCompileCache } from './compile-cache.ts';
 import { openLab, programLog, startMachine } from './lab.ts';
 import type { Host } from './machine.ts';
 import {
@@ -47,6 +48,7 @@ export async function up(host: Host, options: ClusterOptions, progress: Progress
     const rack = rackMachine(subnet);
     writeFileSync(join(data, registryConfigFile), registryConfig(rack.address, registryStorage));
   });
+  await warmCompileCache(host.exec);
   done();
 
   done = progress('control plane');
@@ -136,7 +138,7 @@ export function readyNodes(json: string): Set<string> {
 /** Runs ctl of this clone against the lab. */
 export function ctl(host: Host, lab: string, args: readonly string[], options: { input?: string } = {}) {
   return host.exec.run([join(cloneFolder, 'node_modules/.bin/node'), join(cloneFolder, 'cli/main.ts'), ...args], {
-    env: { GANTRY_CONFIG: adminConfig(lab), NODE_COMPILE_CACHE: join(cloneFolder, '.cache/node') },
+    env: { GANTRY_CONFIG: adminConfig(lab), NODE_COMPILE_CACHE: compileCacheFolder },
     ...options,
   });
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Exec } from '../../lib/process.ts';
 import { cgroupRoot, createCgroups, removeCgroups, thaw } from './cgroups.ts';
+import { compileCacheFolder } from './compile-cache.ts';
 import { isAlive, listProcesses, namespaceOf, type ProcessId, readProcess } from './processes.ts';
 import { cloneFolder, type LabState, type MachineSpec, machineData, machineFolder, stateRoot } from './state.ts';
 
@@ -28,7 +29,7 @@ export function machineEnvironment(lab: string, machine: string): Record<string,
     PATH: `${cloneFolder}/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     HOME: '/root',
     LANG: 'C.UTF-8',
-    NODE_COMPILE_CACHE: `${cloneFolder}/.cache/node`,
+    NODE_COMPILE_CACHE: compileCacheFolder,
     [markerVariable]: `${lab}/${machine}`,
   };
 }
