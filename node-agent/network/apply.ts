@@ -105,3 +105,11 @@ export async function hasTable(exec: Exec): Promise<boolean> {
   const { stdout } = await exec.check(['nft', 'list', 'tables'], { timeoutMs });
   return stdout.split('\n').includes('table ip gantry');
 }
+
+/** Forgets what is known of UDP flows to addresses, so that their next packet is translated anew. */
+export async function forgetUdpFlows(exec: Exec, addresses: readonly string[]): Promise<void> {
+  for (const address of addresses) {
+    // Exit status 1: there was none.
+    await exec.run(['conntrack', '-D', '-p', 'udp', '--reply-src', address], { timeoutMs });
+  }
+}

@@ -20,7 +20,7 @@ import {
   overlayDevice,
   planOverlay,
 } from './overlay.ts';
-import { planServices, type ServiceRules } from './services.ts';
+import { goneUdpTargets, planServices, type ServiceRules } from './services.ts';
 
 export interface PodNetworkOptions {
   readonly nodeName: string;
@@ -59,6 +59,7 @@ export function createPodNetwork(options: PodNetworkOptions): RunningPodNetwork 
   let underlayMTU: number | undefined;
   let appliedRules: ServiceRules | undefined;
   let appliedOverlay: string | undefined;
+  let cannotForget = false;
   let running = false;
   let timer: Timer | undefined;
   let timerDueMs = 0;
@@ -114,6 +115,19 @@ export function createPodNetwork(options: PodNetworkOptions): RunningPodNetwork 
     appliedRules = undefined; // unknown until nft has agreed; then the whole table is written
     await effects.applyRules(exec, before ? renderDifference(before, wanted) : renderTable(wanted, settings));
     appliedRules = wanted;
+    if (before) await forgetFlows(goneUdpTargets(before, wanted));
+  }
+
+  /** Needs Debian's package conntrack; without it such flows last until they pause for two minutes. */
+  async function forgetFlows(addresses: readonly string[]): Promise<void> {
+    if (cannotForget || addresses.length === 0) return;
+    await effects.forgetUdpFlows(exec, addresses).catch((error) => {
+      cannotForget = true;
+      log.warn(
+        { error: messageOf(error) },
+        'UDP flows to endpoints that are gone are not cut; install package conntrack',
+      );
+    });
   }
 
   /** Before the first slice ever, what a former process left stays as it is. */
@@ -134,6 +148,7 @@ export function createPodNetwork(options: PodNetworkOptions): RunningPodNetwork 
   }
 
   function runSync(): void {
+    timer?.cancel();
     timer = undefined;
     if (!running) return;
     sync().then(

@@ -135,3 +135,14 @@ function hostPortMaps(targets: readonly HostPortTarget[]): Pick<ServiceRules, 'h
   }
   return { hostPorts, hostAddressPorts };
 }
+
+/** Addresses that UDP is no longer translated to: the kernel keeps sending known flows there until told otherwise. */
+export function goneUdpTargets(from: ServiceRules, to: ServiceRules): string[] {
+  const after = udpTargets(to);
+  return [...udpTargets(from)].filter((ip) => !after.has(ip));
+}
+
+function udpTargets({ chains }: ServiceRules): ReadonlySet<string> {
+  const rules = [...chains].filter(([name]) => name.includes('/udp/')).map(([, rule]) => rule);
+  return new Set(rules.flatMap((rule) => [...rule.matchAll(/(\d+\.\d+\.\d+\.\d+)/g)].map(([ip]) => ip)));
+}

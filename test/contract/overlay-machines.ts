@@ -69,6 +69,17 @@ export class Underlay {
     );
   }
 
+  /** A UDP server that answers any packet with `word`. */
+  async serveUdp(netns: Netns, port: number, word: string): Promise<void> {
+    const program =
+      `const socket = require('node:dgram').createSocket('udp4');` +
+      `socket.on('message', (_, from) => socket.send('${word}', from.port, from.address)); socket.bind(${port});`;
+    this.keep(netns.exec.start([process.execPath, '-e', program], { stdio: 'ignore' }));
+    await until(`a UDP server on port ${port}`, async () =>
+      (await netns.exec.check(['ss', '-ulnH'])).stdout.includes(`:${port} `),
+    );
+  }
+
   keep(child: ChildProcess): ChildProcess {
     this.children.push(child);
     return child;
@@ -91,6 +102,18 @@ export async function ask(netns: Netns, address: string, port: number): Promise<
   const argv = ['busybox', 'nc', '-w', '2', address, String(port)];
   const { exitCode, stdout } = await netns.exec.run(argv, { timeoutMs: 5000 });
   return exitCode === 0 ? stdout.trim() : undefined;
+}
+
+/** The answers to a number of UDP packets, each from a port of its own; sorted and without repeats. */
+export async function askUdp(netns: Netns, address: string, port: number, packets: number): Promise<string[]> {
+  const program =
+    `const { createSocket } = require('node:dgram'); const words = new Set(); let left = ${packets};` +
+    `for (let i = 0; i < ${packets}; i += 1) { const socket = createSocket('udp4');` +
+    `const end = (word) => { words.add(word); socket.close(); if ((left -= 1) === 0) console.log([...words].sort().join()), process.exit(); };` +
+    `socket.on('error', (error) => end(error.code)); socket.on('message', (message) => end(String(message)));` +
+    `socket.connect(${port}, '${address}', () => socket.send('x')); }` +
+    `setTimeout(() => { console.log('silence'); process.exit(); }, 3000);`;
+  return (await netns.exec.check([process.execPath, '-e', program])).stdout.trim().split(',');
 }
 
 export async function until(what: string, condition: () => Promise<boolean>, timeoutMs = 10_000): Promise<void> {

@@ -125,6 +125,13 @@ test('a node that changes its address is followed, one that leaves is forgotten'
   expect(stdout.trim()).toBe('10.42.3.0/24 via 10.42.3.0 onlink');
 });
 
+test('a pod without a namespace is refused by name and leaves nothing', async () => {
+  const before = (await machines[0]!.exec.check(['ip', '-br', 'link'])).stdout;
+  const attachment = { podUid: 'uid-none', netnsPath: '/proc/1/no/such', ip: '10.42.1.66', hostPorts: [] };
+  await expect(networks[0]!.attach(attachment)).rejects.toThrow('/proc/1/no/such');
+  expect((await machines[0]!.exec.check(['ip', '-br', 'link'])).stdout).toBe(before);
+});
+
 test('retain removes what no pod claims, teardown leaves nothing', async () => {
   await networks[0]!.retain(new Set());
   await until('an empty list of links', async () => {

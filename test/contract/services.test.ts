@@ -5,7 +5,18 @@ import { silentLog } from '../../lib/log.ts';
 import type { HostPort } from '../../node-agent/network/network.ts';
 import { createPodNetwork, type RunningPodNetwork } from '../../node-agent/network/pod-network.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
-import { ask, endpoints, ip, type Netns, node, service, TestSlice, Underlay, until } from './overlay-machines.ts';
+import {
+  ask,
+  askUdp,
+  endpoints,
+  ip,
+  type Netns,
+  node,
+  service,
+  TestSlice,
+  Underlay,
+  until,
+} from './overlay-machines.ts';
 
 const underlay = new Underlay();
 const slice = new TestSlice();
@@ -116,6 +127,19 @@ test('what has no endpoint is refused at once', async () => {
       expect(performance.now() - startedMs).toBeLessThan(1000);
     }
   }
+});
+
+test('UDP services: spread, node ports, refusal', async () => {
+  const dns = service('dns', '10.43.0.8', [{ port: 53, protocol: 'UDP', nodePort: 30053 }], { type: 'NodePort' });
+  const none = service('none', '10.43.0.9', [{ port: 53, protocol: 'UDP' }]);
+  const pods = endpoints('dns', ['10.42.1.5', '10.42.2.5'], [{ port: 5353, protocol: 'UDP' }]);
+  await underlay.serveUdp(podA, 5353, 'A');
+  await underlay.serveUdp(podB, 5353, 'B');
+  await apply([dns, none, pods]);
+  expect(await askUdp(client, '10.43.0.8', 53, 6)).toEqual(['A', 'B']);
+  expect(await askUdp(machines[1]!, '10.43.0.8', 53, 6)).toEqual(['A', 'B']);
+  expect(await askUdp(outside, '192.168.78.12', 30053, 6)).toEqual(['A', 'B']);
+  expect(await askUdp(client, '10.43.0.9', 53, 2)).toEqual(['ECONNREFUSED']);
 });
 
 test('a client keeps its endpoint when the service asks for that', async () => {

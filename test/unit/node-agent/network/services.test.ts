@@ -3,7 +3,12 @@ import { expect, test } from 'vitest';
 import { parseRange, podLinkName } from '../../../../node-agent/network/addresses.ts';
 import { hostPortTargets } from '../../../../node-agent/network/host-ports.ts';
 import { renderDifference, renderRemoval, renderTable } from '../../../../node-agent/network/nft.ts';
-import { planServices, type ServiceInput, type ServiceRules } from '../../../../node-agent/network/services.ts';
+import {
+  goneUdpTargets,
+  planServices,
+  type ServiceInput,
+  type ServiceRules,
+} from '../../../../node-agent/network/services.ts';
 import type { Endpoint, EndpointSlice, Pod, Service } from '../../../../proto/gen/types.ts';
 
 const settings = {
@@ -290,4 +295,13 @@ test('host ports: of pods attached now, and of those found at start by their spe
   const rules = plan([], [], { hostPorts: targets });
   expect([...rules.hostPorts]).toEqual([['tcp . 90', '10.42.1.5 . 9']]);
   expect([...rules.hostAddressPorts]).toEqual([['10.88.0.11 . tcp . 8080', '10.42.1.6 . 80']]);
+});
+
+test('UDP flows are forgotten for the endpoints that went', () => {
+  const dns = service('dns', { clusterIP: '10.43.0.7', ports: [{ port: 53, protocol: 'UDP' }] });
+  const rules = (...pods: string[]): ServiceRules =>
+    plan([dns, web], [slice('dns', pods, [{ port: 53, protocol: 'UDP' }]), slice('web', pods)]);
+  expect(goneUdpTargets(rules('10.42.1.5', '10.42.1.6'), rules('10.42.1.6'))).toEqual(['10.42.1.5']);
+  expect(goneUdpTargets(rules('10.42.1.5'), rules())).toEqual(['10.42.1.5']);
+  expect(goneUdpTargets(rules('10.42.1.5'), rules('10.42.1.5', '10.42.1.6'))).toEqual([]);
 });
