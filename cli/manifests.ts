@@ -6,7 +6,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, isDocument, LineCounter, parseAllDocuments } from 'yaml';
 import { GantryError, messageOf } from '../lib/errors.ts';
-import { fromManifest } from '../lib/model/manifest.ts';
+import { fromManifest, type ManifestResult, problemLine } from '../lib/model/manifest.ts';
+import { manifestYaml } from '../lib/model/yaml.ts';
 import type { KubeObject } from '../proto/gen/types.ts';
 
 export interface SourceText {
@@ -54,11 +55,13 @@ function readPath(path: string, recursive: boolean): SourceText[] {
   );
 }
 
-/** Throws one GantryError with a detail per problem. */
-export function parseSources(sources: readonly SourceText[]): KubeObject[] {
+type Read = (value: unknown) => ManifestResult;
+
+/** Throws one GantryError with a detail per problem; `read` is checkManifest for what is about to be applied. */
+export function parseSources(sources: readonly SourceText[], read: Read = fromManifest): KubeObject[] {
   const objects: KubeObject[] = [];
   const problems: string[] = [];
-  for (const source of sources) parseSource(source, objects, problems);
+  for (const source of sources) parseSource(source, read, objects, problems);
   if (problems.length === 1) throw new GantryError('invalidArgument', problems[0]!);
   if (problems.length > 1) {
     throw new GantryError('invalidArgument', `${problems.length} problems; nothing was sent`, { details: problems });
@@ -76,9 +79,9 @@ function rank({ kind }: KubeObject): number {
   return kind === 'ConfigMap' || kind === 'Secret' ? 1 : 2;
 }
 
-function parseSource({ name, text }: SourceText, objects: KubeObject[], problems: string[]): void {
+function parseSource({ name, text }: SourceText, read: Read, objects: KubeObject[], problems: string[]): void {
   const lineCounter = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter });
+  const documents = parseAllDocuments(text, { lineCounter, ...manifestYaml });
   if (!Array.isArray(documents)) return; // an empty text
   for (const document of documents) {
     if (document.errors.length > 0) {
@@ -94,13 +97,11 @@ function parseSource({ name, text }: SourceText, objects: KubeObject[], problems
     }
     if (value === null || value === undefined) continue;
     for (const { item, path } of itemsOf(value)) {
-      const result = fromManifest(item);
+      const result = read(item);
       if (result.object) objects.push(result.object);
       for (const problem of result.problems) {
         const line = lineOf(document, lineCounter, [...path, ...pathParts(problem.path)]);
-        problems.push(
-          `${name}:${line}: ${described(item)}${problem.path ? `${problem.path}: ` : ''}${problem.message}`,
-        );
+        problems.push(`${name}:${line}: ${described(item)}${problemLine(problem)}`);
       }
     }
   }

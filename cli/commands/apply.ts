@@ -1,6 +1,7 @@
 /** `ctl apply` and `ctl create -f`: manifests in, one line an object out. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
+import { checkManifest } from '../../lib/model/check.ts';
 import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
@@ -72,7 +73,7 @@ export async function loadObjects(context: Context, options: ApplyOptions): Prom
     throw new GantryError('invalidArgument', 'name the manifests: -f FILE, -f FOLDER or -f -');
   }
   const sources = await readSources(options.filename, options.recursive === true, context.readInput);
-  return parseSources(sources).map((object) => inNamespace(object, context.namespace));
+  return parseSources(sources, checkManifest).map((object) => inNamespace(object, context.namespace));
 }
 
 function inNamespace(object: KubeObject, namespace: string): KubeObject {

@@ -9,7 +9,9 @@ export function checkManifest(value: unknown): ManifestResult {
   const { partial, problems } = readManifest(value);
   if (!partial) return { problems };
   const complete: KubeObject = withDefaults(partial);
-  const all = [...problems, ...validate(complete)];
+  // Whether a pod may name its node depends on whether it is there already: only the API can tell.
+  const rules = validate(complete).filter(({ path }) => complete.kind !== 'Pod' || path !== 'spec.nodeName');
+  const all = [...problems, ...rules];
   if (all.length === 0) all.push(...sizeProblems(complete));
   return all.length === 0 ? { object: partial, problems: [] } : { problems: all };
 }

@@ -40,7 +40,7 @@ export function at(base: string, part: string | number): string {
   return base === '' ? part : `${base}.${part}`;
 }
 
-/** A key of a map: `metadata.labels[app]`. */
+/** A key of a map: `metadata.labels["app"]`. */
 export function atKey(base: string, key: string): string {
-  return `${base}[${key}]`;
+  return `${base}[${JSON.stringify(key)}]`;
 }

@@ -45,7 +45,7 @@ describe('a manifest is refused', () => {
     [pod({}, {}, { name: 'Web_1' }), /^metadata\.name: "Web_1" is not a name/],
     [
       pod({}, {}, { labels: { a: 1 } }),
-      /^metadata\.labels\[a\]: expected a string, got the number 1; put it in quotes$/,
+      /^metadata\.labels\["a"\]: expected a string, got the number 1; put it in quotes$/,
     ],
     [pod({}, {}, { labels: ['a'] }), /^metadata\.labels: expected an object of names and values, got a list$/],
     [pod({}, {}, { labels: JSON.parse('{"__proto__":"x"}') }), /this name is reserved/],
@@ -68,7 +68,7 @@ describe('a manifest is refused', () => {
     [pod({}, { env: [{ name: 'A', value: true }] }), /got the boolean true; put it in quotes$/],
     [
       pod({}, { resources: { limits: { memory: '12Q' } } }),
-      /^spec\.containers\[0\]\.resources\.limits\[memory\]: "12Q" is not a quantity/,
+      /^spec\.containers\[0\]\.resources\.limits\["memory"\]: "12Q" is not a quantity/,
     ],
     [
       pod({}, { ports: [{ containerPort: 2 ** 31 }] }),
@@ -86,7 +86,7 @@ describe('a manifest is refused', () => {
     ],
     [
       { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { a: 'not base64!' } },
-      /^data\[a\]: not base64 text/,
+      /^data\["a"\]: not base64 text/,
     ],
     [pod({ affinity: { nodeAffinity: {} } }), /^not supported: spec\.affinity, because .*; use nodeSelector/],
     [pod({ serviceAccountName: 'robot' }), /^not supported: spec\.serviceAccountName, because .*; remove it$/],

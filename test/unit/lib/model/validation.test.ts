@@ -45,8 +45,8 @@ const line = (path: string, text: string): RegExp => new RegExp(`^${path}: .*${t
 describe('refused', () => {
   const cases: readonly (readonly [object, ...RegExp[]])[] = [
     // metadata
-    [pod({}, { labels: { 'a b': 'x' } }), line('metadata\\.labels\\[a b\\]', 'is not a key')],
-    [pod({}, { labels: { a: '-x' } }), line('metadata\\.labels\\[a\\]', 'is not a label value')],
+    [pod({}, { labels: { 'a b': 'x' } }), line('metadata\\.labels\\["a b"\\]', 'is not a key')],
+    [pod({}, { labels: { a: '-x' } }), line('metadata\\.labels\\["a"\\]', 'is not a label value')],
     [pod({}, { annotations: { a: 'x'.repeat(300_000) } }), line('metadata\\.annotations', 'at most 262144')],
     [pod({}, { generateName: 'Big-', name: undefined }), line('metadata\\.generateName', 'cannot begin a name')],
     [
@@ -101,16 +101,16 @@ describe('refused', () => {
     // resources
     [
       podWith({ resources: { limits: { cpu: '1' }, requests: { cpu: '2' } } }),
-      line(`${c0}\\.resources\\.requests\\[cpu\\]`, '2 is more than the limit 1'),
+      line(`${c0}\\.resources\\.requests\\["cpu"\\]`, '2 is more than the limit 1'),
     ],
     [
       podWith({ resources: { limits: { memory: '-1' } } }),
-      line(`${c0}\\.resources\\.limits\\[memory\\]`, 'negative'),
-      line(`${c0}\\.resources\\.requests\\[memory\\]`, 'negative'),
+      line(`${c0}\\.resources\\.limits\\["memory"\\]`, 'negative'),
+      line(`${c0}\\.resources\\.requests\\["memory"\\]`, 'negative'),
     ],
     [
       podWith({ resources: { requests: { 'nvidia.com/gpu': 1 } } }),
-      line(`${c0}\\.resources\\.requests\\[nvidia.com/gpu\\]`, 'does not know this resource'),
+      line(`${c0}\\.resources\\.requests\\["nvidia.com/gpu"\\]`, 'does not know this resource'),
     ],
     // volumes
     [
@@ -170,7 +170,10 @@ describe('refused', () => {
     [podWith({ lifecycle: { preStop: {} } }), line(`${c0}\\.lifecycle\\.preStop`, 'needs one of')],
     // the pod
     [pod({ schedulerName: 'magic' }), line('spec\\.schedulerName', 'use one of default-scheduler, least-loaded')],
-    [pod({ nodeName: 'n' }), /^not supported: spec\.nodeName, because .*kubernetes\.io\/hostname: n/],
+    [
+      deployment({}, { nodeName: 'n' }),
+      /^not supported: spec\.template\.spec\.nodeName, because .*kubernetes\.io\/hostname: n/,
+    ],
     [pod({ hostUsers: false, hostPID: true }), line('spec\\.hostUsers', 'cannot be false with hostPID')],
     [pod({ dnsPolicy: 'None' }), line('spec\\.dnsConfig\\.nameservers', 'required')],
     [pod({ tolerations: [{}] }), line('spec\\.tolerations\\[0\\]\\.operator', 'must be Exists')],
@@ -240,8 +243,8 @@ describe('refused', () => {
     [service({ clusterIP: 'x' }), line('spec\\.clusterIP', 'neither None nor an IPv4')],
     [service({ type: 'ExternalName' }), line('spec\\.externalName', 'required')],
     // the rest
-    [configMap({ data: { 'a/b': 'x' } }), line('data\\[a/b\\]', 'is not a key')],
-    [configMap({ data: { a: 'x' }, binaryData: { a: 'eA==' } }), line('binaryData\\[a\\]', 'is also in data')],
+    [configMap({ data: { 'a/b': 'x' } }), line('data\\["a/b"\\]', 'is not a key')],
+    [configMap({ data: { a: 'x' }, binaryData: { a: 'eA==' } }), line('binaryData\\["a"\\]', 'is also in data')],
     [configMap({ data: { a: 'x'.repeat(2 ** 20 + 1) } }), line('data', 'at most 1 MiB')],
     [
       deployment(
@@ -333,6 +336,13 @@ describe('changes', () => {
     const lines = changeLines(before, after);
     expect(lines).toHaveLength(patterns.length);
     for (const [index, pattern] of patterns.entries()) expect(lines[index]).toMatch(pattern);
+  });
+
+  it('lets no client choose the node of a new pod', () => {
+    expect(checkManifest(pod({ nodeName: 'n' })).problems).toEqual([]);
+    expect(validate(bound(read(pod()))).map(problemLine)).toEqual([
+      expect.stringMatching(/^not supported: spec\.nodeName/),
+    ]);
   });
 
   it('keeps the node of a bound pod', () => {
