@@ -332,6 +332,19 @@ describe('apply', () => {
     expect((await harness.apply(manifest(printed))).result).toBe('unchanged');
   });
 
+  it('leaves a running pod as it is, changes its image, and refuses the rest', async () => {
+    const harness = await createHarness();
+    const { object } = await harness.apply(manifest<Pod>(podManifest('p')));
+    await harness.put({ ...object, spec: { ...object.spec, nodeName: 'n' }, status: { phase: 'Running' } });
+    expect((await harness.apply(manifest(podManifest('p')))).result).toBe('unchanged');
+    const container = { name: 'main', image: 'busybox' };
+    const renewed = await harness.apply(manifest<Pod>(podManifest('p', {}, { containers: [container] })));
+    expect(renewed.object).toMatchObject({ spec: { nodeName: 'n' }, status: { phase: 'Running' } });
+    expect(renewed.object.spec.containers[0]).toMatchObject({ image: 'busybox', imagePullPolicy: 'Always' });
+    const moved = harness.apply(manifest(podManifest('p', {}, { nodeSelector: { disk: 'ssd' } })));
+    await rejects(moved, 'invalidArgument', 'spec.nodeSelector: cannot change');
+  });
+
   it('is a dry run when asked to be', async () => {
     const harness = await createHarness();
     expect(await harness.apply(manifest(configMapManifest('c')), { dryRun: true })).toMatchObject({
