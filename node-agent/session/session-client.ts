@@ -256,7 +256,7 @@ class Attempt {
   #beat(): void {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    if (nowMs - this.#aliveMs > this.#leaseMs) {
+    if (nowMs - this.#aliveMs >= this.#leaseMs) {
       this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
       return;
     }

@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type VirtualClock, virtualClock } from '../../../../lib/clock-virtual.ts';
+import { GantryError } from '../../../../lib/errors.ts';
+import { silentLog } from '../../../../lib/log.ts';
+import { seededRandom } from '../../../../lib/random.ts';
+import { RpcError } from '../../../../lib/rpc/status.ts';
+import { createSessionClient, type SessionClient } from '../../../../node-agent/session/session-client.ts';
+import type { SliceStore } from '../../../../node-agent/session/slice-store.ts';
+import type { SessionDown, SessionUp, Slice } from '../../../../proto/gen/types.ts';
+
+/** A control plane in a test's hand. */
+class FakeServer {
+  readonly dialed: { readonly address: string; readonly atMs: number }[] = [];
+  readonly received: SessionUp[] = [];
+  /** Thrown to whoever dials. */
+  refusal: unknown;
+  answersHello = true;
+  acknowledges = true;
+  #send: (message: SessionDown | Error) => void = () => {};
+
+  constructor(clock: VirtualClock) {
+    this.open = this.open.bind(this);
+    this.#clock = clock;
+  }
+
+  readonly #clock: VirtualClock;
+
+  send(message: SessionDown | Error): void {
+    this.#send(message);
+  }
+
+  async *open(address: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncGenerator<SessionDown> {
+    this.dialed.push({ address, atMs: this.#clock.monotonicMs() });
+    if (this.refusal) throw this.refusal;
+    const queue: (SessionDown | Error)[] = [];
+    let wake = (): void => {};
+    this.#send = (message) => {
+      queue.push(message);
+      wake();
+    };
+    signal.addEventListener('abort', () => this.#send(signal.reason));
+    void this.#read(requests);
+    for (;;) {
+      const next = queue.shift();
+      if (next instanceof Error) throw next;
+      if (next) yield next;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  }
+
+  async #read(requests: AsyncIterable<SessionUp>): Promise<void> {
+    for await (const message of requests) {
+      this.received.push(message);
+      if (message.hello && this.answersHello) this.send({ welcome: { heartbeatMs: 1_000, leaseMs: 3_000 } });
+      if (message.heartbeat && this.acknowledges) this.send({ heartbeatAck: message.heartbeat });
+      if (message.status && this.acknowledges) this.send({ statusAck: { sequence: message.status.sequence! } });
+    }
+  }
+}
+
+let clock: VirtualClock;
+let server: FakeServer;
+let client: SessionClient;
+let slices: Slice[];
+let stop: AbortController;
+
+beforeEach(() => {
+  clock = virtualClock();
+  server = new FakeServer(clock);
+  slices = [];
+  stop = new AbortController();
+  const slice = { apply: (message: Slice) => slices.push(message) } as unknown as SliceStore;
+  client = createSessionClient({
+    servers: ['a:1', 'b:1'],
+    transport: server,
+    slice,
+    node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, spec: {} }),
+    podUIDs: () => ['p1'],
+    clock,
+    random: seededRandom(7),
+    log: silentLog,
+  });
+});
+afterEach(() => stop.abort(new Error('over')));
+
+const heartbeats = (): number[] => server.received.flatMap(({ heartbeat }) => heartbeat?.sequence ?? []);
+const addresses = (): string[] => server.dialed.map(({ address }) => address);
+
+describe('a session', () => {
+  test('begins with hello, beats at the rate it is told, and knows since when it is known', async () => {
+    void client.run(stop.signal);
+    await clock.advance(2_500);
+    expect(server.received[0]?.hello).toMatchObject({ podUIDs: ['p1'], node: { metadata: { name: 'n1' } } });
+    expect(heartbeats()).toEqual([1, 2, 3]);
+    expect(client.connected).toBe(true);
+    expect(client.lastAckMs).toBe(2_000);
+  });
+
+  test('counts from when the acknowledged heartbeat was sent, not from when it was acknowledged', async () => {
+    server.acknowledges = false;
+    void client.run(stop.signal);
+    await clock.advance(2_500);
+    expect(client.lastAckMs).toBeUndefined();
+    server.send({ heartbeatAck: { sequence: 2 } });
+    await clock.settle();
+    expect(client.lastAckMs).toBe(1_000);
+  });
+
+  test('reports a burst in one batch, and again after a reconnect until it is acknowledged', async () => {
+    void client.run(stop.signal);
+    await clock.settle();
+    server.acknowledges = false;
+    for (const name of ['a', 'b']) client.pod({ namespace: 'default', name, uid: name }, { phase: 'Running' });
+    await clock.advance(10);
+    const batches = () => server.received.flatMap(({ status }) => status?.pods?.map(({ name }) => name).join() ?? []);
+    expect(batches()).toEqual(['a,b']);
+    server.acknowledges = true;
+    server.send(new GantryError('unavailable', 'cut'));
+    await clock.advance(500);
+    expect(batches()).toEqual(['a,b', 'a,b']);
+  });
+
+  test('hands on slices', async () => {
+    void client.run(stop.signal);
+    await clock.settle();
+    server.send({ slice: { complete: true, revision: '7' } });
+    await clock.settle();
+    expect(slices).toEqual([{ complete: true, revision: '7' }]);
+  });
+
+  test('is given up when it is silent for a lease, and opened again', async () => {
+    void client.run(stop.signal);
+    await clock.advance(1_500);
+    server.acknowledges = false;
+    await clock.advance(2_400);
+    expect(addresses()).toEqual(['a:1']);
+    await clock.advance(500);
+    expect(addresses()).toEqual(['a:1', 'b:1']);
+  });
+
+  test('is given up when nobody welcomes it', async () => {
+    server.answersHello = false;
+    void client.run(stop.signal);
+    await clock.advance(5_500);
+    expect(addresses()).toEqual(['a:1', 'b:1']);
+    expect(client.connected).toBe(false);
+  });
+});
+
+describe('connecting', () => {
+  test('goes through the servers, ever slower up to two seconds, and never stops', async () => {
+    server.refusal = new GantryError('unavailable', 'nobody there');
+    void client.run(stop.signal);
+    await clock.advance(60_000);
+    const gaps = server.dialed.slice(1).map(({ atMs }, index) => atMs - server.dialed[index]!.atMs);
+    expect(addresses().slice(0, 4)).toEqual(['a:1', 'b:1', 'a:1', 'b:1']);
+    expect(gaps[0]).toBeLessThanOrEqual(200);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(2_000);
+    expect(Math.max(...gaps)).toBeGreaterThan(1_000);
+    expect(new Set(gaps).size).toBeGreaterThan(10);
+    server.refusal = undefined;
+    await clock.advance(2_500);
+    expect(client.connected).toBe(true);
+  });
+
+  test('goes straight to the leader it is told of', async () => {
+    server.refusal = notLeading('leader:1');
+    void client.run(stop.signal);
+    await clock.advance(1);
+    expect(addresses().slice(0, 2)).toEqual(['a:1', 'leader:1']);
+  });
+
+  test('does not spin between replicas that name each other, and asks often while they elect', async () => {
+    server.refusal = notLeading('leader:1');
+    void client.run(stop.signal);
+    await clock.advance(10_000);
+    expect(server.dialed.length).toBeGreaterThan(20);
+    expect(server.dialed.length).toBeLessThan(70);
+  });
+
+  test('ends with its signal', async () => {
+    server.refusal = new GantryError('unavailable', 'nobody there');
+    const ended = client.run(stop.signal);
+    await clock.advance(300);
+    stop.abort(new Error('over'));
+    await ended;
+    const { length } = server.dialed;
+    await clock.advance(10_000);
+    expect(server.dialed).toHaveLength(length);
+  });
+});
+
+function notLeading(leader: string): RpcError {
+  const metadata = { get: () => [], getMap: () => ({ 'gantry-leader': leader }) };
+  const error = { code: 9, details: 'not the leader', metadata, message: '', name: '' };
+  return new RpcError(error as unknown as ConstructorParameters<typeof RpcError>[0]);
+}
