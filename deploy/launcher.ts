@@ -6,15 +6,16 @@ import { cloneFolder } from './lab/state.ts';
 const link = '/usr/local/bin/ctl';
 const launcher = join(cloneFolder, 'cli/ctl');
 
-/** Returns the command to call: "ctl" when the link is ours, else the launcher's path. */
-export function linkLauncher(): string {
-  if (isOurs()) return 'ctl';
+/** What to call: "ctl" when the link is ours, else the launcher's path. */
+export function launcherCommand(): string {
+  return isOurs() ? 'ctl' : launcher;
+}
+
+export function linkLauncher(): void {
   try {
-    lstatSync(link);
-    return launcher; // the name is taken
+    lstatSync(link); // the name is taken, by us or by somebody else
   } catch {
     symlinkSync(launcher, link);
-    return 'ctl';
   }
 }
 

@@ -11,7 +11,7 @@ import { ensureImages } from './images/build.ts';
 import { ctl, up } from './lab/cluster.ts';
 import type { Host } from './lab/machine.ts';
 import { adminConfig, cloneFolder, readState, runningInit } from './lab/state.ts';
-import { linkLauncher } from './launcher.ts';
+import { launcherCommand, linkLauncher } from './launcher.ts';
 import { createSteps } from './steps.ts';
 
 const sampleTimeoutMs = 120_000;
@@ -47,7 +47,8 @@ async function start(name: string, nodes: number): Promise<void> {
   await waitForDeployments(name);
   done();
 
-  const command = linkLauncher();
+  if (name === 'default') linkLauncher();
+  const command = launcherCommand();
   const seconds = ((systemClock.monotonicMs() - startedMs) / 1000).toFixed(1);
   console.log(nextCommands(command, name, seconds));
 }

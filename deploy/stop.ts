@@ -13,7 +13,7 @@ try {
   const done = steps.begin(`lab "${values.name}" removed`);
   await removeLab({ exec: systemExec(), clock: systemClock }, values.name);
   const others = labNames();
-  if (values.name === 'default' || others.length === 0) unlinkLauncher();
+  if (values.name === 'default') unlinkLauncher();
   done();
   if (others.length > 0) console.log(`Other labs stay up: ${others.join(', ')} (npm stop -- --name NAME)`);
 } catch (error) {
