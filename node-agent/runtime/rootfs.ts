@@ -49,9 +49,10 @@ async function openToUserNamespace(path: string, roots: StorageRoots, { hostIdSt
   await Promise.all([dirname(path), dirname(dirname(path)), roots.root].map(letThrough));
 }
 
-async function letThrough(dir: string): Promise<void> {
+/** Lets everyone pass through a folder; who may list it does not change. */
+export async function letThrough(dir: string): Promise<void> {
   const { mode } = await lstat(dir);
-  if ((mode & 0o001) === 0) await chmod(dir, (mode & 0o7777) | 0o011);
+  if ((mode & 0o001) === 0) await chmod(dir, (mode & 0o7777) | 0o001);
 }
 
 function storageFailure(imageId: string, stderr: string): GantryError {
