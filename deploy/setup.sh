@@ -11,7 +11,7 @@ set -eu
 clone=$(cd "$(dirname "$0")/.." && pwd -P)
 node_packages='libatomic1' # Node 26 is linked to it
 packages='etcd-server runc conmon skopeo containers-storage iproute2 nftables busybox-static buildah docker-registry
-  tini uidmap util-linux'
+  tini uidmap util-linux conntrack'
 bench_packages='dnsperf'
 # Debian starts the services of packages when it installs them. Labs run their own; the host's are not wanted.
 services='etcd docker-registry'
