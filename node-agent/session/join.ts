@@ -38,6 +38,8 @@ export interface JoinOptions {
 
 const firstBackoffMs = 200;
 const longestBackoffMs = 5_000;
+/** However far our clock is from the control plane's. */
+const shortestRenewalMs = 600_000;
 
 /**
  * Waits for a control plane that cannot be reached; a refusal is thrown. With an expired certificate and no token the
@@ -46,6 +48,13 @@ const longestBackoffMs = 5_000;
 export async function obtainIdentity(options: JoinOptions, signal: AbortSignal): Promise<ReloadableTls> {
   const { nodeName, token, clock, log } = options;
   const stored = await readIdentity(options);
+  if (stored && token && caHashOf(stored.caPem) !== parseJoinToken(token).caHash) {
+    throw new GantryError(
+      'failedPrecondition',
+      `the data folder ${options.dataDir} belongs to another cluster than the join token; give the agent a --data-dir of ` +
+        'its own for this cluster',
+    );
+  }
   const notAfterMs = stored ? readCertificate(stored.certPem).notAfterMs : 0;
   if (stored && notAfterMs > clock.nowMs()) return new ReloadableTls(stored);
   if (token) return new ReloadableTls(await joinUntilAnswered({ ...options, token }, signal));
@@ -128,9 +137,10 @@ function materialOf({ certificate = '' }: JoinResponse, caPem: string, keyPem: s
 export async function keepRenewed(tls: ReloadableTls, options: JoinOptions, signal: AbortSignal): Promise<void> {
   const { clock, random, log, servers } = options;
   let failures = 0;
+  let restMs = 0;
   while (!signal.aborted) {
     const dueMs = renewAtMs(tls.material.certPem) - clock.nowMs();
-    const retryMs = failures === 0 ? 0 : Math.min(600_000, 5_000 * 2 ** Math.min(failures, 10));
+    const retryMs = failures === 0 ? restMs : Math.min(600_000, 5_000 * 2 ** Math.min(failures, 10));
     await clock.sleep(Math.max(0, dueMs, retryMs * (0.5 + random.next() / 2)), signal).catch(() => {});
     if (signal.aborted) return;
     if (renewAtMs(tls.material.certPem) > clock.nowMs()) continue; // a timer cannot sleep for longer than 24 days
@@ -138,6 +148,7 @@ export async function keepRenewed(tls: ReloadableTls, options: JoinOptions, sign
     try {
       tls.replace(await renewAt(server, tls, options));
       failures = 0;
+      restMs = shortestRenewalMs;
       log.info({ until: timestamp(readCertificate(tls.material.certPem).notAfterMs) }, 'certificate renewed');
     } catch (error) {
       failures += 1;

@@ -87,6 +87,7 @@ class ReconnectingClient implements SessionClient {
   #leader: string | undefined;
   #failures = 0;
   #electing = false;
+  #lastTrouble = '';
 
   constructor(options: SessionClientOptions) {
     this.#options = options;
@@ -151,9 +152,11 @@ class ReconnectingClient implements SessionClient {
     const leader = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
     if (leader && leader !== address) this.#leader = leader;
     else this.#nextServer += 1;
-    const refused = isGantryError(error, 'permissionDenied') || isGantryError(error, 'unauthenticated');
     const fields = { server: address, error: messageOf(error), ...(this.#leader && { leader: this.#leader }) };
-    if (refused || this.#failures === 1) log.warn(fields, 'no session with the control plane; trying again');
+    // Once for each reason, and now and then while it lasts.
+    const news = fields.error !== this.#lastTrouble || this.#failures % 100 === 0;
+    this.#lastTrouble = fields.error;
+    if (news) log.warn(fields, 'no session with the control plane; trying again');
     else log.debug(fields, 'no session with the control plane; trying again');
     this.#electing = isGantryError(error, 'failedPrecondition');
   }

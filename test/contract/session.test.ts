@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
+import { silentLog } from '../../lib/log.ts';
 import { podIPKey } from '../../lib/model/allocations.ts';
 import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
 import { readCertificate } from '../../lib/pki/certificate-facts.ts';
@@ -14,7 +15,7 @@ import { systemRandom } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import { putOf } from '../../lib/store/store.ts';
-import { obtainIdentity } from '../../node-agent/session/join.ts';
+import { keepRenewed, obtainIdentity } from '../../node-agent/session/join.ts';
 import type { PodStatus } from '../../proto/gen/types.ts';
 import {
   type Agent,
@@ -71,6 +72,44 @@ describe('joining', () => {
       signal,
     );
     expect((await cluster.get('Node', undefined, 'node-1'))?.spec).toEqual(before?.spec);
+  });
+
+  test('with the data folder of another cluster is refused', async () => {
+    await cluster.startAgent('node-1');
+    const foreign = await startSessionCluster();
+    const { token } = await foreign.tokens.create({ role: 'node' });
+    await foreign.stop();
+    await expect(obtainIdentity(cluster.joinOptions('node-1', { token }), signal)).rejects.toThrow(
+      /belongs to another cluster/,
+    );
+  });
+
+  test('is not needed again: the certificate renews itself when two thirds of its life are over', async () => {
+    const { tls } = await cluster.startAgent('node-1');
+    const before = tls.material;
+    const ending = new AbortController();
+    const later = { ...systemClock, nowMs: () => systemClock.nowMs() + 17 * 3_600_000 };
+    const renewing = keepRenewed(tls, cluster.joinOptions('node-1', { clock: later }), ending.signal);
+    await eventually(() => expect(tls.material.certPem).not.toBe(before.certPem));
+    ending.abort();
+    await renewing;
+    expect(tls.material.keyPem).not.toBe(before.keyPem);
+    expect(readCertificate(tls.material.certPem).commonName).toBe('node:node-1');
+    expect((await obtainIdentity(cluster.joinOptions('node-1'), signal)).material).toEqual(tls.material);
+  });
+
+  test('with an expired certificate and no token goes on with what it has, and with a token joins again', async () => {
+    const first = await cluster.startAgent('node-1');
+    await first.stop();
+    const later = { ...systemClock, nowMs: () => systemClock.nowMs() + 25 * 3_600_000 };
+    const errors: string[] = [];
+    const log = { ...silentLog, error: (_: object, message: string) => errors.push(message) };
+    const kept = await obtainIdentity(cluster.joinOptions('node-1', { clock: later, log }), signal);
+    expect(kept.material).toEqual(first.tls.material);
+    expect(errors.join()).toMatch(/certificate expired at .*token create --role node/);
+    const { token } = await cluster.tokens.create({ role: 'node' });
+    const renewed = await obtainIdentity(cluster.joinOptions('node-1', { clock: later, token }), signal);
+    expect(renewed.material.certPem).not.toBe(first.tls.material.certPem);
   });
 
   test('without a token says how to get one', async () => {
