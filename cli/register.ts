@@ -35,6 +35,31 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/delete.ts')).registerDelete,
   },
   {
+    name: 'describe',
+    description: 'show one resource in full, with its events',
+    load: async () => (await import('./commands/describe.ts')).registerDescribe,
+  },
+  {
+    name: 'logs',
+    description: 'print what the containers of a pod printed',
+    load: async () => (await import('./commands/logs.ts')).registerLogs,
+  },
+  {
+    name: 'exec',
+    description: 'run a command in a container',
+    load: async () => (await import('./commands/exec.ts')).registerExec,
+  },
+  {
+    name: 'scale',
+    description: 'set how many replicas there should be',
+    load: async () => (await import('./commands/scale.ts')).registerScale,
+  },
+  {
+    name: 'rollout',
+    description: 'follow, restart, undo, pause or resume a rollout',
+    load: async () => (await import('./commands/rollout.ts')).registerRollout,
+  },
+  {
     name: 'token',
     description: 'join tokens: with one, a machine becomes a node',
     load: async () => (await import('./commands/token.ts')).registerToken,

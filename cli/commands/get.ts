@@ -4,6 +4,7 @@ import { GantryError } from '../../lib/errors.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { findObject, getObject, listObjects } from '../objects.ts';
+import { byLastSeen } from '../output/describe/events.ts';
 import { nameLines, objectTable, parseFormat, structuredText, type TableOptions } from '../output/objects.ts';
 import { parseTargets, type Target } from '../resources.ts';
 import { watchObjects } from '../watching.ts';
@@ -90,13 +91,8 @@ async function one(context: Context, { info, name }: Target, options: GetOptions
 }
 
 async function list(context: Context, { info }: Target, options: GetOptions): Promise<KubeObject[]> {
-  const objects: KubeObject[] = await listObjects(context, info.kind, options);
-  return info.kind === 'Event' ? objects.sort(byLastSeen) : objects;
-}
-
-function byLastSeen(a: KubeObject, b: KubeObject): number {
-  const seen = (object: KubeObject): string => (object.kind === 'Event' ? (object.lastTimestamp ?? '') : '');
-  return seen(a) < seen(b) ? -1 : seen(a) > seen(b) ? 1 : 0;
+  if (info.kind === 'Event') return (await listObjects(context, 'Event', options)).sort(byLastSeen);
+  return listObjects(context, info.kind, options);
 }
 
 function tableOptions(context: Context, options: GetOptions, wide: boolean): TableOptions {

@@ -145,7 +145,7 @@ export function nodeState({ spec, status }: Node): string {
   return spec.unschedulable ? `${word},SchedulingDisabled` : word;
 }
 
-function nodeRoles({ metadata }: Node): string {
+export function nodeRoles({ metadata }: Node): string {
   const prefix = 'node-role.kubernetes.io/';
   const roles = Object.keys(metadata.labels ?? {}).filter((key) => key.startsWith(prefix));
   return roles.map((key) => key.slice(prefix.length)).join(',') || none;

@@ -1,0 +1,110 @@
+/** `ctl describe`: one object in full, with what belongs to it and what happened to it. */
+import type { Command } from 'commander';
+import { isGantryError } from '../../lib/errors.ts';
+import type { Event, KubeObject, Pod } from '../../proto/gen/types.ts';
+import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { listObjects } from '../objects.ts';
+import { alignTabs } from '../output/align.ts';
+import { serviceNameOf } from '../output/columns.ts';
+import { configMapLines, namespaceLines, secretLines } from '../output/describe/data.ts';
+import { eventLines, eventsOf } from '../output/describe/events.ts';
+import { headLines } from '../output/describe/lines.ts';
+import { endpointSliceLines, serviceLines } from '../output/describe/network.ts';
+import { nodeLines } from '../output/describe/node.ts';
+import { podLines } from '../output/describe/pod.ts';
+import { deploymentLines, replicaSetDescription } from '../output/describe/workload.ts';
+import { structuredText } from '../output/objects.ts';
+import { parseTargets } from '../resources.ts';
+import { forEach, objectOf, type Reference, referenceOf, type SelectOptions, selectReferences } from '../selection.ts';
+
+export interface DescribeOptions extends SelectOptions {
+  readonly showEvents?: boolean;
+}
+
+export function registerDescribe(program: Command, open: OpenContext): void {
+  program
+    .command('describe [resource] [names...]')
+    .usage('TYPE [NAME or its beginning] | TYPE/NAME | -f FILE')
+    .option('-f, --filename <file...>', 'what these manifests name')
+    .option('-R, --recursive', 'folders below as well')
+    .option('-l, --selector <labels>', 'those with these labels')
+    .option('-A, --all-namespaces', 'of all namespaces')
+    .option('--show-events', 'with events (default)')
+    .option('--no-show-events', 'without events')
+    .action(async (resource: string | undefined, names: string[], _options, command: Command) => {
+      const options = optionsOf<DescribeOptions>(command);
+      await describe(await open(options), resource === undefined ? [] : [resource, ...names], options);
+    });
+}
+
+export async function describe(context: Context, words: readonly string[], options: DescribeOptions): Promise<void> {
+  const bare = words.length > 0 && parseTargets(words).every(({ name }) => name === undefined);
+  const all = bare && options.selector === undefined;
+  const references = await selectReferences(context, words, { ...options, ...(all && { all }) });
+  if (references.length === 0) return context.warn(`No resources found in ${context.namespace} namespace.`);
+  let separator = '';
+  await forEach(context, references, async (reference) => {
+    for (const object of await matching(context, reference)) {
+      const lines = [...(await describeObject(context, object)), ...(await eventsAbout(context, object, options))];
+      context.write(`${separator}${alignTabs(lines)}`);
+      separator = '\n\n';
+    }
+  });
+}
+
+/** The object of that name; otherwise those whose names begin so, and the slices of a service of that name. */
+async function matching(context: Context, reference: Reference): Promise<KubeObject[]> {
+  try {
+    return [await objectOf(context, reference)];
+  } catch (error) {
+    if (!isGantryError(error, 'notFound')) throw error;
+    const { kind, namespace, name } = reference;
+    const candidates: KubeObject[] = await listObjects(context, kind, { namespace });
+    const found = candidates.filter((object) =>
+      object.kind === 'EndpointSlice' ? serviceNameOf(object) === name : object.metadata.name.startsWith(name),
+    );
+    if (found.length === 0) throw error;
+    return found.flatMap((object) => referenceOf(object).object ?? []);
+  }
+}
+
+async function describeObject(context: Context, object: KubeObject): Promise<string[]> {
+  const nowMs = context.clock.nowMs();
+  const namespace = object.metadata.namespace ?? '';
+  switch (object.kind) {
+    case 'Pod':
+      return podLines(object, nowMs);
+    case 'Node':
+      return nodeLines(object, await podsOn(context, object.metadata.name), nowMs);
+    case 'Deployment':
+      return deploymentLines(object, await listObjects(context, 'ReplicaSet', { namespace }));
+    case 'ReplicaSet':
+      return replicaSetDescription(object, await listObjects(context, 'Pod', { namespace }));
+    case 'Service':
+      return serviceLines(object, await listObjects(context, 'EndpointSlice', { namespace }));
+    case 'EndpointSlice':
+      return endpointSliceLines(object);
+    case 'ConfigMap':
+      return configMapLines(object);
+    case 'Secret':
+      return secretLines(object);
+    case 'Namespace':
+      return namespaceLines(object);
+    case 'Event':
+      return [...headLines(object), ...structuredText([object], 'yaml', true).trimEnd().split('\n')];
+  }
+}
+
+function podsOn(context: Context, node: string): Promise<Pod[]> {
+  return listObjects(context, 'Pod', { allNamespaces: true, fieldSelector: `spec.nodeName=${node}` });
+}
+
+async function eventsAbout(context: Context, object: KubeObject, { showEvents }: DescribeOptions): Promise<string[]> {
+  if (showEvents === false || object.kind === 'Event') return [];
+  const { name, namespace } = object.metadata;
+  const events: Event[] = await listObjects(context, 'Event', {
+    ...(namespace === undefined ? { allNamespaces: true } : { namespace }),
+    fieldSelector: `involvedObject.name=${name}`,
+  });
+  return eventLines(eventsOf(object, events), context.clock.nowMs());
+}
