@@ -10,7 +10,10 @@ import type { ContainerResources } from './runtime.ts';
 
 export interface CgroupLayout {
   readonly version: 1 | 2;
-  /** Version 1: every hierarchy, with the controllers mounted there. Version 2: the one mount, no controllers named. */
+  /**
+   * Version 1: every hierarchy, with the controllers mounted there; a version 2 beside them has none, but runc makes groups
+   * in it too. Version 2: the one mount, no controllers named.
+   */
   readonly hierarchies: readonly CgroupHierarchy[];
 }
 
@@ -60,8 +63,11 @@ export function detectCgroups(mountinfo: string): CgroupLayout | undefined {
     if (controllers.length > 0 && !version1.has(key)) version1.set(key, { mountPoint, controllers });
   }
   const hierarchies = [...version1.values()];
-  if (hierarchies.some(({ controllers }) => controllers.includes('memory'))) return { version: 1, hierarchies };
-  return unified === undefined ? undefined : { version: 2, hierarchies: [{ mountPoint: unified, controllers: [] }] };
+  const beside = unified === undefined ? [] : [{ mountPoint: unified, controllers: [] }];
+  if (hierarchies.some(({ controllers }) => controllers.includes('memory'))) {
+    return { version: 1, hierarchies: [...hierarchies, ...beside] };
+  }
+  return beside.length === 0 ? undefined : { version: 2, hierarchies: beside };
 }
 
 /** The folders of `path` (absolute, below the hierarchies' roots), in every hierarchy. */

@@ -1,6 +1,6 @@
 /** The life of a container: record, root file system, conmon and runc, exit; and back. */
 import { constants, existsSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, open, rm, unlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GantryError } from '../../lib/errors.ts';
 import { readImageConfig } from '../images/storage-layout.ts';
@@ -70,6 +70,7 @@ async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<
     config.privileged,
     host.capabilities,
   );
+  await checkSources(config);
   const [image, rootfsPath] = await Promise.all([
     readImageConfig(host.roots, config.imageId),
     mountRootfs(host.exec, host.roots, config.id, config.imageId, sandbox.userNamespace),
@@ -90,6 +91,22 @@ async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<
       host.seccompProfile && { seccomp: renderSeccomp(host.seccompProfile, process.arch, capabilities) }),
   });
   await writeFile(`${host.containerStore.dirOf(config.id)}/config.json`, JSON.stringify(spec));
+}
+
+/** runc would name a descriptor of its own, not the path. */
+async function checkSources(config: ContainerConfig): Promise<void> {
+  for (const { hostPath, containerPath, tmpfsSizeBytes } of config.mounts) {
+    if (
+      tmpfsSizeBytes !== undefined ||
+      (await access(hostPath).then(
+        () => true,
+        () => false,
+      ))
+    )
+      continue;
+    const message = `${hostPath}, to be mounted at ${containerPath} of container "${config.name}", does not exist on this node`;
+    throw new GantryError('failedPrecondition', message);
+  }
 }
 
 export async function startContainer(host: RuntimeHost, id: string): Promise<void> {

@@ -33,7 +33,7 @@ export async function mountRootfs(
 /** Unmounts and deletes the layer; absent is success. */
 export async function removeRootfs(exec: Exec, roots: StorageRoots, id: string): Promise<void> {
   const result = await exec.run(['containers-storage', ...storageArguments(roots), 'delete-container', id]);
-  if (result.exitCode !== 0 && !/not known|not recognized|does not exist/.test(result.stderr)) {
+  if (result.exitCode !== 0 && !/not known|is not a container|does not exist/.test(result.stderr)) {
     throw new GantryError('internal', `the layer of container ${id} could not be removed: ${lastLine(result.stderr)}`);
   }
 }

@@ -1,13 +1,12 @@
 /** The two runtimes behind one set of handles: the fake host, and runc in folders and cgroups of the test's own. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { systemExec } from '../../lib/process.ts';
 import { createImageStorage } from '../../node-agent/images/storage.ts';
-import { cgroupDirs, detectCgroups } from '../../node-agent/runtime/cgroup.ts';
 import { createFakeHost } from '../../node-agent/runtime/fake.ts';
 import { openRuncRuntime, type RuncRuntime } from '../../node-agent/runtime/runc.ts';
 import type {
@@ -26,6 +25,8 @@ export interface RuntimeHarness {
   readonly imageId: string;
   /** A folder for logs and volumes. */
   readonly dir: string;
+  /** Nothing for the fake. */
+  readonly cgroupParent: string;
   /** The agent dies and another one takes over the host. */
   restartAgent(): Promise<void>;
   readLog(path: string): Promise<string>;
@@ -41,6 +42,7 @@ export async function fakeRuntimeHarness(): Promise<RuntimeHarness> {
     real: false,
     imageId: 'image',
     dir: '/fake',
+    cgroupParent: '',
     get runtime() {
       return runtime;
     },
@@ -59,8 +61,7 @@ export async function runcHarness(): Promise<RuntimeHarness> {
   const dir = await mkdtemp(join(tmpdir(), 'gantry-runtime-'));
   await chmod(dir, 0o711);
   const folders = { dataDir: `${dir}/data`, runDir: `${dir}/run` };
-  const cgroupParent = `/gantry-test-${process.pid}`;
-  const layout = detectCgroups(await readFile('/proc/self/mountinfo', 'utf8'))!;
+  const cgroupParent = `/${basename(dir)}`;
   const registry = await startTestRegistry(exec);
   await registry.push('busybox:1');
   const images = createImageStorage({
@@ -85,16 +86,10 @@ export async function runcHarness(): Promise<RuntimeHarness> {
     const layers = (await listed(`${dir}/data/storage/overlay-containers`)).filter(
       (path) => !/containers\.(json|lock)$/.test(path),
     );
-    const cgroups = await Promise.all(
-      cgroupDirs(layout, cgroupParent).map(async (group) => {
-        const entries = await readdir(group, { withFileTypes: true }).catch(() => []);
-        return entries.filter((entry) => entry.isDirectory()).map((entry) => `${group}/${entry.name}`);
-      }),
-    );
     return [
       ...(await Promise.all(folderNames.map((name) => listed(`${dir}/${name}`)))).flat(),
       ...layers,
-      ...cgroups.flat(),
+      ...(await cgroupsBelow(cgroupParent)),
       ...mountPointsBelow(dir),
       ...(await processesOf(dir)),
     ];
@@ -103,6 +98,7 @@ export async function runcHarness(): Promise<RuntimeHarness> {
     real: true,
     imageId: image.id,
     dir,
+    cgroupParent,
     get runtime() {
       return runtime;
     },
@@ -117,10 +113,26 @@ export async function runcHarness(): Promise<RuntimeHarness> {
       for (const { id } of containers) await runtime.removeContainer(id);
       for (const { podUid } of sandboxes) await runtime.removeSandbox(podUid);
       runtime.close();
-      for (const group of cgroupDirs(layout, cgroupParent)) if (existsSync(group)) await rmdir(group);
+      for (const root of cgroupRoots()) if (existsSync(root + cgroupParent)) await rmdir(root + cgroupParent);
       await rm(dir, { recursive: true });
     },
   };
+}
+
+/** Where this host has any cgroup hierarchy mounted. */
+function cgroupRoots(): readonly string[] {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '));
+  return mounts.flatMap(([, point, type]) => (point && type?.startsWith('cgroup') ? [point] : []));
+}
+
+async function cgroupsBelow(parent: string): Promise<readonly string[]> {
+  const groups = cgroupRoots().map(async (root) => {
+    const entries = await readdir(root + parent, { withFileTypes: true }).catch(() => []);
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => `${root}${parent}/${name}`);
+  });
+  return (await Promise.all(groups)).flat();
 }
 
 /** conmon and runc processes that name our folder. */
@@ -140,6 +152,8 @@ export interface TestPod {
   config(parts?: Partial<ContainerConfig>): ContainerConfig;
   /** Creates and starts; returns the id. */
   run(argv: readonly string[], parts?: Partial<ContainerConfig>): Promise<string>;
+  /** Runs a shell script to its end; returns what it printed. */
+  output(script: string, parts?: Partial<ContainerConfig>): Promise<string>;
   status(id: string): Promise<ContainerStatus | undefined>;
   untilExited(id: string): Promise<ContainerStatus>;
   log(id: string): Promise<string>;
@@ -210,6 +224,13 @@ export async function startPod(harness: RuntimeHarness, parts: Partial<SandboxCo
       await harness.runtime.createContainer(config);
       await harness.runtime.startContainer(config.id);
       return config.id;
+    },
+    async output(script, given = {}) {
+      const id = await pod.run(['/bin/sh', '-c', script], given);
+      const { exitCode } = await pod.untilExited(id);
+      const log = logLines(await pod.log(id)).map((line) => line.replace(/^\S+ [FP] /, ''));
+      if (exitCode !== 0) throw new Error(`exit status ${exitCode}: ${log.join('\n')}`);
+      return log.join('\n');
     },
     async untilExited(id) {
       let last: ContainerStatus | undefined;

@@ -155,7 +155,12 @@ describe.each([
 
     it('is counted while it runs', async () => {
       const id = await pod.run(['/bin/sleep', '1000']);
-      const stats = await harness.runtime.stats();
+      let stats = await harness.runtime.stats();
+      // For a moment it is still runc that is about to become the command.
+      await waitUntil(systemClock, 5000, async () => {
+        stats = await harness.runtime.stats();
+        return stats[0]?.pids === 1;
+      });
       expect(stats).toHaveLength(1);
       expect(stats[0]).toMatchObject({ containerId: id, pids: 1 });
       expect(stats[0]!.memoryBytes).toBeGreaterThan(0);

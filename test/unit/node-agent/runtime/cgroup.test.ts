@@ -29,9 +29,11 @@ describe('detectCgroups', () => {
     });
   });
 
-  it('takes version 1 where the controllers are there, also beside a version 2 without them', () => {
-    const hybrid = `${version1}\n${mount('/sys/fs/cgroup/unified', 'cgroup2', 'nsdelegate')}`;
-    expect(detectCgroups(hybrid)).toEqual(detectCgroups(version1));
+  it('takes version 1 where the controllers are there, and remembers a version 2 beside it', () => {
+    const hybrid = detectCgroups(`${version1}\n${mount('/sys/fs/cgroup/unified', 'cgroup2', 'nsdelegate')}`);
+    const beside = { mountPoint: '/sys/fs/cgroup/unified', controllers: [] };
+    expect(hybrid).toEqual({ version: 1, hierarchies: [...detectCgroups(version1)!.hierarchies, beside] });
+    expect(cgroupDirs(hybrid!, '/p')).toContain('/sys/fs/cgroup/unified/p');
     expect(detectCgroups(version1)).toEqual({
       version: 1,
       hierarchies: [
