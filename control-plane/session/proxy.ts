@@ -80,7 +80,7 @@ function locate(namespace = 'default', name = '', snapshot: Snapshot, hope: stri
     return target;
   }
   throw new GantryError(
-    'unavailable',
+    'failedPrecondition',
     `pod ${namespace}/${name} is on ${nodeName}, ${node ? 'which has not told its address yet' : 'which is not in the cluster any more'}`,
   );
 }
@@ -104,13 +104,16 @@ function dial({ nodeName, address }: Target, { tls }: ProxyOptions): Connection 
   return connect({ address, tls, serverName: nodeServerName(nodeName) });
 }
 
-/** The agent's own refusals pass as they are; that it cannot be reached is said in words. */
+/**
+ * The agent's own refusals pass as they are. That it cannot be reached is said in words, and not as `unavailable`: the
+ * client would take that for the control plane's own absence.
+ */
 function explain(error: unknown, target: Target, hope: string): unknown {
   return isGantryError(error, 'unavailable') ? silent(target, hope, error) : error;
 }
 
 function silent({ nodeName, address }: Target, hope: string, cause?: unknown): GantryError {
-  return new GantryError('unavailable', `${nodeName} does not answer (${address}); ${hope}`, { cause });
+  return new GantryError('failedPrecondition', `${nodeName} does not answer (${address}); ${hope}`, { cause });
 }
 
 async function* continued(first: ExecRequest, rest: AsyncIterator<ExecRequest>): AsyncGenerator<ExecRequest> {

@@ -1,5 +1,5 @@
 /** One term of leadership: its leases, its open sessions, and the writes that follow from them. */
-import type { Clock, Timer } from '../../lib/clock.ts';
+import type { Timer } from '../../lib/clock.ts';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
 import { referenceTo } from '../../lib/model/event.ts';
@@ -24,6 +24,7 @@ import { createNodeWriter, type NodeWriter } from './node-writer.ts';
 import { writePods } from './pod-writer.ts';
 import { SessionStream } from './session-stream.ts';
 import type { NodeKnowledge } from './status-plan.ts';
+import { within } from './within.ts';
 
 const ticksPerLease = 12;
 /** Between the suspicion and the verdict: several turns of the event loop, in which what has arrived is taken in. */
@@ -256,17 +257,4 @@ function reportOf({ node }: SessionHello): Report {
     ...(node?.status && { status: node.status }),
     ...(node?.metadata?.labels && { labels: node.metadata.labels }),
   };
-}
-
-/** The promise's value, or undefined when it takes longer than that. */
-async function within<T>(promise: Promise<T>, patienceMs: number, clock: Clock): Promise<T | undefined> {
-  let timer: Timer | undefined;
-  const patience = new Promise<undefined>((resolve) => {
-    timer = clock.schedule(patienceMs, () => resolve(undefined));
-  });
-  try {
-    return await Promise.race([promise, patience]);
-  } finally {
-    timer?.cancel();
-  }
 }

@@ -6,17 +6,17 @@
  * `lastAckMs` is when the newest acknowledged heartbeat was *sent*: until then, and no longer, the control plane surely
  * knew of us. What must not run twice is measured from it.
  */
-import type { Clock, Timer } from '../../lib/clock.ts';
-import { GantryError, isGantryError, messageOf } from '../../lib/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { isGantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
-import type { Node, SessionDown, SessionUp, Slice, Welcome } from '../../proto/gen/types.ts';
+import type { Node, SessionDown, SessionUp, Welcome } from '../../proto/gen/types.ts';
 import type { StatusSink } from '../pods/report.ts';
-import { Outbox } from './outbox.ts';
 import { ReportBuffer } from './report-buffer.ts';
+import { SessionAttempt } from './session-attempt.ts';
 import type { SliceStore } from './slice-store.ts';
 
 /** One end of a session stream; lib/rpc in production, a direct call in the simulation. */
@@ -53,13 +53,6 @@ const firstBackoffMs = 100;
 const longestBackoffMs = 2_000;
 /** A server that answers but does not lead will know the leader soon. */
 const longestElectionBackoffMs = 400;
-/** From dialing to welcome. */
-const welcomePatienceMs = 5_000;
-/** Until welcome says otherwise. */
-const defaultHeartbeatMs = 1_000;
-const defaultLeaseMs = 3_000;
-/** A burst of changes shares a batch. */
-const reportDelayMs = 5;
 
 export function rpcTransport(tls: ReloadableTls): SessionTransport {
   return {
@@ -82,7 +75,7 @@ class ReconnectingClient implements SessionClient {
   lastAckMs: number | undefined;
   readonly #options: SessionClientOptions;
   readonly #reports = new ReportBuffer();
-  #attempt: Attempt | undefined;
+  #attempt: SessionAttempt | undefined;
   #nextServer = 0;
   #leader: string | undefined;
   #failures = 0;
@@ -134,7 +127,7 @@ class ReconnectingClient implements SessionClient {
   }
 
   async #connect(address: string, signal: AbortSignal): Promise<void> {
-    const attempt = new Attempt(address, this.#options, this.#reports, (sentAtMs) => {
+    const attempt = new SessionAttempt(address, this.#options, this.#reports, (sentAtMs) => {
       this.lastAckMs = sentAtMs;
       this.#failures = 0;
     });
@@ -167,126 +160,5 @@ class ReconnectingClient implements SessionClient {
     const longestMs = this.#electing ? longestElectionBackoffMs : longestBackoffMs;
     const ceilingMs = Math.min(longestMs, firstBackoffMs * 2 ** Math.min(this.#failures, 10));
     return ceilingMs * (0.5 + this.#options.random.next() / 2);
-  }
-}
-
-/** One connection, from hello to its end. */
-class Attempt {
-  welcomed = false;
-  readonly #address: string;
-  readonly #options: SessionClientOptions;
-  readonly #reports: ReportBuffer;
-  readonly #onAck: (sentAtMs: number) => void;
-  readonly #outbox = new Outbox();
-  readonly #over = new AbortController();
-  /** When each heartbeat that is not acknowledged yet was sent. */
-  readonly #sentAtMs = new Map<number, number>();
-  readonly #timers = new Set<Timer>();
-  #sequence = 0;
-  #heartbeatMs = defaultHeartbeatMs;
-  #leaseMs = defaultLeaseMs;
-  #aliveMs: number;
-  #reportTimer: Timer | undefined;
-
-  constructor(
-    address: string,
-    options: SessionClientOptions,
-    reports: ReportBuffer,
-    onAck: (sentAtMs: number) => void,
-  ) {
-    this.#address = address;
-    this.#options = options;
-    this.#reports = reports;
-    this.#onAck = onAck;
-    this.#aliveMs = options.clock.monotonicMs();
-  }
-
-  async run(signal: AbortSignal): Promise<void> {
-    const { transport, clock } = this.#options;
-    const either = AbortSignal.any([signal, this.#over.signal]);
-    const patience = clock.schedule(welcomePatienceMs, () => {
-      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${welcomePatienceMs / 1000} s`);
-    });
-    this.#timers.add(patience);
-    this.#reports.startAgain();
-    this.#outbox.push({ hello: { node: this.#hello(), podUIDs: [...this.#options.podUIDs()] } });
-    try {
-      for await (const message of transport.open(this.#address, this.#outbox, either)) this.#take(message);
-    } finally {
-      this.welcomed = false;
-      this.#outbox.close();
-      for (const timer of this.#timers) timer.cancel();
-      this.#reportTimer?.cancel();
-    }
-  }
-
-  reportSoon(): void {
-    if (!this.welcomed || this.#reportTimer) return;
-    this.#reportTimer = this.#options.clock.schedule(reportDelayMs, () => {
-      this.#reportTimer = undefined;
-      const status = this.#reports.take();
-      if (status) this.#outbox.push({ status });
-    });
-  }
-
-  #hello(): Node {
-    const node = this.#options.node();
-    const status = this.#reports.nodeStatus;
-    return status ? { ...node, status } : node;
-  }
-
-  #take({ welcome, heartbeatAck, slice, statusAck }: SessionDown): void {
-    this.#aliveMs = this.#options.clock.monotonicMs();
-    if (welcome) this.#begin(welcome);
-    if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
-    if (slice) this.#applySlice(slice);
-    if (statusAck) {
-      this.#reports.acknowledge(statusAck.sequence ?? 0);
-      this.reportSoon();
-    }
-  }
-
-  #begin(welcome: Welcome): void {
-    this.welcomed = true;
-    this.#heartbeatMs = welcome.heartbeatMs || defaultHeartbeatMs;
-    this.#leaseMs = welcome.leaseMs || defaultLeaseMs;
-    this.#options.log.info({ server: this.#address }, 'in session with the control plane');
-    this.#options.onWelcome?.(welcome);
-    this.#beat();
-    this.reportSoon();
-  }
-
-  #beat(): void {
-    const { clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - this.#aliveMs >= this.#leaseMs) {
-      this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
-      return;
-    }
-    this.#sequence += 1;
-    this.#sentAtMs.set(this.#sequence, nowMs);
-    this.#outbox.push({ heartbeat: { sequence: this.#sequence } });
-    const timer = clock.schedule(this.#heartbeatMs, () => {
-      this.#timers.delete(timer);
-      this.#beat();
-    });
-    this.#timers.add(timer);
-  }
-
-  #acknowledged(sequence: number): void {
-    const sentAtMs = this.#sentAtMs.get(sequence);
-    if (sentAtMs === undefined) return;
-    for (const earlier of this.#sentAtMs.keys()) if (earlier <= sequence) this.#sentAtMs.delete(earlier);
-    this.#onAck(sentAtMs);
-  }
-
-  #applySlice(slice: Slice): void {
-    this.#options.slice.apply(slice);
-    for (const { pod } of slice.objects ?? []) if (pod) this.#reports.observe(pod);
-    this.reportSoon();
-  }
-
-  #giveUp(reason: string): void {
-    this.#over.abort(new GantryError('unavailable', reason));
   }
 }

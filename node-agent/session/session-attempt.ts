@@ -1,0 +1,135 @@
+/** One connection of the session client, from hello to its end. */
+import type { Timer } from '../../lib/clock.ts';
+import { GantryError } from '../../lib/errors.ts';
+import type { Node, SessionDown, Slice, Welcome } from '../../proto/gen/types.ts';
+import { Outbox } from './outbox.ts';
+import type { ReportBuffer } from './report-buffer.ts';
+import type { SessionClientOptions } from './session-client.ts';
+
+/** From dialing to welcome. */
+const welcomePatienceMs = 5_000;
+/** Until welcome says otherwise. */
+const defaultHeartbeatMs = 1_000;
+const defaultLeaseMs = 3_000;
+/** A burst of changes shares a batch. */
+const reportDelayMs = 5;
+
+export class SessionAttempt {
+  welcomed = false;
+  readonly #address: string;
+  readonly #options: SessionClientOptions;
+  readonly #reports: ReportBuffer;
+  readonly #onAck: (sentAtMs: number) => void;
+  readonly #outbox = new Outbox();
+  readonly #over = new AbortController();
+  /** When each heartbeat that is not acknowledged yet was sent. */
+  readonly #sentAtMs = new Map<number, number>();
+  readonly #timers = new Set<Timer>();
+  #sequence = 0;
+  #heartbeatMs = defaultHeartbeatMs;
+  #leaseMs = defaultLeaseMs;
+  #aliveMs: number;
+  #reportTimer: Timer | undefined;
+
+  constructor(
+    address: string,
+    options: SessionClientOptions,
+    reports: ReportBuffer,
+    onAck: (sentAtMs: number) => void,
+  ) {
+    this.#address = address;
+    this.#options = options;
+    this.#reports = reports;
+    this.#onAck = onAck;
+    this.#aliveMs = options.clock.monotonicMs();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { transport, clock } = this.#options;
+    const either = AbortSignal.any([signal, this.#over.signal]);
+    const patience = clock.schedule(welcomePatienceMs, () => {
+      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${welcomePatienceMs / 1000} s`);
+    });
+    this.#timers.add(patience);
+    this.#reports.startAgain();
+    this.#outbox.push({ hello: { node: this.#hello(), podUIDs: [...this.#options.podUIDs()] } });
+    try {
+      for await (const message of transport.open(this.#address, this.#outbox, either)) this.#take(message);
+    } finally {
+      this.welcomed = false;
+      this.#outbox.close();
+      for (const timer of this.#timers) timer.cancel();
+      this.#reportTimer?.cancel();
+    }
+  }
+
+  reportSoon(): void {
+    if (!this.welcomed || this.#reportTimer) return;
+    this.#reportTimer = this.#options.clock.schedule(reportDelayMs, () => {
+      this.#reportTimer = undefined;
+      const status = this.#reports.take();
+      if (status) this.#outbox.push({ status });
+    });
+  }
+
+  #hello(): Node {
+    const node = this.#options.node();
+    const status = this.#reports.nodeStatus;
+    return status ? { ...node, status } : node;
+  }
+
+  #take({ welcome, heartbeatAck, slice, statusAck }: SessionDown): void {
+    this.#aliveMs = this.#options.clock.monotonicMs();
+    if (welcome) this.#begin(welcome);
+    if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
+    if (slice) this.#applySlice(slice);
+    if (statusAck) {
+      this.#reports.acknowledge(statusAck.sequence ?? 0);
+      this.reportSoon();
+    }
+  }
+
+  #begin(welcome: Welcome): void {
+    this.welcomed = true;
+    this.#heartbeatMs = welcome.heartbeatMs || defaultHeartbeatMs;
+    this.#leaseMs = welcome.leaseMs || defaultLeaseMs;
+    this.#options.log.info({ server: this.#address }, 'in session with the control plane');
+    this.#options.onWelcome?.(welcome);
+    this.#beat();
+    this.reportSoon();
+  }
+
+  #beat(): void {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#aliveMs >= this.#leaseMs) {
+      this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
+      return;
+    }
+    this.#sequence += 1;
+    this.#sentAtMs.set(this.#sequence, nowMs);
+    this.#outbox.push({ heartbeat: { sequence: this.#sequence } });
+    const timer = clock.schedule(this.#heartbeatMs, () => {
+      this.#timers.delete(timer);
+      this.#beat();
+    });
+    this.#timers.add(timer);
+  }
+
+  #acknowledged(sequence: number): void {
+    const sentAtMs = this.#sentAtMs.get(sequence);
+    if (sentAtMs === undefined) return;
+    for (const earlier of this.#sentAtMs.keys()) if (earlier <= sequence) this.#sentAtMs.delete(earlier);
+    this.#onAck(sentAtMs);
+  }
+
+  #applySlice(slice: Slice): void {
+    this.#options.slice.apply(slice);
+    for (const { pod } of slice.objects ?? []) if (pod) this.#reports.observe(pod);
+    this.reportSoon();
+  }
+
+  #giveUp(reason: string): void {
+    this.#over.abort(new GantryError('unavailable', reason));
+  }
+}
