@@ -4,8 +4,8 @@
  * Invariants: every blob and manifest is verified against its digest by skopeo before it is used; layers are stored
  * once, whoever refers to them; an image is listed only when all of it is here (the tool writes the index last).
  */
-import { mkdir } from 'node:fs/promises';
-import { GantryError } from '../../lib/errors.ts';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { GantryError, messageOf } from '../../lib/errors.ts';
 import type { Exec } from '../../lib/process.ts';
 import type { Image, ImageStore } from './images.ts';
 import { classifyPullFailure, explainPullFailure } from './pull-failure.ts';
@@ -31,7 +31,8 @@ const defaultPullTimeoutMs = 600_000;
 export function createImageStorage(options: ImageStorageOptions): ImageStore {
   const { exec, defaultRegistry, insecureRegistries, pullTimeoutMs = defaultPullTimeoutMs } = options;
   const roots = storageRoots(options.dataDir, options.runDir);
-  const temporaryDir = `${options.dataDir}/tmp`;
+  const temporaryRoot = `${options.dataDir}/tmp/pulls`;
+  let emptied: Promise<void> | undefined;
   const downloads = sharedWork<Image>();
 
   const parse = (text: string): ImageReference => {
@@ -42,20 +43,24 @@ export function createImageStorage(options: ImageStorageOptions): ImageStore {
   const lookUp = async (reference: ImageReference): Promise<Image | undefined> =>
     (await readImages(roots)).find((image) => image.reference === reference.text);
 
-  const download = async (reference: ImageReference, signal: AbortSignal): Promise<Image> => {
-    await mkdir(temporaryDir, { recursive: true });
+  /** A folder for one download; what a former agent left there when it was killed goes first. */
+  const withTemporaryDir = async <Result>(work: (dir: string) => Promise<Result>): Promise<Result> => {
+    emptied ??= rm(temporaryRoot, { recursive: true, force: true });
+    await emptied;
+    await mkdir(temporaryRoot, { recursive: true });
+    const dir = await mkdtemp(`${temporaryRoot}/`);
+    try {
+      return await work(dir);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  };
+
+  const download = async (reference: ImageReference, temporaryDir: string, signal: AbortSignal): Promise<Image> => {
     const insecure = insecureRegistries.includes(reference.registry) ? ['--src-tls-verify=false'] : [];
     const destination = `containers-storage:[overlay@${roots.root}+${roots.runRoot}:${skipMountHome}]${reference.text}`;
-    const argv = [
-      'skopeo',
-      '--tmpdir',
-      temporaryDir,
-      'copy',
-      '--quiet',
-      ...insecure,
-      `docker://${reference.text}`,
-      destination,
-    ];
+    const source = `docker://${reference.text}`;
+    const argv = ['skopeo', '--tmpdir', temporaryDir, 'copy', '--quiet', ...insecure, source, destination];
     const result = await exec.run(argv, { timeoutMs: pullTimeoutMs, signal }).catch((error: unknown) => {
       if (error instanceof GantryError && error.code === 'deadlineExceeded') {
         throw explainPullFailure('RegistryUnavailable', reference.text, `not done within ${pullTimeoutMs / 1000} s`);
@@ -78,7 +83,11 @@ export function createImageStorage(options: ImageStorageOptions): ImageStore {
     },
     async pull(text, { signal } = {}) {
       const reference = parse(text);
-      return downloads.run(reference.text, (shared) => download(reference, shared), signal);
+      const begin = (shared: AbortSignal): Promise<Image> =>
+        withTemporaryDir((dir) => download(reference, dir, shared)).catch((error: unknown) => {
+          throw isFull(error) ? explainPullFailure('NoSpace', reference.text, messageOf(error)) : error;
+        });
+      return downloads.run(reference.text, begin, signal);
     },
     list: () => readImages(roots),
     async remove(id) {
@@ -95,4 +104,9 @@ export function createImageStorage(options: ImageStorageOptions): ImageStore {
       throw new GantryError('internal', `image ${id.slice(0, 12)} could not be removed: ${result.stderr.trim()}`);
     },
   };
+}
+
+function isFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

@@ -1,13 +1,14 @@
 /** The life of a container: record, root file system, conmon and runc, exit; and back. */
 import { constants, existsSync, readFileSync, statSync } from 'node:fs';
-import { access, mkdir, open, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, realpath, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { GantryError } from '../../lib/errors.ts';
+import { GantryError, messageOf } from '../../lib/errors.ts';
 import { readImageConfig } from '../images/storage-layout.ts';
 import { planCapabilities } from './capabilities.ts';
 import { killCgroup, removeCgroup } from './cgroup-host.ts';
 import { conmonArgv, isCommandProblem, runConmon } from './conmon.ts';
 import { containerCgroup, type RuntimeHost } from './host.ts';
+import { flagsToKeep } from './mount-flags.ts';
 import { renderSpec } from './oci-spec.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
 import type { ContainerExit, ContainerRecord } from './records.ts';
@@ -70,7 +71,7 @@ async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<
     config.privileged,
     host.capabilities,
   );
-  await checkSources(config);
+  const volumeFlags = await inspectVolumes(config);
   const [image, rootfsPath] = await Promise.all([
     readImageConfig(host.roots, config.imageId),
     mountRootfs(host.exec, host.roots, config.id, config.imageId, sandbox.userNamespace),
@@ -87,26 +88,26 @@ async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<
     user: resolveUser(config.user === '' ? image.user : config.user, passwd, group),
     cgroupsPath: containerCgroup(host, config.podUid, config.id),
     capabilities,
+    volumeFlags,
     ...(!config.privileged &&
       host.seccompProfile && { seccomp: renderSeccomp(host.seccompProfile, process.arch, capabilities) }),
   });
   await writeFile(`${host.containerStore.dirOf(config.id)}/config.json`, JSON.stringify(spec));
 }
 
-/** runc would name a descriptor of its own, not the path. */
-async function checkSources(config: ContainerConfig): Promise<void> {
+/** The flags each volume's mount must keep; a source that is not there is refused by its name (runc would name a descriptor). */
+async function inspectVolumes(config: ContainerConfig): Promise<Readonly<Record<string, readonly string[]>>> {
+  const mountinfo = await readFile('/proc/self/mountinfo', 'utf8');
+  const flags: Record<string, readonly string[]> = {};
   for (const { hostPath, containerPath, tmpfsSizeBytes } of config.mounts) {
-    if (
-      tmpfsSizeBytes !== undefined ||
-      (await access(hostPath).then(
-        () => true,
-        () => false,
-      ))
-    )
-      continue;
-    const message = `${hostPath}, to be mounted at ${containerPath} of container "${config.name}", does not exist on this node`;
-    throw new GantryError('failedPrecondition', message);
+    if (tmpfsSizeBytes !== undefined) continue;
+    const path = await realpath(hostPath).catch((cause: unknown) => {
+      const message = `${hostPath}, to be mounted at ${containerPath} of container "${config.name}", does not exist on this node`;
+      throw new GantryError('failedPrecondition', message, { cause });
+    });
+    flags[hostPath] = flagsToKeep(mountinfo, path);
   }
+  return flags;
 }
 
 export async function startContainer(host: RuntimeHost, id: string): Promise<void> {
@@ -172,7 +173,10 @@ export async function removeContainer(host: RuntimeHost, id: string): Promise<vo
 /** Undoes a container, whole or half made. Keeps its log. */
 export async function clearContainer(host: RuntimeHost, id: string): Promise<void> {
   const record = requireContainer(host, id);
-  await save(host, { ...record, phase: 'removing' });
+  await save(host, { ...record, phase: 'removing' }).catch((error: unknown) => {
+    // A full disk must not keep us from making room.
+    host.log.warn({ container: id, error: messageOf(error) }, 'cannot note the removal');
+  });
   const cgroup = containerCgroup(host, record.config.podUid, id);
   await killCgroup(host.layout, cgroup, host.clock);
   // conmon writes the exit file last; without this it would write it into what was removed.

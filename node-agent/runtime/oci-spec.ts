@@ -19,6 +19,8 @@ export interface SpecInput {
   readonly user: ResolvedUser;
   readonly cgroupsPath: string;
   readonly capabilities: readonly string[];
+  /** By host path: what a volume's mount must keep (mount-flags.ts). */
+  readonly volumeFlags?: Readonly<Record<string, readonly string[]>>;
   /** Absent: unconfined (privileged, or no profile on this host). */
   readonly seccomp?: OciSeccomp;
 }
@@ -75,7 +77,7 @@ export function renderSpec(input: SpecInput): OciSpec {
     ociVersion: '1.0.2',
     process: renderProcess(input),
     root: { path: rootfsPath, readonly: container.readOnlyRootFilesystem },
-    mounts: renderMounts(container, sandbox),
+    mounts: renderMounts(input),
     linux: {
       namespaces: renderNamespaces(sandbox, input.sandboxPid),
       ...renderIdMappings(sandbox),
@@ -153,12 +155,12 @@ export function renderResources(resources: ContainerResources, privileged: boole
 }
 
 /** The kernel's file systems, then the pod's volumes, outer before inner. */
-function renderMounts(container: ContainerConfig, sandbox: SandboxConfig): readonly OciMount[] {
+function renderMounts({ container, sandbox, volumeFlags = {} }: SpecInput): readonly OciMount[] {
   const depth = (mount: Mount): number => mount.containerPath.split('/').filter((part) => part !== '').length;
   const volumes = [...container.mounts].sort((a, b) => depth(a) - depth(b));
   const given = new Set(volumes.map((mount) => mount.containerPath.replace(/\/+$/, '')));
   const kernel = kernelMounts(container, sandbox).filter((mount) => !given.has(mount.destination));
-  return [...kernel, ...volumes.map(renderVolume)];
+  return [...kernel, ...volumes.map((volume) => renderVolume(volume, volumeFlags[volume.hostPath] ?? []))];
 }
 
 function kernelMounts({ privileged }: ContainerConfig, sandbox: SandboxConfig): readonly OciMount[] {
@@ -191,7 +193,7 @@ function kernelMounts({ privileged }: ContainerConfig, sandbox: SandboxConfig): 
   ];
 }
 
-function renderVolume(volume: Mount): OciMount {
+function renderVolume(volume: Mount, flags: readonly string[]): OciMount {
   const access = volume.readOnly ? 'ro' : 'rw';
   if (volume.tmpfsSizeBytes !== undefined) {
     const size = volume.tmpfsSizeBytes > 0 ? [`size=${volume.tmpfsSizeBytes}`] : [];
@@ -202,6 +204,6 @@ function renderVolume(volume: Mount): OciMount {
     destination: volume.containerPath,
     type: 'bind',
     source: volume.hostPath,
-    options: ['rbind', 'rprivate', access],
+    options: ['rbind', 'rprivate', access, ...flags],
   };
 }

@@ -9,7 +9,7 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { messageOf } from '../../lib/errors.ts';
+import { GantryError, messageOf } from '../../lib/errors.ts';
 import { readUsage } from './cgroup-host.ts';
 import { orderLogReopen } from './conmon.ts';
 import {
@@ -49,7 +49,7 @@ export async function openRuncRuntime(options: RuncRuntimeOptions): Promise<Runc
   const exits = watchExits(host);
   const bounded = limiter(options.concurrency ?? defaultConcurrency);
   const inTurn = <Result>(podUid: string, work: () => Promise<Result>): Promise<Result> =>
-    host.queue.run(podUid, () => bounded(work));
+    host.queue.run(podUid, () => bounded(work).catch(explain));
   const podOf = (containerId: string): string => requireContainer(host, containerId).config.podUid;
 
   return {
@@ -66,9 +66,11 @@ export async function openRuncRuntime(options: RuncRuntimeOptions): Promise<Runc
     },
     exec: (request) => execInContainer(host, request),
     async list() {
+      // What is being created is not there yet.
+      const exists = ({ phase }: { readonly phase: string }): boolean => phase !== 'creating';
       return {
-        sandboxes: [...host.sandboxes.values()].map(sandboxStatus),
-        containers: [...host.containers.values()].map((record) => containerStatus(host, record)),
+        sandboxes: [...host.sandboxes.values()].filter(exists).map(sandboxStatus),
+        containers: [...host.containers.values()].filter(exists).map((record) => containerStatus(host, record)),
       };
     },
     stats: () => readStats(host),
@@ -83,6 +85,16 @@ export async function openRuncRuntime(options: RuncRuntimeOptions): Promise<Runc
     },
     close: () => exits.close(),
   };
+}
+
+/** What the operating system says, as a sentence with a next step. */
+function explain(error: unknown): never {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    const message = "no space left on the node's disk; free some or remove unused images";
+    throw new GantryError('resourceExhausted', message, { cause: error });
+  }
+  throw error;
 }
 
 /** Half-made things are undone, half-removed ones finished. What cannot be now is tried again when it is asked for. */

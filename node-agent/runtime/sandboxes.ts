@@ -1,5 +1,5 @@
 /** The life of a sandbox: record, cgroup, pause process; and back. */
-import { GantryError } from '../../lib/errors.ts';
+import { GantryError, messageOf } from '../../lib/errors.ts';
 import { cgroupDirs, planPodCgroup } from './cgroup.ts';
 import { applyCgroupPlan, killCgroup, removeCgroup } from './cgroup-host.ts';
 import { podCgroup, type RuntimeHost } from './host.ts';
@@ -54,7 +54,12 @@ export async function removeSandbox(host: RuntimeHost, podUid: string): Promise<
 /** Undoes a sandbox, whole or half made. */
 export async function clearSandbox(host: RuntimeHost, podUid: string): Promise<void> {
   const record = host.sandboxes.get(podUid);
-  if (record) await save(host, { ...record, phase: 'removing' });
+  if (record) {
+    await save(host, { ...record, phase: 'removing' }).catch((error: unknown) => {
+      // A full disk must not keep us from making room.
+      host.log.warn({ podUid, error: messageOf(error) }, 'cannot note the removal');
+    });
+  }
   await killCgroup(host.layout, `${podCgroup(host, podUid)}/pause`, host.clock);
   await removeCgroup(host.layout, `${podCgroup(host, podUid)}/pause`, host.clock);
   const inUse = [...host.containers.values()].some(({ config }) => config.podUid === podUid);

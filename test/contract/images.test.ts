@@ -155,3 +155,30 @@ describe.each([
     await store.remove(image!.id);
   });
 });
+
+describe('containers-storage on a full disk', () => {
+  it('says so, and pulls when there is room', async () => {
+    const exec = systemExec();
+    const registry = await startTestRegistry(exec);
+    const dir = await mkdtemp(join(tmpdir(), 'gantry-full-'));
+    await registry.push('busybox:1');
+    await exec.check(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dir]);
+    try {
+      const store = createImageStorage({
+        defaultRegistry: registry.address,
+        insecureRegistries: [registry.address],
+        dataDir: `${dir}/data`,
+        runDir: `${dir}/run`,
+        exec,
+      });
+      await expect(store.pull('busybox:1')).rejects.toMatchObject({ reason: 'NoSpace', code: 'resourceExhausted' });
+      expect(await store.list()).toEqual([]);
+      await exec.check(['mount', '-o', 'remount,size=50m', dir]);
+      expect((await store.pull('busybox:1')).sizeBytes).toBeGreaterThan(0);
+    } finally {
+      await exec.check(['umount', dir]);
+      await rm(dir, { recursive: true });
+      await registry.dispose();
+    }
+  });
+});

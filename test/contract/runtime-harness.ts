@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts';
 import { systemExec } from '../../lib/process.ts';
 import { createImageStorage } from '../../node-agent/images/storage.ts';
 import { createFakeHost } from '../../node-agent/runtime/fake.ts';
+import { identifyProcess } from '../../node-agent/runtime/processes.ts';
 import { openRuncRuntime, type RuncRuntime } from '../../node-agent/runtime/runc.ts';
 import type {
   ContainerConfig,
@@ -30,6 +31,9 @@ export interface RuntimeHarness {
   /** The agent dies and another one takes over the host. */
   restartAgent(): Promise<void>;
   readLog(path: string): Promise<string>;
+  /** Every process of the node, its mounts and its run folder are gone; a new agent starts. */
+  powerCut(): Promise<void>;
+  removeImage(): Promise<void>;
   /** Whatever a container or sandbox could leave behind: records, mounts, cgroups, layers. Empty when all is gone. */
   leftovers(): Promise<readonly string[]>;
   dispose(): Promise<void>;
@@ -50,6 +54,12 @@ export async function fakeRuntimeHarness(): Promise<RuntimeHarness> {
       runtime.detach();
       runtime = host.runtime();
     },
+    async powerCut() {
+      runtime.detach();
+      host.powerOff();
+      runtime = host.runtime();
+    },
+    removeImage: async () => {},
     readLog: async (path) => host.logs.get(path) ?? '',
     leftovers: async () => [...host.containers.keys(), ...host.sandboxes.keys()],
     dispose: async () => {},
@@ -106,6 +116,27 @@ export async function runcHarness(): Promise<RuntimeHarness> {
       runtime.close();
       runtime = await open();
     },
+    async powerCut() {
+      runtime.close();
+      const { sandboxes } = await runtime.list();
+      const pids = [
+        ...(await processesOf(dir)).map((line) => Number.parseInt(line, 10)),
+        ...sandboxes.map(({ pid }) => pid),
+      ];
+      const containers = (await runtime.list()).containers.flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+      // Shims first, so that none can write how its container ended.
+      for (const pid of [...pids, ...containers]) process.kill(pid, 'SIGKILL');
+      const dead = await waitUntil(
+        systemClock,
+        5000,
+        () => ![...pids, ...containers].some((pid) => identifyProcess(pid)),
+      );
+      if (!dead) throw new Error('processes outlive SIGKILL');
+      for (const point of mountPointsBelow(dir)) await exec.check(['umount', point]);
+      await rm(`${dir}/run`, { recursive: true });
+      runtime = await open();
+    },
+    removeImage: () => images.remove(image.id),
     readLog: (path) => readFile(path, 'utf8').catch(() => ''),
     leftovers,
     async dispose() {
@@ -158,6 +189,7 @@ export interface TestPod {
   untilExited(id: string): Promise<ContainerStatus>;
   log(id: string): Promise<string>;
   exec(id: string, argv: readonly string[], parts?: Partial<ExecRequest>): Promise<ExecOutcome>;
+  removeContainers(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -251,10 +283,13 @@ export async function startPod(harness: RuntimeHarness, parts: Partial<SandboxCo
       ]);
       return { stdout, stderr, exitCode };
     },
-    async remove() {
+    async removeContainers() {
       const { containers: all } = await harness.runtime.list();
       for (const { id } of all.filter((container) => container.podUid === podUid))
         await harness.runtime.removeContainer(id);
+    },
+    async remove() {
+      await pod.removeContainers();
       await harness.runtime.removeSandbox(podUid);
     },
   };

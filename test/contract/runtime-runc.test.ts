@@ -1,6 +1,6 @@
 /** What only the real runtime can show: namespaces, limits, terminals, logs on disk, agents that are killed. */
 import { once } from 'node:events';
-import { chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { systemExec } from '../../lib/process.ts';
@@ -141,6 +141,27 @@ describe('isolation', () => {
     expect(out).toMatch(/^hi\n.*Read-only file system\ntmpfs$/);
     expect(await readFile(`${volume}/written`, 'utf8')).toBe('new\n');
     expect((await stat(`${volume}/written`)).uid).toBe(start);
+  });
+
+  it('mounts volumes from folders that pods may not enter, and from a locked-down tmpfs read-only', async () => {
+    const closed = `${harness.dir}/logs/closed-${pod.podUid}`;
+    const secret = `${closed}/secret`;
+    await mkdir(secret, { recursive: true, mode: 0o700 });
+    await chmod(closed, 0o700);
+    await systemExec().check(['mount', '-t', 'tmpfs', '-o', 'nosuid,nodev,noexec,size=64k,mode=0755', 'tmpfs', secret]);
+    try {
+      await writeFile(`${secret}/token`, 'abc\n');
+      const mounts = [{ hostPath: secret, containerPath: '/secret', readOnly: true }];
+      expect(await pod.output('cat /secret/token; touch /secret/x 2>&1; true', { mounts })).toMatch(
+        /^abc\n.*Read-only file system$/,
+      );
+      expect(await pod.output('cat /secret/token', { mounts: [{ ...mounts[0]!, readOnly: false }] })).toBe('abc');
+      const file = [{ hostPath: `${secret}/token`, containerPath: '/etc/token', readOnly: true }];
+      expect(await pod.output('cat /etc/token', { mounts: file })).toBe('abc');
+      await pod.removeContainers();
+    } finally {
+      await systemExec().check(['umount', secret]);
+    }
   });
 
   it('refuses a volume that is not there, and leaves nothing of the container', async () => {
@@ -372,6 +393,26 @@ describe('when processes are killed behind its back', () => {
       exitCode: 137,
       message: expect.stringContaining('left no exit status'),
     });
+  });
+});
+
+describe('after a power cut', () => {
+  it('everything counts as ended, and goes away without a trace', async () => {
+    const id = await pod.run(['/bin/sleep', '1000']);
+    const done = await pod.run(['/bin/sh', '-c', 'exit 3']);
+    const finished = await pod.untilExited(done);
+    await harness.powerCut();
+    expect(await pod.status(done)).toEqual(finished);
+    expect(await pod.status(id)).toMatchObject({ state: 'exited', exitCode: 137 });
+    expect((await harness.runtime.list()).sandboxes[0]).toMatchObject({ alive: false });
+  });
+});
+
+describe('images', () => {
+  it('in use by a container stay', async () => {
+    const config = pod.config();
+    await harness.runtime.createContainer(config);
+    await expect(harness.removeImage()).rejects.toMatchObject({ code: 'failedPrecondition' });
   });
 });
 
