@@ -45,6 +45,9 @@ export interface RunParts {
 const mostAtOnce = 16;
 /** Turns in one go before others may run. */
 const turnsInOneGo = 64;
+const longTurnMs = 5;
+/** How many times as long as a long turn its key then rests. */
+const restPerTurn = 5;
 const firstBackoffMs = 10;
 const longestBackoffMs = 30_000;
 /** The mirror may never show the revision of a lost race when the winner wrote outside our keys. */
@@ -71,6 +74,8 @@ class ControllerLoop {
   readonly #again = new Set<string>();
   readonly #failures = new Map<string, number>();
   readonly #timers = new Map<string, Timer>();
+  /** Keys whose last turn took long, and until when they wait. */
+  readonly #restUntilMs = new Map<string, number>();
   #pumping = false;
   #finish: () => void = () => {};
 
@@ -110,7 +115,9 @@ class ControllerLoop {
 
   #enqueue(key: string): void {
     if (this.#parts.signal.aborted) return;
+    const restMs = (this.#restUntilMs.get(key) ?? 0) - this.#parts.clock.monotonicMs();
     if (this.#running.has(key)) this.#again.add(key);
+    else if (restMs > 0) this.#enqueueLater(key, restMs);
     else {
       this.#queue.add(key);
       this.#pumpSoon();
@@ -152,10 +159,9 @@ class ControllerLoop {
   #takeTurn(key: string): void {
     this.#timers.get(key)?.cancel();
     this.#timers.delete(key);
-    const { state, clock } = this.#parts;
     let result: ReconcileResult;
     try {
-      result = this.#controller.reconcile(state, key, clock.nowMs());
+      result = this.#reconcile(key);
     } catch (error) {
       this.#retry(key, error);
       return;
@@ -168,6 +174,18 @@ class ControllerLoop {
     this.#failures.delete(key);
     this.#record(result);
     if (result.requeueAfterMs !== undefined) this.#enqueueLater(key, result.requeueAfterMs);
+  }
+
+  /** A workload so large that looking at it takes long is looked at less often, so that the others get their turns. */
+  #reconcile(key: string): ReconcileResult {
+    const { state, clock } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    const result = this.#controller.reconcile(state, key, clock.nowMs());
+    const endedMs = clock.monotonicMs();
+    const tookMs = endedMs - startedMs;
+    if (tookMs >= longTurnMs) this.#restUntilMs.set(key, endedMs + tookMs * restPerTurn);
+    else this.#restUntilMs.delete(key);
+    return result;
   }
 
   async #write(key: string, wanted: ReconcileResult): Promise<void> {
@@ -208,7 +226,7 @@ class ControllerLoop {
       if (this.#running.size === 0) this.#finish();
       return;
     }
-    if (this.#again.delete(key)) this.#queue.add(key);
+    if (this.#again.delete(key)) this.#enqueue(key);
     if (this.#queue.size > 0) this.#pumpSoon();
   }
 

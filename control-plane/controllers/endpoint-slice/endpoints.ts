@@ -18,7 +18,7 @@ export function groupEndpoints(service: Service, pods: readonly Pod[]): Endpoint
     const endpoint = endpointOf(service, pod);
     if (!endpoint) continue;
     const ports = (service.spec.ports ?? []).flatMap((port) => resolvePort(port, pod) ?? []);
-    const signature = JSON.stringify(ports);
+    const signature = ports.map(signatureOf).join();
     const group = groups.get(signature) ?? { ports, endpoints: [] };
     group.endpoints.push(endpoint);
     groups.set(signature, group);
@@ -45,6 +45,10 @@ function endpointOf(service: Service, pod: Pod): Endpoint | undefined {
   };
 }
 
+function signatureOf({ name = '', protocol, port = 0, appProtocol = '' }: EndpointPort): string {
+  return `${name}/${protocol}/${port}/${appProtocol}`;
+}
+
 /** Undefined when the pod has no port of that name. */
 function resolvePort(port: ServicePort, pod: Pod): EndpointPort | undefined {
   const protocol = port.protocol ?? 'TCP';
@@ -62,4 +66,23 @@ function targetNumber(targetPort: string, protocol: string, pod: Pod): number | 
   if (/^\d+$/.test(targetPort)) return Number(targetPort);
   const ports = pod.spec.containers.flatMap(({ ports = [] }) => ports);
   return ports.find(({ name, protocol: its = 'TCP' }) => name === targetPort && its === protocol)?.containerPort;
+}
+
+/** Field by field: slices are large and compared at every change of a pod. */
+export function areSameEndpoints(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  return a.length === b.length && a.every((endpoint, index) => isSameEndpoint(endpoint, b[index]!));
+}
+
+function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  return (
+    a.addresses?.[0] === b.addresses?.[0] &&
+    a.addresses?.length === b.addresses?.length &&
+    a.conditions?.ready === b.conditions?.ready &&
+    a.conditions?.serving === b.conditions?.serving &&
+    a.conditions?.terminating === b.conditions?.terminating &&
+    a.hostname === b.hostname &&
+    a.nodeName === b.nodeName &&
+    a.targetRef?.uid === b.targetRef?.uid &&
+    a.targetRef?.name === b.targetRef?.name
+  );
 }

@@ -12,7 +12,7 @@ import { controllerReference, isDeleting, isSame } from '../../../lib/model/obje
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { isNamespaceOpen } from '../owned.ts';
-import { type EndpointGroup, groupEndpoints } from './endpoints.ts';
+import { areSameEndpoints, type EndpointGroup, groupEndpoints } from './endpoints.ts';
 
 export const serviceNameLabel = 'kubernetes.io/service-name';
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -102,7 +102,7 @@ function named(slice: EndpointSlice, service: Service, taken: Set<string>): Endp
 
 function saysTheSame(current: EndpointSlice, wanted: EndpointSlice): boolean {
   return (
-    isSame(current.endpoints, wanted.endpoints) &&
+    areSameEndpoints(current.endpoints ?? [], wanted.endpoints ?? []) &&
     isSame(current.ports, wanted.ports) &&
     isSame(current.metadata.labels, wanted.metadata.labels) &&
     isSame(current.metadata.ownerReferences, wanted.metadata.ownerReferences)

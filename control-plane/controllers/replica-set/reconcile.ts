@@ -41,9 +41,10 @@ export function reconcileReplicaSet(
   const open = isNamespaceOpen(snapshot, replicaSet.metadata.namespace);
   const delayMs = missing > 0 ? failureDelayMs(finished, nowMs) : 0;
   const createCount = open && delayMs === 0 ? Math.min(Math.max(0, missing), options.mostPerTransaction) : 0;
-  const deleted = inDeletionOrder(active).slice(0, Math.min(Math.max(0, -missing), options.mostPerTransaction));
+  const deleted = missing < 0 ? inDeletionOrder(active).slice(0, Math.min(-missing, options.mostPerTransaction)) : [];
 
-  const remaining = active.filter((pod) => !deleted.includes(pod));
+  const going = new Set(deleted);
+  const remaining = active.filter((pod) => !going.has(pod));
   const status = statusOf(replicaSet, remaining, createCount, nowMs);
   const changes: Change[] = [
     ...Array.from({ length: createCount }, (): Change => ({ type: 'create', object: newPod(replicaSet) })),

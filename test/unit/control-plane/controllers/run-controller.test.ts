@@ -3,7 +3,7 @@ import { type Controller, runController } from '../../../../control-plane/contro
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import type { CommitResult } from '../../../../control-plane/state/commit.ts';
 import type { Change, ReconcileResult } from '../../../../control-plane/state/snapshot.ts';
-import { virtualClock } from '../../../../lib/clock-virtual.ts';
+import { type VirtualClock, virtualClock } from '../../../../lib/clock-virtual.ts';
 import { GantryError } from '../../../../lib/errors.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import type { EventFacts } from '../../../../lib/model/event.ts';
@@ -26,7 +26,12 @@ interface SetUp {
 }
 
 function setUp({ reconcile = () => ({ changes: [] }), commit, startKeys = [] }: SetUp = {}) {
-  const clock = virtualClock();
+  const time = virtualClock();
+  let spentMs = 0;
+  const clock: VirtualClock = { ...time, monotonicMs: () => time.monotonicMs() + spentMs };
+  const spend = (ms: number): void => {
+    spentMs += ms;
+  };
   const state = new MutableClusterState();
   const ending = new AbortController();
   const turns: { key: string; atMs: number }[] = [];
@@ -56,7 +61,7 @@ function setUp({ reconcile = () => ({ changes: [] }), commit, startKeys = [] }: 
     },
   });
   const show = (object: ConfigMap, revision: bigint): void => state.apply([{ key: keyOf(object), object }], revision);
-  return { clock, state, ending, turns, said, finished, show, deposed: () => deposed };
+  return { clock, state, ending, turns, said, finished, show, spend, deposed: () => deposed };
 }
 
 describe('the controller loop', () => {
@@ -218,6 +223,23 @@ describe('the controller loop', () => {
     expect(over).toBe(false);
     write.resolve({ outcome: 'nothing' });
     await finished;
+  });
+
+  it('lets a key rest whose turn took long, for the sake of the others', async () => {
+    const { clock, state, turns, show, spend } = setUp({
+      reconcile: () => {
+        spend(20);
+        return { changes: [] };
+      },
+    });
+    state.replace([{ key, object: map('a') }], 5n);
+    await clock.settle();
+    show(map('a', 6), 6n);
+    show(map('a', 7), 7n);
+    await clock.advance(90);
+    expect(turns).toHaveLength(1);
+    await clock.advance(20);
+    expect(turns).toHaveLength(2);
   });
 
   it('lets others run between the turns of very many keys', async () => {
