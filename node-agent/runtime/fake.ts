@@ -234,11 +234,13 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
           exitCode: Promise.resolve(result.exitCode),
         };
       },
-      async list() {
+      async list(podUid) {
         await enter('list');
+        const wanted = (status: { readonly podUid: string }): boolean =>
+          podUid === undefined || status.podUid === podUid;
         return {
-          sandboxes: [...sandboxes.values()].map((sandbox) => sandbox.status),
-          containers: [...containers.values()].map((container) => container.status),
+          sandboxes: [...sandboxes.values()].map((sandbox) => sandbox.status).filter(wanted),
+          containers: [...containers.values()].map((container) => container.status).filter(wanted),
         };
       },
       async stats() {

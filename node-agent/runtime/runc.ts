@@ -25,6 +25,7 @@ import { execInContainer } from './exec.ts';
 import { containerCgroup, openHost, type RuncRuntimeOptions, type RuntimeHost } from './host.ts';
 import { limiter } from './keyed-queue.ts';
 import { checkHost } from './preflight.ts';
+import type { ContainerRecord, SandboxRecord } from './records.ts';
 import type { ContainerStats, Runtime } from './runtime.ts';
 import { clearSandbox, createSandbox, removeSandbox, sandboxStatus } from './sandboxes.ts';
 
@@ -65,12 +66,13 @@ export async function openRuncRuntime(options: RuncRuntimeOptions): Promise<Runc
       if (host.containers.has(id)) await inTurn(podOf(id), () => removeContainer(host, id));
     },
     exec: (request) => execInContainer(host, request),
-    async list() {
+    async list(podUid) {
       // What is being created is not there yet.
-      const exists = ({ phase }: { readonly phase: string }): boolean => phase !== 'creating';
+      const wanted = ({ phase, config }: SandboxRecord | ContainerRecord): boolean =>
+        phase !== 'creating' && (podUid === undefined || config.podUid === podUid);
       return {
-        sandboxes: [...host.sandboxes.values()].filter(exists).map(sandboxStatus),
-        containers: [...host.containers.values()].filter(exists).map((record) => containerStatus(host, record)),
+        sandboxes: [...host.sandboxes.values()].filter(wanted).map(sandboxStatus),
+        containers: [...host.containers.values()].filter(wanted).map((record) => containerStatus(host, record)),
       };
     },
     stats: () => readStats(host),

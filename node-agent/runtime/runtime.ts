@@ -154,8 +154,13 @@ export interface Runtime {
   /** SIGKILL to every process of the container, if any runs; unmounts; deletes its layer, bundle and cgroup. Keeps the log. */
   removeContainer(id: string): Promise<void>;
   exec(request: ExecRequest): Promise<ExecSession>;
-  /** Everything this runtime holds on this node, from disk and processes; cheap enough to call every second. */
-  list(): Promise<{ readonly sandboxes: readonly SandboxStatus[]; readonly containers: readonly ContainerStatus[] }>;
+  /**
+   * Everything this runtime holds on this node, or of one pod, from disk and processes; cheap enough to call every
+   * second, and for one pod after every step.
+   */
+  list(
+    podUid?: string,
+  ): Promise<{ readonly sandboxes: readonly SandboxStatus[]; readonly containers: readonly ContainerStatus[] }>;
   stats(): Promise<readonly ContainerStats[]>;
   /** Calls back soon (tens of ms) after any container's or sandbox's state may have changed. Returns its cancel. */
   onChange(callback: (podUid: string) => void): () => void;

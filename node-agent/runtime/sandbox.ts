@@ -14,15 +14,10 @@ import { identifyProcess, type ProcessIdentity } from './processes.ts';
 import type { SandboxConfig } from './runtime.ts';
 
 /**
- * A constant script: nothing is ever pasted into it, all it is told comes as arguments.
- * Outside: $1 is how many cgroup.procs files follow; it joins those, then executes the rest.
- */
-const joinCgroups = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 1; shift; n=$((n-1)); done; exec "$@"';
-
-/**
- * Inside the new namespaces, one shell and no further process: says it is there, waits until the id maps are written,
- * names the host ($1, if it has a uts namespace), lets everyone bind low ports and ping ($2 = "net"; the namespace is the pod's
- * own), then becomes `sleep`, as a nobody without privileges. The end of its standard output tells that all went well.
+ * Inside the new namespaces: a constant script, nothing is ever pasted into it. It says that it is there and waits for "go", so
+ * that it ends by itself should the agent die before; names the host ($1, if it has a uts namespace), lets everyone bind low
+ * ports and ping ($2 = "net": that namespace is the pod's own), then becomes `sleep`, a nobody without privileges. The end of its standard
+ * output tells that it came so far.
  */
 const setUp = `
 echo ready
@@ -32,15 +27,14 @@ if [ "$2" = net ]; then
   echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start || exit 1
   echo "0 $3" > /proc/sys/net/ipv4/ping_group_range || exit 1
 fi
-cd /
-exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --ambient-caps=-all --bounding-set=-all --no-new-privs \\
-  sh -c 'exec sleep infinity < /dev/null > /dev/null 2>&1'
+cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --ambient-caps=-all --bounding-set=-all \\
+  --no-new-privs sleep infinity < /dev/null > /dev/null
 `;
 
 const startPatienceMs = 20_000;
 
 /** The argument vector that becomes the pause process. Pure. */
-export function pauseArgv(config: SandboxConfig, cgroupProcsFiles: readonly string[]): readonly string[] {
+export function pauseArgv(config: SandboxConfig): readonly string[] {
   const namespaces = [
     ...(config.userNamespace ? ['--user', '--keep-caps'] : []),
     ...(config.hostNetwork ? [] : ['--net', '--uts']),
@@ -48,13 +42,13 @@ export function pauseArgv(config: SandboxConfig, cgroupProcsFiles: readonly stri
   ];
   const network = config.hostNetwork ? ['', ''] : [config.hostname, 'net'];
   const largestGid = String((config.userNamespace?.size ?? 2 ** 31) - 1);
-  return [
-    ...['sh', '-c', joinCgroups, 'sh', String(cgroupProcsFiles.length), ...cgroupProcsFiles],
-    ...['unshare', ...namespaces, 'sh', '-c', setUp, 'pause', ...network, largestGid],
-  ];
+  return ['unshare', ...namespaces, 'sh', '-c', setUp, 'pause', ...network, largestGid];
 }
 
-/** Starts it and resolves when its namespaces are whole. `onExit` is called when it ends while this agent lives. */
+/**
+ * Starts it, puts it into the cgroups whose cgroup.procs are given, and resolves when its namespaces are whole. `onExit` is
+ * called when it ends while this agent lives.
+ */
 export async function startPause(
   exec: Exec,
   clock: Clock,
@@ -62,7 +56,7 @@ export async function startPause(
   cgroupProcsFiles: readonly string[],
   onExit: () => void,
 ): Promise<ProcessIdentity> {
-  const child = exec.start(pauseArgv(config, cgroupProcsFiles), {
+  const child = exec.start(pauseArgv(config), {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
     env: pauseEnvironment,
@@ -71,6 +65,7 @@ export async function startPause(
   try {
     await supervised(clock, config, child, stderr, async () => {
       await firstOutput(child);
+      for (const file of cgroupProcsFiles) await writeFile(file, String(child.pid));
       if (config.userNamespace) await writeIdMaps(child.pid!, config.userNamespace);
       child.stdin!.end('go\n');
       await once(child.stdout!, 'close');
@@ -78,6 +73,8 @@ export async function startPause(
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
+  } finally {
+    child.stderr!.destroy();
   }
   const identity = child.exitCode === null && child.signalCode === null ? identifyProcess(child.pid!) : undefined;
   if (!identity) throw startFailure(config, stderr());

@@ -1,6 +1,6 @@
 /** The life of a sandbox: record, cgroup, pause process; and back. */
 import { GantryError, messageOf } from '../../lib/errors.ts';
-import { cgroupDirs, planPodCgroup } from './cgroup.ts';
+import { planPodCgroup } from './cgroup.ts';
 import { applyCgroupPlan, killCgroup, removeCgroup } from './cgroup-host.ts';
 import { podCgroup, type RuntimeHost } from './host.ts';
 import { isAlive } from './processes.ts';
@@ -17,14 +17,11 @@ export async function createSandbox(host: RuntimeHost, config: SandboxConfig): P
 
   await save(host, { config, phase: 'creating', createdAtMs: host.clock.nowMs() });
   try {
-    const pauseGroup = `${podCgroup(host, podUid)}/pause`;
-    const pod = planPodCgroup(host.layout, podCgroup(host, podUid), config.resources);
-    const pause = pod.filter(({ dir }) => cgroupDirs(host.layout, podCgroup(host, podUid)).includes(dir));
-    await applyCgroupPlan([...pod, ...pause.map(({ dir }) => ({ dir: `${dir}/pause`, writes: [] }))]);
-    const joined = cgroupDirs(host.layout, pauseGroup).filter((dir) =>
-      pause.some((plan) => `${plan.dir}/pause` === dir),
-    );
-    const procsFiles = joined.map((dir) => `${dir}/cgroup.procs`);
+    const cgroup = podCgroup(host, podUid);
+    const pod = planPodCgroup(host.layout, cgroup, config.resources);
+    const pauseDirs = pod.filter(({ dir }) => dir.endsWith(cgroup)).map(({ dir }) => `${dir}/pause`);
+    await applyCgroupPlan([...pod, ...pauseDirs.map((dir) => ({ dir, writes: [] }))]);
+    const procsFiles = pauseDirs.map((dir) => `${dir}/cgroup.procs`);
     const onExit = (): void => host.notify(podUid);
     const identity = await startPause(host.exec, host.clock, config, procsFiles, onExit);
     const record: SandboxRecord = { config, phase: 'created', createdAtMs: host.clock.nowMs(), pause: identity };
