@@ -3,7 +3,19 @@
  * symbolic link to it and is switched by a rename, and each visible name is a link through `..data` (the layout that
  * programs which watch Kubernetes' volumes know).
  */
-import { chmod, chown, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lchown,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { VolumeFile, VolumeOwner } from './volumes.ts';
 
@@ -17,9 +29,9 @@ export async function switchFiles(dir: string, files: readonly VolumeFile[], own
   await makeDir(`${dir}/${generation}`, owner);
   for (const file of files) await writeInto(`${dir}/${generation}`, file, owner);
   await rm(`${dir}/${dataLink}.new`, { force: true });
-  await symlink(generation, `${dir}/${dataLink}.new`);
+  await linkOwned(generation, `${dir}/${dataLink}.new`, owner);
   await rename(`${dir}/${dataLink}.new`, `${dir}/${dataLink}`);
-  await linkNames(dir, files);
+  await linkNames(dir, files, owner);
   if (before !== undefined) await rm(`${dir}/${before}`, { recursive: true, force: true });
 }
 
@@ -56,9 +68,15 @@ async function makeDir(path: string, owner: VolumeOwner): Promise<void> {
 }
 
 /** One link for each first path component; links of names that are gone are removed. */
-async function linkNames(dir: string, files: readonly VolumeFile[]): Promise<void> {
+async function linkNames(dir: string, files: readonly VolumeFile[], owner: VolumeOwner): Promise<void> {
   const wanted = new Set(files.map((file) => file.path.split('/')[0]!));
   const present = (await readdir(dir)).filter((name) => !name.startsWith('..'));
   for (const name of present) if (!wanted.has(name)) await rm(`${dir}/${name}`, { recursive: true, force: true });
-  for (const name of wanted) if (!present.includes(name)) await symlink(`${dataLink}/${name}`, `${dir}/${name}`);
+  for (const name of wanted)
+    if (!present.includes(name)) await linkOwned(`${dataLink}/${name}`, `${dir}/${name}`, owner);
+}
+
+async function linkOwned(target: string, path: string, owner: VolumeOwner): Promise<void> {
+  await symlink(target, path);
+  await lchown(path, owner.uid, owner.gid);
 }

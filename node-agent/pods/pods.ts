@@ -13,7 +13,7 @@ import type { SliceReader } from '../session/slice.ts';
 import { usesHostUsers } from './container-config.ts';
 import type { PodDependencies, PodSourcesReader } from './pod-context.ts';
 import { newRecord, type PodRecord } from './record.ts';
-import { createRuntimeView, type RuntimePod } from './runtime-view.ts';
+import { observeAllPods, type RuntimePod } from './runtime-view.ts';
 import { allocateIdRange } from './user-ids.ts';
 import { type PodWorker, startPodWorker } from './worker.ts';
 
@@ -40,7 +40,6 @@ const rotateLogsMs = 10_000;
 
 export function createPods(deps: PodDependencies & { readonly slice: SliceReader }, options: PodsOptions = {}): Pods {
   const { clock, log, nodeName, runtime, slice } = deps;
-  const view = createRuntimeView(runtime);
   const bounded = limiter(options.concurrency ?? defaultConcurrency);
   const workers = new Map<string, PodWorker>();
   const found = new Map<string, PodRecord>();
@@ -78,7 +77,6 @@ export function createPods(deps: PodDependencies & { readonly slice: SliceReader
   const startWorker = (uid: string, record: PodRecord, recordSaved: boolean): void => {
     const worker = startPodWorker({
       deps,
-      view,
       sources,
       record,
       recordSaved,
@@ -125,7 +123,7 @@ export function createPods(deps: PodDependencies & { readonly slice: SliceReader
   };
 
   const lookAround = async (): Promise<void> => {
-    for (const [uid, pod] of await view.all()) {
+    for (const [uid, pod] of await observeAllPods(runtime)) {
       const fingerprint = fingerprintOf(pod);
       if (fingerprints.get(uid) === fingerprint) continue;
       fingerprints.set(uid, fingerprint);
@@ -156,7 +154,7 @@ export function createPods(deps: PodDependencies & { readonly slice: SliceReader
     async start() {
       running = true;
       for (const record of await deps.files.loadRecords()) found.set(record.pod.metadata.uid!, record);
-      const left = await view.all();
+      const left = await observeAllPods(runtime);
       desired = readDesired();
       for (const [uid, pod] of left) {
         if (found.has(uid)) continue;

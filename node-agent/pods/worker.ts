@@ -23,7 +23,7 @@ import {
 import { beginProbes } from './probes.ts';
 import { type PodRecord, recoverContainers, withAddressesOnly } from './record.ts';
 import { stepDelayMs } from './restart-backoff.ts';
-import type { RuntimeView } from './runtime-view.ts';
+import { observePod } from './runtime-view.ts';
 import { readSources } from './sources.ts';
 import { podStatus } from './status.ts';
 
@@ -41,7 +41,6 @@ export interface PodWorker {
 
 export interface PodWorkerOptions {
   readonly deps: PodDependencies;
-  readonly view: RuntimeView;
   readonly sources: PodSourcesReader;
   readonly record: PodRecord;
   /** The record was read from disk. */
@@ -56,7 +55,7 @@ export interface PodWorkerOptions {
 const configurationCodes: ReadonlySet<CodeName> = new Set(['invalidArgument']);
 
 export function startPodWorker(options: PodWorkerOptions): PodWorker {
-  const { deps, view, desired } = options;
+  const { deps, desired } = options;
   const uid = options.record.pod.metadata.uid!;
   const log = deps.log.child({
     pod: `${options.record.pod.metadata.namespace}/${options.record.pod.metadata.name}`,
@@ -128,7 +127,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   const onSaveError = (error: unknown): void => log.warn({ error: messageOf(error) }, 'the record is not on disk');
 
   const observe = async (): Promise<ObservedPod> => {
-    const { sandbox, containers } = await view.of(uid);
+    const { sandbox, containers } = await observePod(deps.runtime, uid);
     if (!adopted) adopt(sandbox, containers);
     await noteExits(context, containers);
     const sources = readSources(context.record.pod, options.sources);
