@@ -20,13 +20,18 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/get.ts')).registerGet,
   },
   {
+    name: 'describe',
+    description: 'show one resource in full, with its events',
+    load: async () => (await import('./commands/describe.ts')).registerDescribe,
+  },
+  {
     name: 'apply',
     description: 'make the cluster look like the manifests',
     load: async () => (await import('./commands/apply.ts')).registerApply,
   },
   {
     name: 'create',
-    description: 'create the objects of manifests',
+    description: 'create objects of manifests, or a namespace, deployment, configmap, secret, service',
     load: async () => (await import('./commands/create.ts')).registerCreate,
   },
   {
@@ -35,9 +40,29 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/delete.ts')).registerDelete,
   },
   {
-    name: 'describe',
-    description: 'show one resource in full, with its events',
-    load: async () => (await import('./commands/describe.ts')).registerDescribe,
+    name: 'run',
+    description: 'run an image as a pod',
+    load: async () => (await import('./commands/run.ts')).registerRun,
+  },
+  {
+    name: 'expose',
+    description: 'put a service in front of pods',
+    load: async () => (await import('./commands/expose.ts')).registerExpose,
+  },
+  {
+    name: 'scale',
+    description: 'set how many replicas there should be',
+    load: async () => (await import('./commands/scale.ts')).registerScale,
+  },
+  {
+    name: 'set',
+    description: 'change the images of a workload',
+    load: async () => (await import('./commands/set.ts')).registerSet,
+  },
+  {
+    name: 'rollout',
+    description: 'follow, restart, undo, pause or resume a rollout',
+    load: async () => (await import('./commands/rollout.ts')).registerRollout,
   },
   {
     name: 'logs',
@@ -50,19 +75,74 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/exec.ts')).registerExec,
   },
   {
-    name: 'scale',
-    description: 'set how many replicas there should be',
-    load: async () => (await import('./commands/scale.ts')).registerScale,
+    name: 'events',
+    description: 'show what happened',
+    load: async () => (await import('./commands/events.ts')).registerEvents,
   },
   {
-    name: 'rollout',
-    description: 'follow, restart, undo, pause or resume a rollout',
-    load: async () => (await import('./commands/rollout.ts')).registerRollout,
+    name: 'wait',
+    description: 'wait until a condition holds or a resource is gone',
+    load: async () => (await import('./commands/wait.ts')).registerWait,
+  },
+  {
+    name: 'dns',
+    description: "ask the cluster's DNS, and see where the answer comes from",
+    load: async () => (await import('./commands/dns.ts')).registerDns,
+  },
+  {
+    name: 'label',
+    description: 'set and remove labels',
+    load: async () => (await import('./commands/label.ts')).registerLabel,
+  },
+  {
+    name: 'annotate',
+    description: 'set and remove annotations',
+    load: async () => (await import('./commands/label.ts')).registerAnnotate,
+  },
+  {
+    name: 'patch',
+    description: 'change fields of a resource',
+    load: async () => (await import('./commands/patch.ts')).registerPatch,
+  },
+  {
+    name: 'cordon',
+    description: 'put no new pods on a node',
+    load: async () => (await import('./commands/cordon.ts')).registerCordon,
+  },
+  {
+    name: 'uncordon',
+    description: 'put new pods on a node again',
+    load: async () => (await import('./commands/cordon.ts')).registerUncordon,
+  },
+  {
+    name: 'drain',
+    description: 'cordon a node and move its pods away',
+    load: async () => (await import('./commands/drain.ts')).registerDrain,
   },
   {
     name: 'token',
     description: 'join tokens: with one, a machine becomes a node',
     load: async () => (await import('./commands/token.ts')).registerToken,
+  },
+  {
+    name: 'explain',
+    description: 'show the fields of a resource and what they mean',
+    load: async () => (await import('./commands/explain.ts')).registerExplain,
+  },
+  {
+    name: 'api-resources',
+    description: 'list the kinds of resources',
+    load: async () => (await import('./commands/api-resources.ts')).registerApiResources,
+  },
+  {
+    name: 'cluster-info',
+    description: 'show where the control plane is and who leads',
+    load: async () => (await import('./commands/cluster-info.ts')).registerClusterInfo,
+  },
+  {
+    name: 'version',
+    description: 'show the versions of ctl and of the control plane',
+    load: async () => (await import('./commands/version.ts')).registerVersion,
   },
   {
     name: 'lab',
@@ -79,4 +159,8 @@ export async function registerCommands(program: Command, open: OpenContext, word
     const command = program.commands.find((registered) => registered.name() === name) ?? program.command(name);
     command.description(description);
   }
+  const absent = words.find((word) => !word.startsWith('-'));
+  if (absent === undefined || program.commands.some((command) => command.name() === absent)) return;
+  const { registerUnsupported, unsupportedNames } = await import('./commands/unsupported.ts');
+  if (unsupportedNames.includes(absent)) registerUnsupported(absent)(program);
 }

@@ -6,6 +6,7 @@ import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
 import { parseSources, readSources } from '../manifests.ts';
 import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
 import { qualifiedName } from '../resources.ts';
@@ -59,8 +60,7 @@ export async function sendAll(context: Context, options: ApplyOptions, send: Sen
     const sent = mode === 'client' ? { object, result: 'valid' } : await send(object, mode === 'server');
     results.push(sent.object);
     if (format === undefined || format === 'wide') {
-      const suffix = mode ? ` (${mode === 'server' ? 'server ' : ''}dry run)` : '';
-      context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${suffix}\n`);
+      context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${dryRunSuffix(mode)}\n`);
     }
   });
   if (format === 'name') context.write(nameLines(results));
@@ -79,10 +79,4 @@ export async function loadObjects(context: Context, options: ApplyOptions): Prom
 function inNamespace(object: KubeObject, namespace: string): KubeObject {
   if (kindInfo(object.kind).clusterScoped || object.metadata.namespace !== undefined) return object;
   return { ...object, metadata: { ...object.metadata, namespace } } as KubeObject;
-}
-
-function dryRunMode(text: string | undefined): 'client' | 'server' | undefined {
-  if (text === undefined || text === 'none') return undefined;
-  if (text === 'client' || text === 'server') return text;
-  throw new GantryError('invalidArgument', `--dry-run=${text}: use client, server or none`);
 }

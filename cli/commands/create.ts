@@ -3,12 +3,14 @@ import type { Command } from 'commander';
 import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { type ApplyOptions, addFileOptions, sendAll } from './apply.ts';
+import { registerCreateKinds } from './create-kinds.ts';
 
 export function registerCreate(program: Command, open: OpenContext): void {
-  addFileOptions(program.command('create')).action(async (_options, command: Command) => {
-    const options = optionsOf<ApplyOptions>(command);
+  const command = addFileOptions(program.command('create')).action(async (_options, called: Command) => {
+    const options = optionsOf<ApplyOptions>(called);
     await create(await open(options), options);
   });
+  registerCreateKinds(command, open);
 }
 
 export async function create(context: Context, options: ApplyOptions): Promise<void> {

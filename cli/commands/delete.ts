@@ -5,10 +5,11 @@ import { fromEnvelope } from '../../lib/model/codec.ts';
 import { type Kind, kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
 import { parseDurationMs } from '../duration.ts';
 import { parseFormat } from '../output/objects.ts';
 import { groupedKind, qualifiedName } from '../resources.ts';
-import { forEach, type Reference, type SelectOptions, selectReferences } from '../selection.ts';
+import { forEach, objectOf, type Reference, type SelectOptions, selectReferences } from '../selection.ts';
 import { type Deadline, deadlineIn, watchObjects } from '../watching.ts';
 
 export interface DeleteOptions extends SelectOptions {
@@ -40,7 +41,7 @@ export function registerDelete(program: Command, open: OpenContext): void {
     .option('--timeout <duration>', 'how long to wait; 0 is for ever', '0s')
     .option('--cascade [mode]', 'what the object owns: background (goes too) or orphan (stays)', 'background')
     .option('--ignore-not-found', 'absence is no error')
-    .option('--dry-run <mode>', 'server: all but the deletion')
+    .option('--dry-run <mode>', 'client or server: all but the deletion')
     .option('-o, --output <format>', 'name')
     .action(async (resource: string | undefined, names: string[], _options, command: Command) => {
       const options = optionsOf<DeleteOptions>(command);
@@ -57,11 +58,12 @@ export async function deleteResources(
   if (options.all && options.selector !== undefined) {
     throw new GantryError('invalidArgument', 'cannot set --all and --selector at the same time');
   }
+  const mode = dryRunMode(options.dryRun);
   const gracePeriodSeconds = graceOf(options);
   const request = {
     ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }),
     propagationPolicy: propagationOf(options.cascade),
-    dryRun: isDryRun(options.dryRun),
+    dryRun: mode === 'server',
   };
   const asName = parseFormat(options.output) === 'name';
   const references = await selectReferences(context, words, options);
@@ -72,16 +74,17 @@ export async function deleteResources(
         'The resource may continue to run on the cluster indefinitely.',
     );
   }
-  const verb = `${options.force ? 'force ' : ''}deleted${request.dryRun ? ' (server dry run)' : ''}`;
+  const verb = `${options.force ? 'force ' : ''}deleted${dryRunSuffix(mode)}`;
   const deleted: KubeObject[] = [];
   await forEach(context, references, async (reference) => {
-    const object = await deleteOne(context, reference, request, options.ignoreNotFound === true || isSweep(options));
+    const ignoreNotFound = options.ignoreNotFound === true || isSweep(options);
+    const object = await deleteOne(context, reference, mode === 'client' ? undefined : request, ignoreNotFound);
     if (!object) return;
     deleted.push(object);
     const { kind, name } = reference;
     context.write(asName ? `${qualifiedName(kind, name)}\n` : `${groupedKind(kind)} "${name}" ${verb}\n`);
   });
-  if (options.wait !== false && !request.dryRun) await waitUntilGone(context, deleted, options.timeout);
+  if (options.wait !== false && !mode) await waitUntilGone(context, deleted, options.timeout);
 }
 
 /** What was listed a moment ago may go by itself before its turn comes. */
@@ -91,11 +94,13 @@ function isSweep({ all, selector, fieldSelector }: DeleteOptions): boolean {
 
 async function deleteOne(
   context: Context,
-  { kind, namespace, name }: Reference,
-  request: object,
+  reference: Reference,
+  request: object | undefined,
   ignoreNotFound: boolean,
 ): Promise<KubeObject | undefined> {
+  const { kind, namespace, name } = reference;
   try {
+    if (!request) return await objectOf(context, reference);
     const response = await context.cluster.Delete({ kind, namespace, name, ...request });
     return fromEnvelope(response.object);
   } catch (error) {
@@ -131,12 +136,6 @@ function propagationOf(cascade: string | boolean | undefined): 'Background' | 'O
     throw new GantryError('invalidArgument', 'not supported: --cascade=foreground; use background or orphan');
   }
   throw new GantryError('invalidArgument', `--cascade=${cascade}: use background or orphan`);
-}
-
-function isDryRun(text: string | undefined): boolean {
-  if (text === undefined || text === 'none') return false;
-  if (text === 'server') return true;
-  throw new GantryError('invalidArgument', `--dry-run=${text}: use server or none`);
 }
 
 /** Of each kind and namespace one watch. An object of the same name with another uid is another object. */

@@ -1,11 +1,12 @@
 /** `ctl rollout`: follow, restart, undo, pause and resume the rollout of a Deployment. */
 import type { Command } from 'commander';
 import { timestamp } from '../../lib/clock.ts';
-import { GantryError, isGantryError } from '../../lib/errors.ts';
-import { toEnvelope } from '../../lib/model/codec.ts';
+import { GantryError } from '../../lib/errors.ts';
 import { controllerOf, isSame } from '../../lib/model/object.ts';
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../proto/gen/types.ts';
+import { changeObject } from '../changing.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
 import { getObject, listObjects } from '../objects.ts';
 import { alignTabs } from '../output/align.ts';
 import { templateLines } from '../output/describe/template.ts';
@@ -111,30 +112,28 @@ interface UndoOptions {
   readonly dryRun?: string;
 }
 
-/** A write in between is no obstacle: the undo is made again from what is there then. */
-const undoAttempts = 5;
-
 async function undo(context: Context, name: string, { toRevision = '0', dryRun }: UndoOptions): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const deployment = await getObject(context, 'Deployment', name);
-    if (deployment.spec.paused) {
-      const message =
-        'you cannot rollback a paused deployment; resume it first with `ctl rollout resume` and try again';
-      throw new GantryError('failedPrecondition', message);
-    }
-    const { number, replicaSet } = wantedRevision(await revisionsOf(context, deployment), name, toRevision);
-    const template = withoutHash(replicaSet.spec.template);
-    if (isSame(template, withoutHash(deployment.spec.template))) {
-      return print(context, name, `skipped rollback (current template already matches revision ${number})`);
-    }
-    const back = { ...deployment, spec: { ...deployment.spec, template } };
-    try {
-      await context.cluster.Update({ object: toEnvelope(back), dryRun: dryRun === 'server' });
-      return print(context, name, `rolled back${dryRun === 'server' ? ' (server dry run)' : ''}`);
-    } catch (error) {
-      if (!isGantryError(error, 'aborted') || attempt === undoAttempts) throw error;
-    }
+  const mode = dryRunMode(dryRun);
+  if (mode === 'client') throw new GantryError('invalidArgument', 'not supported: --dry-run=client; use server');
+  const deployment = await getObject(context, 'Deployment', name);
+  if (deployment.spec.paused) {
+    const message = 'you cannot rollback a paused deployment; resume it first with `ctl rollout resume` and try again';
+    throw new GantryError('failedPrecondition', message);
   }
+  const { number, replicaSet } = wantedRevision(await revisionsOf(context, deployment), name, toRevision);
+  const template = withoutHash(replicaSet.spec.template);
+  const target = { kind: 'Deployment', namespace: context.namespace, name } as const;
+  const { changed } = await changeObject(
+    context,
+    target,
+    (object) =>
+      isSame(template, withoutHash(object.spec.template))
+        ? undefined
+        : { ...object, spec: { ...object.spec, template } },
+    mode === 'server',
+  );
+  if (!changed) print(context, name, `skipped rollback (current template already matches revision ${number})`);
+  else print(context, name, `rolled back${dryRunSuffix(mode)}`);
 }
 
 function wantedRevision(revisions: readonly Revision[], name: string, asked: string): Revision {

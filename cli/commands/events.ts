@@ -1,0 +1,105 @@
+/** `ctl events`: what happened, in order. */
+import type { Command } from 'commander';
+import { GantryError } from '../../lib/errors.ts';
+import type { Event } from '../../proto/gen/types.ts';
+import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { listObjects, type Selection } from '../objects.ts';
+import { byLastSeen, eventAge } from '../output/describe/events.ts';
+import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
+import { renderTable } from '../output/table.ts';
+import { parseTargets } from '../resources.ts';
+import { watchObjects } from '../watching.ts';
+
+export interface EventsOptions {
+  readonly allNamespaces?: boolean;
+  readonly for?: string;
+  readonly types?: string;
+  readonly watch?: boolean;
+  readonly headers?: boolean;
+  readonly output?: string;
+}
+
+export function registerEvents(program: Command, open: OpenContext): void {
+  program
+    .command('events')
+    .option('-A, --all-namespaces', 'of all namespaces')
+    .option('--for <object>', 'only about this one: pod/web, deploy/web, node/node-1')
+    .option('--types <types>', 'Normal, Warning')
+    .option('-w, --watch', 'then everything that happens')
+    .option('--no-headers', 'without the header line')
+    .option('-o, --output <format>', 'json, yaml or name')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<EventsOptions>(command);
+      await events(await open(options), options);
+    });
+}
+
+export async function events(context: Context, options: EventsOptions): Promise<void> {
+  const selection = selectionOf(options);
+  const types = options.types?.split(',').map((type) => type.toLowerCase());
+  const isWanted = ({ type = 'Normal' }: Event): boolean => types === undefined || types.includes(type.toLowerCase());
+  if (options.watch) return follow(context, selection, options, isWanted);
+  const found = (await listObjects(context, 'Event', selection)).filter(isWanted).sort(byLastSeen);
+  if (found.length === 0 && options.output === undefined) {
+    return context.warn(
+      options.allNamespaces ? 'No events found.' : `No events found in ${context.namespace} namespace.`,
+    );
+  }
+  print(context, found, options, options.headers !== false);
+}
+
+/** Events about a cluster-scoped object are in the namespace "default". */
+function selectionOf(options: EventsOptions): Selection {
+  if (options.for === undefined) return { allNamespaces: options.allNamespaces === true };
+  const [target, ...more] = parseTargets([options.for]);
+  if (!target?.name || more.length > 0) {
+    throw new GantryError('invalidArgument', `--for=${options.for}: write TYPE/NAME, such as pod/web`);
+  }
+  const { info, name } = target;
+  const fieldSelector = `involvedObject.kind=${info.kind},involvedObject.name=${name}`;
+  return { fieldSelector, allNamespaces: options.allNamespaces === true || info.clusterScoped };
+}
+
+async function follow(
+  context: Context,
+  selection: Selection,
+  options: EventsOptions,
+  isWanted: (event: Event) => boolean,
+): Promise<void> {
+  let before: Event[] | undefined = [];
+  let headers = options.headers !== false;
+  const show = (found: readonly Event[]): void => {
+    if (found.length > 0) print(context, found, options, headers);
+    headers = headers && found.length === 0;
+  };
+  for await (const change of watchObjects(context, 'Event', selection)) {
+    if (change.type === 'BOOKMARK') {
+      show((before ?? []).sort(byLastSeen));
+      before = undefined;
+    } else if (change.type !== 'DELETED' && isWanted(change.object as Event)) {
+      if (before) before.push(change.object as Event);
+      else show([change.object as Event]);
+    }
+  }
+  context.signal.throwIfAborted();
+}
+
+function print(context: Context, found: readonly Event[], options: EventsOptions, headers: boolean): void {
+  const format = parseFormat(options.output);
+  if (format === 'json' || format === 'yaml') context.write(structuredText(found, format, options.watch === true));
+  else if (format === 'name') context.write(nameLines(found));
+  else context.write(eventTable(found, context.clock.nowMs(), headers, options.allNamespaces === true));
+}
+
+function eventTable(found: readonly Event[], nowMs: number, headers: boolean, withNamespace: boolean): string {
+  const rows = found.map((event) => [
+    ...(withNamespace ? [event.metadata.namespace ?? ''] : []),
+    eventAge(event, nowMs),
+    event.type ?? 'Normal',
+    event.reason ?? '',
+    `${event.involvedObject.kind ?? ''}/${event.involvedObject.name ?? ''}`,
+    (event.message ?? '').trim().replaceAll('\n', ' '),
+  ]);
+  const header = [...(withNamespace ? ['NAMESPACE'] : []), 'LAST SEEN', 'TYPE', 'REASON', 'OBJECT', 'MESSAGE'];
+  return renderTable(headers ? header : undefined, rows);
+}
