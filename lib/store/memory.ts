@@ -21,6 +21,7 @@ import {
   type Transaction,
   type TransactionResult,
   type WatchBatch,
+  type WatchEvent,
   type WatchOptions,
 } from './store.ts';
 import { checkKey, checkPrefix, checkTransaction, isWrite, readRevision } from './store-checks.ts';
@@ -31,6 +32,8 @@ export interface MemoryStoreOptions {
   readonly maxOperations?: number;
   /** The shortest lease. Default 1,000 ms, as our own etcd's; one with default timings grants 2,000 ms at least. */
   readonly minLeaseTtlMs?: number;
+  /** Told of every revision the moment it exists, before anybody else: the simulation's checkers. */
+  readonly onApplied?: (events: readonly WatchEvent[], revision: bigint) => void;
 }
 
 export interface MemoryStore extends Store {
@@ -58,6 +61,7 @@ class MemoryStoreState implements MemoryStore {
   readonly #clock: Clock;
   readonly #maxOperations: number;
   readonly #minLeaseTtlMs: number;
+  readonly #onApplied: MemoryStoreOptions['onApplied'];
   readonly #history = new History();
   readonly #leases = new Map<string, LeaseState>();
   readonly #waiting = new Set<() => void>();
@@ -70,6 +74,7 @@ class MemoryStoreState implements MemoryStore {
     this.#clock = options.clock;
     this.#maxOperations = options.maxOperations ?? 128;
     this.#minLeaseTtlMs = options.minLeaseTtlMs ?? 1000;
+    this.#onApplied = options.onApplied;
   }
 
   setAvailable(available: boolean): void {
@@ -198,7 +203,10 @@ class MemoryStoreState implements MemoryStore {
       if (event.previous) this.#leases.get(event.previous.lease)?.keys.delete(event.key);
       if (event.type === 'put') this.#leases.get(event.kv.lease)?.keys.add(event.key);
     }
-    if (events.length > 0) this.#wake();
+    if (events.length > 0) {
+      this.#onApplied?.(events, revision);
+      this.#wake();
+    }
     return { revision, responses };
   }
 
