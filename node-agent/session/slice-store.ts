@@ -21,8 +21,19 @@ export interface SliceStore extends SliceReader {
   flush(): Promise<void>;
 }
 
+/** Where the file is; the machine's disk unless a simulation has one of its own. */
+export interface SliceDisk {
+  /** Undefined when there is no such file. */
+  read(file: string): Promise<Uint8Array | undefined>;
+  /** The whole file or nothing of it. */
+  write(file: string, content: Uint8Array): Promise<void>;
+}
+
+const machineDisk: SliceDisk = { read: readFileIfAny, write: writeFileAtomic };
+
 export interface SliceStoreOptions {
   readonly file: string;
+  readonly disk?: SliceDisk;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -116,9 +127,9 @@ class FileSliceStore implements SliceStore {
   async #saveNow(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
-    const { file, log } = this.#options;
+    const { file, disk = machineDisk, log } = this.#options;
     try {
-      await writeFileAtomic(file, this.#encode());
+      await disk.write(file, this.#encode());
     } catch (error) {
       log.error(
         { file, error: messageOf(error) },
@@ -138,9 +149,9 @@ class FileSliceStore implements SliceStore {
   }
 }
 
-async function readStored({ file, log }: SliceStoreOptions): Promise<Slice | undefined> {
+async function readStored({ file, disk = machineDisk, log }: SliceStoreOptions): Promise<Slice | undefined> {
   try {
-    const bytes = await readFileIfAny(file);
+    const bytes = await disk.read(file);
     if (!bytes) return undefined;
     const body = bytes.subarray(checksumBytes);
     if (checksum(body).equals(bytes.subarray(0, checksumBytes))) return decodeMessage<Slice>('Slice', body);
