@@ -10,6 +10,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { type RunResult, systemExec } from '../../lib/process.ts';
 import { systemRandom } from '../../lib/random.ts';
+import { Api } from './api.ts';
 
 export const host: Host = { exec: systemExec(), clock: systemClock };
 
@@ -24,6 +25,8 @@ export interface Lab {
   readonly config: string;
   /** First three numbers of the underlay, "10.88.0": registry .1, control plane .2, node-N .(10+N), host .254. */
   readonly subnet: string;
+  /** The lab's API without ctl: for what is asked again and again. */
+  readonly api: Api;
   /** Runs ctl against the lab, whatever its exit status. */
   ctl(args: readonly string[], options?: { input?: string }): Promise<RunResult>;
   /** Runs ctl and fails the test, with what ctl said, unless it succeeds. Returns its standard output. */
@@ -72,9 +75,11 @@ export function labNamed(name: string): Lab {
     throw new Error(`ctl ${args.join(' ')}: exit status ${result.exitCode}\n${result.stdout}${result.stderr}`);
   };
   const status = (): Promise<LabStatus> => labStatus(host.exec, requireState(name));
+  const api = new Api(adminConfig(name));
   return {
     name,
     config: adminConfig(name),
+    api,
     subnet: requireState(name).subnet,
     ctl: run,
     check,
@@ -97,7 +102,10 @@ export function labNamed(name: string): Lab {
     addNode: () => addNode(host, name),
     stopProgram: (machine) => setProgram(host, name, machine, false),
     startProgram: (machine) => setProgram(host, name, machine, true),
-    remove: () => removeLab(host, name),
+    remove: () => {
+      api.close();
+      return removeLab(host, name);
+    },
   };
 }
 
