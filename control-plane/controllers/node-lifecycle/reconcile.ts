@@ -35,7 +35,7 @@ export function reconcileNode(
 ): ReconcileResult {
   const taints = taintsFor(node, nowMs);
   const lost = isLost(node);
-  const paused = lost ? whyPaused(node, snapshot.list('Node'), evictionsPaused) : undefined;
+  const paused = lost ? whyPaused(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
   const changes: Change[] = [];
   const events: NodeEvent[] = [];
   const delays: number[] = paused === undefined ? [] : [pausedRecheckMs];

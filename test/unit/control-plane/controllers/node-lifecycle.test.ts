@@ -30,6 +30,9 @@ function pod(name: string, tolerations: Toleration[] = [], nodeName = 'n1'): Pod
   };
 }
 
+const ready = (count: number): Node[] =>
+  Array.from({ length: count }, (_, index) => node(`r${index}`, 'True', 3_600_000));
+
 describe('the taints of a node', () => {
   const own = (key: string): Taint[] => [
     { key, effect: 'NoSchedule', timeAdded: timestamp(nowMs) },
@@ -89,7 +92,6 @@ describe('how long a pod bears a NoExecute taint', () => {
 });
 
 describe('the pause of evictions', () => {
-  const ready = (count: number): Node[] => Array.from({ length: count }, (_, index) => node(`r${index}`, 'True'));
   it.each<[string, Node[], number, boolean]>([
     ['one of two lost', [node('n1', 'Unknown')], 1, false],
     ['the only one lost', [node('n1', 'Unknown')], 0, false],
@@ -99,24 +101,40 @@ describe('the pause of evictions', () => {
     ['two of four lost together', [node('n1', 'Unknown'), node('n2', 'Unknown', 1000)], 2, false],
   ])('%s', (_name, lost, others, paused) => {
     const nodes = [...lost, ...ready(others)];
-    expect(whyPaused(lost[0]!, nodes, false) !== undefined).toBe(paused);
+    expect(whyPaused(lost[0]!, nodes, false, nowMs) !== undefined).toBe(paused);
   });
 
   it('says which nodes and what to do', () => {
     const nodes = [node('n1', 'Unknown'), node('n2', 'Unknown'), node('n3', 'True')];
-    expect(whyPaused(nodes[0]!, nodes, false)).toMatch(
+    expect(whyPaused(nodes[0]!, nodes, false, nowMs)).toMatch(
       /^2 of 3 nodes were lost together \(n1, n2\): .*delete the node$/,
     );
   });
 
+  it.each<[string, Node, boolean]>([
+    ['goes on while nodes lost with it are coming back', node('n2', 'True', 3000), true],
+    ['ends when they have been back for a while', node('n2', 'True', 12_000), false],
+    ['does not begin because of a node that came back before', node('n2', 'True', 40_000), false],
+    [
+      'does not begin because of a new node',
+      { ...node('n2', 'True', 3000), metadata: { name: 'n2', creationTimestamp: timestamp(nowMs - 5000) } },
+      false,
+    ],
+  ])('%s', (_name, other, paused) => {
+    const lost = node('n1', 'Unknown', 30_000);
+    expect(whyPaused(lost, [lost, other, ...ready(1)], false, nowMs) !== undefined).toBe(paused);
+  });
+
   it('also comes from the sessions', () => {
-    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], true)).toMatch(/silent/);
+    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], true, nowMs)).toMatch(/silent/);
   });
 
   it('does not count nodes that never were in session', () => {
     const joining = node('n2', 'Unknown');
     joining.status!.conditions![0]!.reason = 'NodeStatusNeverUpdated';
-    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], false)).toBeUndefined();
+    expect(
+      whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], false, nowMs),
+    ).toBeUndefined();
   });
 });
 
@@ -131,7 +149,7 @@ describe('a lost node', () => {
   };
 
   it('is tainted, and its pods are unready and going, in one transaction', () => {
-    const { changes } = reconcile(node('n1', 'Unknown'), pod('a'), node('n2', 'True'));
+    const { changes } = reconcile(node('n1', 'Unknown'), pod('a'), ...ready(1));
     expect(changes.map(({ type, object }) => [type, object.kind])).toEqual([
       ['update', 'Node'],
       ['update', 'Pod'],
@@ -143,7 +161,7 @@ describe('a lost node', () => {
   });
 
   it('touches no pod of a node that is merely not well, and looks again when they must leave', () => {
-    const { changes, requeueAfterMs } = reconcile(node('n1', 'False'), pod('a'), node('n2', 'True'));
+    const { changes, requeueAfterMs } = reconcile(node('n1', 'False'), pod('a'), ...ready(1));
     expect(changes.map(({ object }) => object.kind)).toEqual(['Node']);
     expect(requeueAfterMs).toBe(30_000);
   });
