@@ -1,0 +1,47 @@
+import { describe, expect, it, vi } from 'vitest';
+import { parseFlags } from '../../../control-plane/options.ts';
+
+const base = ['--advertise-address', '10.88.0.2'];
+
+/** commander says what is wrong on standard error and exits. */
+function refusal(...argv: string[]): string {
+  const said: string[] = [];
+  const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+  const exit = vi.spyOn(process, 'exit').mockImplementation(() => {
+    throw new Error('exit');
+  });
+  try {
+    expect(() => parseFlags(argv, '1.2.3')).toThrow('exit');
+  } finally {
+    write.mockRestore();
+    exit.mockRestore();
+  }
+  return said.join('');
+}
+
+describe('the command line of the control plane', () => {
+  it('needs only the address at which it is reached', () => {
+    expect(parseFlags(base, '1.2.3')).toMatchObject({
+      listen: '0.0.0.0:6443',
+      joinListen: '0.0.0.0:6444',
+      dnsListen: '10.88.0.2:53',
+      clusterCidr: '10.42.0.0/16',
+      scheduler: 'least-loaded',
+      nodeLeaseMs: 3000,
+      etcdEndpoints: [],
+    });
+    expect(refusal()).toContain('--advertise-address');
+  });
+
+  it('takes etcd endpoints as URLs', () => {
+    const flags = parseFlags([...base, '--etcd-endpoints', 'https://a:2379, https://b:2379/'], '1.2.3');
+    expect(flags.etcdEndpoints).toEqual(['a:2379', 'b:2379']);
+    expect(refusal(...base, '--etcd-endpoints', 'a')).toContain('expected URLs with a port');
+  });
+
+  it('refuses what cannot work, and says what would', () => {
+    expect(refusal(...base, '--scheduler', 'best')).toContain('least-loaded');
+    expect(refusal(...base, '--node-lease-ms', 'soon')).toContain('whole number');
+    expect(() => parseFlags([...base, '--node-lease-ms', '1500'], '1.2.3')).toThrow(/at least twice as much/);
+  });
+});
