@@ -1,6 +1,7 @@
 /** One client over all replicas of the control plane: the next one is tried when one cannot be reached. */
 import { GantryError, isGantryError } from '../lib/errors.ts';
 import { type Connection, connect } from '../lib/rpc/client.ts';
+import { RpcError } from '../lib/rpc/status.ts';
 import { ReloadableTls } from '../lib/rpc/tls.ts';
 import type { ClientConfig } from './config.ts';
 import type { ClusterClient } from './context.ts';
@@ -103,6 +104,7 @@ function notReached(error: unknown): boolean {
 }
 
 function unreachable(replicas: readonly Replica[], cause: unknown): GantryError {
+  if (isAnswer(cause)) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   const addresses = replicas.map((replica) => replica.address).join(', ');
   return new GantryError(
@@ -110,4 +112,9 @@ function unreachable(replicas: readonly Replica[], cause: unknown): GantryError 
     `The connection to the server ${addresses} failed: ${reason}. Is the control plane running? (ctl lab status)`,
     { cause },
   );
+}
+
+/** The server itself says that something behind it is unavailable: a node, or the store. A lost connection has no trailer. */
+function isAnswer(error: unknown): error is RpcError {
+  return error instanceof RpcError && Object.keys(error.trailer).length > 0;
 }

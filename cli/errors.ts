@@ -14,11 +14,12 @@ const reasons: Partial<Record<CodeName, string>> = {
   deadlineExceeded: 'Timeout',
   outOfRange: 'Expired',
   internal: 'InternalError',
+  unavailable: 'ServiceUnavailable',
 };
 
 /** The lines to print. */
 export function errorLines(error: unknown): string[] {
-  if (error instanceof RpcError && error.code !== 'unavailable') {
+  if (error instanceof RpcError) {
     const reason = reasons[error.code];
     return [`Error from server${reason ? ` (${reason})` : ''}: ${error.message}`, ...detailLines(error)];
   }

@@ -6,7 +6,7 @@ import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { listObjects, type Selection } from '../objects.ts';
 import { byLastSeen, eventAge } from '../output/describe/events.ts';
 import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
-import { renderTable } from '../output/table.ts';
+import { createTableWriter, renderTable } from '../output/table.ts';
 import { parseTargets } from '../resources.ts';
 import { watchObjects } from '../watching.ts';
 
@@ -68,8 +68,9 @@ async function follow(
 ): Promise<void> {
   let before: Event[] | undefined = [];
   let headers = options.headers !== false;
+  const render = createTableWriter();
   const show = (found: readonly Event[]): void => {
-    if (found.length > 0) print(context, found, options, headers);
+    if (found.length > 0) print(context, found, options, headers, render);
     headers = headers && found.length === 0;
   };
   for await (const change of watchObjects(context, 'Event', selection)) {
@@ -84,14 +85,27 @@ async function follow(
   context.signal.throwIfAborted();
 }
 
-function print(context: Context, found: readonly Event[], options: EventsOptions, headers: boolean): void {
+function print(
+  context: Context,
+  found: readonly Event[],
+  options: EventsOptions,
+  headers: boolean,
+  render = renderTable,
+): void {
   const format = parseFormat(options.output);
   if (format === 'json' || format === 'yaml') context.write(structuredText(found, format, options.watch === true));
   else if (format === 'name') context.write(nameLines(found));
-  else context.write(eventTable(found, context.clock.nowMs(), headers, options.allNamespaces === true));
+  else {
+    const { header, rows } = eventTable(found, context.clock.nowMs(), options.allNamespaces === true);
+    context.write(render(headers ? header : undefined, rows));
+  }
 }
 
-function eventTable(found: readonly Event[], nowMs: number, headers: boolean, withNamespace: boolean): string {
+function eventTable(
+  found: readonly Event[],
+  nowMs: number,
+  withNamespace: boolean,
+): { readonly header: string[]; readonly rows: string[][] } {
   const rows = found.map((event) => [
     ...(withNamespace ? [event.metadata.namespace ?? ''] : []),
     eventAge(event, nowMs),
@@ -101,5 +115,5 @@ function eventTable(found: readonly Event[], nowMs: number, headers: boolean, wi
     (event.message ?? '').trim().replaceAll('\n', ' '),
   ]);
   const header = [...(withNamespace ? ['NAMESPACE'] : []), 'LAST SEEN', 'TYPE', 'REASON', 'OBJECT', 'MESSAGE'];
-  return renderTable(headers ? header : undefined, rows);
+  return { header, rows };
 }

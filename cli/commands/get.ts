@@ -6,6 +6,7 @@ import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { findObject, getObject, listObjects } from '../objects.ts';
 import { byLastSeen } from '../output/describe/events.ts';
 import { nameLines, objectTable, parseFormat, structuredText, type TableOptions } from '../output/objects.ts';
+import { createTableWriter } from '../output/table.ts';
 import { parseTargets, type Target } from '../resources.ts';
 import { watchObjects } from '../watching.ts';
 
@@ -128,21 +129,29 @@ async function watch(context: Context, targets: readonly Target[], options: GetO
   }
   const format = parseFormat(options.output);
   const names = new Set(targets.flatMap(({ name }) => name ?? []));
-  let headers = options.headers !== false;
-  const print = (object: KubeObject): void => {
+  const base = { ...tableOptions(context, options, format === 'wide'), render: createTableWriter() };
+  let headers = base.headers;
+  const print = (objects: readonly KubeObject[]): void => {
     if (format === 'json' || format === 'yaml') {
-      context.write(`${format === 'yaml' ? '---\n' : ''}${structuredText([object], format, true)}`);
-    } else if (format === 'name') {
-      context.write(nameLines([object]));
-    } else {
-      const base = tableOptions(context, options, format === 'wide');
-      context.write(objectTable(target.info.kind, [object], { ...base, headers }));
+      for (const object of objects) {
+        context.write(`${format === 'yaml' ? '---\n' : ''}${structuredText([object], format, true)}`);
+      }
+    } else if (format === 'name') context.write(nameLines(objects));
+    else if (objects.length > 0) {
+      const nowMs = context.clock.nowMs();
+      context.write(objectTable(target.info.kind, objects, { ...base, headers, nowMs }));
       headers = false;
     }
   };
-  let told = options.watchOnly !== true;
+  let existing: KubeObject[] | undefined = [];
   for await (const change of watchObjects(context, target.info.kind, options)) {
-    if (change.type === 'BOOKMARK') told = true;
-    else if (told && (names.size === 0 || names.has(change.object.metadata.name))) print(change.object);
+    if (change.type === 'BOOKMARK') {
+      if (!options.watchOnly) print(existing ?? []);
+      existing = undefined;
+    } else if (names.size === 0 || names.has(change.object.metadata.name)) {
+      if (existing) existing.push(change.object);
+      else print([change.object]);
+    }
   }
+  context.signal.throwIfAborted();
 }

@@ -27,6 +27,8 @@ export interface TableOptions {
   /** Names as TYPE/NAME, when several kinds are shown. */
   readonly showKind: boolean;
   readonly nowMs: number;
+  /** Default: a table of its own. */
+  readonly render?: typeof renderTable;
 }
 
 /** Objects of one kind. */
@@ -48,7 +50,8 @@ export function objectTable(kind: Kind, objects: readonly KubeObject[], options:
     header.unshift('NAMESPACE');
     objects.forEach((object, i) => void rows[i]!.unshift(object.metadata.namespace ?? ''));
   }
-  return renderTable(options.headers ? header : undefined, rows);
+  const { render = renderTable } = options;
+  return render(options.headers ? header : undefined, rows);
 }
 
 /** One object asked for by name is itself; everything else is a List, as kubectl prints. */

@@ -6,12 +6,23 @@ export interface Column<T> {
   cell(row: T): string;
 }
 
+const gap = 3;
+
 export function renderTable(header: readonly string[] | undefined, rows: readonly (readonly string[])[]): string {
-  const all = header ? [header, ...rows] : rows;
-  const columns = Math.max(0, ...all.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
-  return all
-    .map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]! + 3))).join(''))
-    .map((line) => `${line.trimEnd()}\n`)
-    .join('');
+  return createTableWriter()(header, rows);
+}
+
+/** For tables that grow: a column that was once as wide stays so. */
+export function createTableWriter(): typeof renderTable {
+  const widths: number[] = [];
+  return (header, rows) => {
+    const all = header ? [header, ...rows] : rows;
+    for (const row of all) {
+      for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    }
+    return all
+      .map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]! + gap))).join(''))
+      .map((line) => `${line.trimEnd()}\n`)
+      .join('');
+  };
 }
