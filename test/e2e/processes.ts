@@ -18,7 +18,8 @@ export async function podProcesses(lab: Lab, node?: string): Promise<PodProcess[
     .filter(({ role }) => role === 'container' || role === 'pause')
     .filter((process) => node === undefined || process.node === node)
     .map((process) => {
-      const [, podFolder = '', containerId = ''] = cgroupBelow(process.pid, `${cgroupRoot}/${lab.name}`).split('/');
+      const cgroup = cgroupBelow(process.pid, `${cgroupRoot}/${lab.name}`);
+      const [, podFolder = '', containerId = ''] = cgroup.split('/').filter(Boolean);
       return { ...process, podUid: podFolder.replace(/^pod/, ''), containerId };
     });
 }
