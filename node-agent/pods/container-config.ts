@@ -60,6 +60,7 @@ export function containerConfig(input: ContainerInput): ContainerConfig {
     env: mergeEnv(image.env, podHostname(pod), env),
     workingDir: container.workingDir ?? image.workingDir,
     user: containerUser(pod, container, image),
+    supplementalGroups: supplementalGroups(pod),
     mounts: allMounts(input),
     resources: containerResources(container),
     readOnlyRootFilesystem: security.readOnlyRootFilesystem === true,
@@ -88,6 +89,11 @@ function allMounts({ pod, container, attempt, volumeMounts, folders }: Container
   });
   const taken = new Set(volumeMounts.map((mount) => mount.containerPath));
   return [...volumeMounts, ...own.filter((mount) => !taken.has(mount.containerPath))];
+}
+
+function supplementalGroups({ spec }: Pod): readonly number[] {
+  const { fsGroup, supplementalGroups: groups = [] } = spec.securityContext ?? {};
+  return [...new Set(fsGroup === undefined ? groups : [fsGroup, ...groups])];
 }
 
 function containerUser(pod: Pod, container: Container, image: ImageConfig): string {

@@ -19,9 +19,8 @@ import { plannedMounts, planVolumes, volumeOwner } from './volumes.ts';
 export async function execute(context: PodContext, action: Action, observed: ObservedPod): Promise<void> {
   const { activity, deps, uid } = context;
   switch (action.type) {
-    case 'saveRecord':
-      return context.note(context.record);
     case 'prepareVolumes':
+      if (!activity.recordSaved) await context.note(context.record);
       await deps.files.prepareVolumes(uid, planVolumes(context.pod(), context.sources), ownerOf(context));
       activity.volumesVersion = observed.sources.version;
       return;
@@ -35,6 +34,7 @@ export async function execute(context: PodContext, action: Action, observed: Obs
       return createContainer(context, action);
     case 'startContainer':
       await deps.runtime.startContainer(action.id);
+      if (!action.init) activity.probes.set(action.id, beginProbes(action.container, deps.clock.monotonicMs()));
       context.event('Normal', 'Started', `Started container ${action.container.name}`, action.container);
       return;
     case 'postStart':
@@ -202,7 +202,6 @@ async function finish(
 export function reportFailure(context: PodContext, action: Action, message: string): void {
   const container: Container | undefined = 'container' in action ? action.container : undefined;
   const reasons: Readonly<Partial<Record<Action['type'], string>>> = {
-    saveRecord: 'FailedMount',
     prepareVolumes: 'FailedMount',
     createSandbox: 'FailedCreatePodSandBox',
     attachNetwork: 'FailedCreatePodSandBox',

@@ -12,8 +12,7 @@ import { containerPhase, isFinished, isInitialized, newestAttempt, type Observed
 import { activeKinds, deathSentence, type ProbeKind, probeOf } from './probes.ts';
 
 export type Action =
-  /** The intent to run the pod goes to disk before anything is done for it. */
-  | { readonly type: 'saveRecord' }
+  /** And before it, as before anything else that is done for the pod, its record goes to disk. */
   | { readonly type: 'prepareVolumes' }
   /** In the background. */
   | { readonly type: 'pullImage'; readonly container: Container; readonly attempt: number }
@@ -26,7 +25,12 @@ export type Action =
       readonly quickRestarts: number;
       readonly init: boolean;
     }
-  | { readonly type: 'startContainer'; readonly id: string; readonly container: Container }
+  | {
+      readonly type: 'startContainer';
+      readonly id: string;
+      readonly container: Container;
+      readonly init: boolean;
+    }
   /** In the background. */
   | { readonly type: 'postStart'; readonly id: string; readonly container: Container }
   | { readonly type: 'beginProbes'; readonly id: string; readonly container: Container }
@@ -160,7 +164,6 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   if (expired) return;
   if (!sandbox && observed.nodePressure !== undefined) return yield { type: 'wait' };
 
-  if (!activity.recordSaved) return yield { type: 'saveRecord' };
   yield* pullAhead(pod, observed, nowMs);
   // What runs (a restarted agent finds it so) is looked after even when its surroundings cannot be renewed now.
   const runs = observed.containers.some((status) => status.state === 'running');
@@ -258,7 +261,7 @@ function* advance(container: Container, observed: ObservedPod, nowMs: number, in
       return yield { type: 'createContainer', container, attempt, quickRestarts, init };
     }
     case 'created':
-      return yield { type: 'startContainer', id: phase.current.id, container };
+      return yield { type: 'startContainer', id: phase.current.id, container, init };
     case 'running':
       yield* tend(container, phase.current, observed, nowMs, init);
       return yield* forget(container, phase.current.attempt, observed);

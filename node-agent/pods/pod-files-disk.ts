@@ -4,7 +4,7 @@
  * Layout (paths.ts): `<data>/pod-files/<uid>/` holds the record, /etc files, termination messages and disk volumes;
  * `<run>/pod-files/<uid>/` on tmpfs holds secrets and memory volumes. A memory volume with a limit is a tmpfs of its own.
  */
-import { chmod, chown, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
@@ -140,12 +140,21 @@ async function prepareContainer(
 ): Promise<void> {
   const uid = pod.metadata.uid!;
   const write = async (path: string, text: string, mode: number): Promise<void> => {
-    await mkdir(dirname(path), { recursive: true, mode: 0o711 });
+    // Content comes last, so content that is right proves that the rest is.
+    if (text !== '' && (await readFile(path, 'utf8').catch(() => undefined)) === text) return;
     // In place: running containers of the pod have this very file mounted.
-    await writeFile(path, text);
-    await chown(path, owner.uid, owner.uid);
-    await chmod(path, mode);
+    const file = await open(path, 'a', mode);
+    try {
+      await file.chown(owner.uid, owner.uid);
+      await file.chmod(mode);
+      await file.truncate(0);
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
   };
+  await mkdir(dirname(etcFile(folders, uid, 'hosts')), { recursive: true, mode: 0o711 });
+  await mkdir(dirname(terminationFile(folders, uid, name, attempt)), { recursive: true, mode: 0o711 });
   await write(etcFile(folders, uid, 'hosts'), files.hosts, 0o644);
   await write(etcFile(folders, uid, 'hostname'), files.hostname, 0o644);
   await write(etcFile(folders, uid, 'resolv.conf'), files.resolvConf, 0o644);

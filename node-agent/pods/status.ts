@@ -63,7 +63,7 @@ export function podStatus(input: StatusInput): PodStatus {
 function waitingMessage({ activity, sources, nodePressure, sandbox }: ObservedPod): string | undefined {
   if (!sandbox && nodePressure !== undefined) return nodePressure;
   if (sources.missingVolumes.length > 0 && activity.volumesVersion === undefined) return sources.missingVolumes[0];
-  for (const step of ['saveRecord', 'prepareVolumes', 'createSandbox', 'attachNetwork']) {
+  for (const step of ['prepareVolumes', 'createSandbox', 'attachNetwork']) {
     const failure = activity.failures.get(step);
     if (failure) return failure.message;
   }

@@ -64,6 +64,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   const activity = newActivity();
   activity.recordSaved = options.recordSaved;
   const abort = new AbortController();
+  let followed: Pod | undefined;
   let reported: PodStatus | undefined;
   let woken = true;
   let release: (() => void) | undefined;
@@ -113,7 +114,8 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
   /** Takes over changes of the desired pod; returns it. */
   const follow = (): Pod | undefined => {
     const pod = desired();
-    if (!pod) return undefined;
+    if (!pod || pod === followed) return pod;
+    followed = pod;
     const next = withAddressesOnly(pod);
     if (!isDeepStrictEqual(next, context.record.pod)) {
       const specChanged = !isDeepStrictEqual(next.spec, context.record.pod.spec);

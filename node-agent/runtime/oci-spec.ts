@@ -98,7 +98,11 @@ function renderProcess({ container, sandbox, user, capabilities }: SpecInput): O
   };
   return {
     terminal: container.terminal,
-    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    user: {
+      uid: user.uid,
+      gid: user.gid,
+      additionalGids: [...new Set([...user.additionalGids, ...(container.supplementalGroups ?? [])])],
+    },
     args: container.argv,
     env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     cwd: container.workingDir === '' ? '/' : container.workingDir,

@@ -68,6 +68,8 @@ export interface ContainerConfig {
   readonly workingDir: string;
   /** `uid[:gid]` or a name in the image's passwd; empty for the image's user. */
   readonly user: string;
+  /** Groups of the process beside those that the image's /etc/group gives the user. */
+  readonly supplementalGroups?: readonly number[];
   readonly mounts: readonly Mount[];
   readonly resources: ContainerResources;
   readonly readOnlyRootFilesystem: boolean;
