@@ -1,5 +1,5 @@
 /** The life of a container: record, root file system, conmon and runc, exit; and back. */
-import { constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { mkdir, open, readFile, realpath, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GantryError, messageOf } from '../../lib/errors.ts';
@@ -7,13 +7,14 @@ import { readImageConfig } from '../images/storage-layout.ts';
 import { planCapabilities } from './capabilities.ts';
 import { killCgroup, removeCgroup } from './cgroup-host.ts';
 import { conmonArgv, isCommandProblem, runConmon } from './conmon.ts';
+import { requireContainer, saveContainer } from './container-status.ts';
 import { containerCgroup, type RuntimeHost } from './host.ts';
 import { flagsToKeep } from './mount-flags.ts';
 import { renderSpec } from './oci-spec.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
 import type { ContainerExit, ContainerRecord } from './records.ts';
 import { mountRootfs, readInRoot, removeRootfs } from './rootfs.ts';
-import { type ContainerConfig, type ContainerStatus, lostProcessMessage } from './runtime.ts';
+import type { ContainerConfig } from './runtime.ts';
 import { renderSeccomp } from './seccomp.ts';
 import { signalNumber } from './signals.ts';
 import { resolveUser } from './users.ts';
@@ -35,7 +36,7 @@ export async function createContainer(host: RuntimeHost, config: ContainerConfig
   }
 
   const intent: ContainerRecord = { config, phase: 'creating', createdAtMs: host.clock.nowMs() };
-  await save(host, intent);
+  await saveContainer(host, intent);
   try {
     await writeBundle(host, config);
     await mkdir(dirname(config.logPath), { recursive: true });
@@ -44,9 +45,14 @@ export async function createContainer(host: RuntimeHost, config: ContainerConfig
     if ('pid' in answer) {
       const identity = identifyProcess(answer.pid);
       const shim = readShim(host, config.id);
-      await save(host, { ...intent, phase: 'created', ...(identity && { process: identity }), ...(shim && { shim }) });
+      await saveContainer(host, {
+        ...intent,
+        phase: 'created',
+        ...(identity && { process: identity }),
+        ...(shim && { shim }),
+      });
     } else if (isCommandProblem(answer.problem)) {
-      await save(host, { ...intent, phase: 'failed', exit: commandFailure(host, answer.problem) });
+      await saveContainer(host, { ...intent, phase: 'failed', exit: commandFailure(host, answer.problem) });
     } else {
       throw new GantryError('failedPrecondition', `container "${config.name}" could not be created: ${answer.problem}`);
     }
@@ -115,7 +121,7 @@ export async function startContainer(host: RuntimeHost, id: string): Promise<voi
   if (record.phase === 'failed')
     throw new GantryError('failedPrecondition', record.exit?.message ?? 'the command cannot be executed');
   if (record.phase !== 'created') return;
-  await save(host, { ...record, phase: 'started', startedAtMs: host.clock.nowMs() });
+  await saveContainer(host, { ...record, phase: 'started', startedAtMs: host.clock.nowMs() });
   await letGo(host, id, record.process);
   host.notify(record.config.podUid);
 }
@@ -173,7 +179,7 @@ export async function removeContainer(host: RuntimeHost, id: string): Promise<vo
 /** Undoes a container, whole or half made. Keeps its log. */
 export async function clearContainer(host: RuntimeHost, id: string): Promise<void> {
   const record = requireContainer(host, id);
-  await save(host, { ...record, phase: 'removing' }).catch((error: unknown) => {
+  await saveContainer(host, { ...record, phase: 'removing' }).catch((error: unknown) => {
     // A full disk must not keep us from making room.
     host.log.warn({ container: id, error: messageOf(error) }, 'cannot note the removal');
   });
@@ -201,59 +207,4 @@ function readShim(host: RuntimeHost, id: string): ProcessIdentity | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Looks at the exit file and at the process; synchronous, microseconds each. */
-export function containerStatus(host: RuntimeHost, record: ContainerRecord): ContainerStatus {
-  const { config, phase, createdAtMs, startedAtMs } = record;
-  const { id, podUid, name, attempt, imageId } = config;
-  const common = { id, podUid, name, attempt, imageId, createdAtMs, ...(startedAtMs !== undefined && { startedAtMs }) };
-  const exit = record.exit ?? (phase === 'creating' ? undefined : observeExit(host, record));
-  if (exit) return { ...common, state: 'exited', ...exit };
-  if (phase !== 'started' || !record.process) return { ...common, state: 'created' };
-  return { ...common, state: 'running', pid: record.process.pid };
-}
-
-function observeExit(host: RuntimeHost, record: ContainerRecord): ContainerExit | undefined {
-  const { id, podUid } = record.config;
-  // While conmon lives it may be about to write; when it is gone, what it wrote is there.
-  const running = isAlive(record.process) || isAlive(record.shim);
-  const exit = readExit(host, id) ?? (running ? undefined : (readExit(host, id) ?? lost(host)));
-  if (!exit) return undefined;
-  host.containers.set(id, { ...record, exit });
-  // On disk in its turn: by then the container may be on its way out.
-  const note = host.queue.run(podUid, async () => {
-    const current = host.containers.get(id);
-    if (current && current.phase !== 'removing') await save(host, { ...current, exit });
-  });
-  note.catch((error: unknown) => host.log.warn({ container: id, error: String(error) }, 'cannot note the exit'));
-  return exit;
-}
-
-function lost(host: RuntimeHost): ContainerExit {
-  return { exitCode: 137, finishedAtMs: host.clock.nowMs(), message: lostProcessMessage };
-}
-
-function readExit(host: RuntimeHost, id: string): ContainerExit | undefined {
-  const path = `${host.exitDir}/${id}`;
-  try {
-    const text = readFileSync(path, 'utf8').trim();
-    if (!/^-?[0-9]+$/.test(text)) return undefined;
-    const exitCode = Number(text);
-    const oomKilled = exitCode !== 0 && existsSync(`${host.containerStore.dirOf(id)}/oom`);
-    return { exitCode, finishedAtMs: Math.round(statSync(path).mtimeMs), ...(oomKilled && { oomKilled }) };
-  } catch {
-    return undefined;
-  }
-}
-
-export function requireContainer(host: RuntimeHost, id: string): ContainerRecord {
-  const record = host.containers.get(id);
-  if (!record) throw new GantryError('notFound', `container ${id} does not exist on this node`);
-  return record;
-}
-
-async function save(host: RuntimeHost, record: ContainerRecord): Promise<void> {
-  host.containers.set(record.config.id, record);
-  await host.containerStore.save(record.config.id, record);
 }

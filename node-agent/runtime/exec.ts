@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { GantryError } from '../../lib/errors.ts';
-import { containerStatus, requireContainer } from './containers.ts';
+import { containerStatus, requireContainer } from './container-status.ts';
 import type { RuntimeHost } from './host.ts';
 import type { OciProcess, OciSpec } from './oci-spec.ts';
 import type { ExecRequest, ExecSession } from './runtime.ts';

@@ -12,15 +12,8 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import { readUsage } from './cgroup-host.ts';
 import { orderLogReopen } from './conmon.ts';
-import {
-  clearContainer,
-  containerStatus,
-  createContainer,
-  removeContainer,
-  requireContainer,
-  signalContainer,
-  startContainer,
-} from './containers.ts';
+import { containerStatus, requireContainer } from './container-status.ts';
+import { clearContainer, createContainer, removeContainer, signalContainer, startContainer } from './containers.ts';
 import { execInContainer } from './exec.ts';
 import { containerCgroup, openHost, type RuncRuntimeOptions, type RuntimeHost } from './host.ts';
 import { limiter } from './keyed-queue.ts';
