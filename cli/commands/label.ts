@@ -1,6 +1,7 @@
 /** `ctl label` and `ctl annotate`. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
+import { isFieldsAnnotation } from '../../lib/model/apply.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
@@ -92,40 +93,46 @@ async function change(context: Context, words: readonly string[], options: Label
   await forEach(context, references, async (reference) => {
     const object = await objectOf(context, reference);
     if (options.list) return list(context, object, field);
-    const outcome = outcomeOf(context, object, pairs, options.overwrite === true, field);
-    if (outcome !== field.unchanged && mode !== 'client') {
+    checkConflicts(object, pairs, options.overwrite === true, field);
+    tellMissing(context, object, pairs, field);
+    const changed = changedPairs(object, pairs, field);
+    if (changed.length > 0 && mode !== 'client') {
       const { kind, namespace, name } = reference;
       const patch = JSON.stringify({ metadata: { [field.name]: pairs } });
       await context.cluster.Patch({ kind, namespace, name, patch, dryRun: mode === 'server' });
     }
-    context.write(`${qualifiedName(reference.kind, reference.name)} ${outcome}${dryRunSuffix(mode)}\n`);
+    context.write(`${qualifiedName(reference.kind, reference.name)} ${wordFor(changed, field)}${dryRunSuffix(mode)}\n`);
   });
 }
 
 function list(context: Context, { metadata }: KubeObject, { name }: Field): void {
-  const entries = Object.entries(metadata[name] ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  const entries = Object.entries(metadata[name] ?? {})
+    .filter(([key]) => !isFieldsAnnotation(key))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [key, value] of entries) context.write(`${key}=${value}\n`);
 }
 
-function outcomeOf(
-  context: Context,
-  { metadata }: KubeObject,
-  pairs: Pairs,
-  overwrite: boolean,
-  { name, noun, done, undone, unchanged }: Field,
-): string {
+function checkConflicts({ metadata }: KubeObject, pairs: Pairs, overwrite: boolean, { name }: Field): void {
   const before = metadata[name] ?? {};
   const conflicts = Object.entries(pairs).filter(
     ([key, value]) => value !== null && before[key] !== undefined && before[key] !== value,
   );
-  if (conflicts.length > 0 && !overwrite) {
-    const values = conflicts.map(([key]) => `'${key}' already has a value (${before[key]})`).join('; ');
-    throw new GantryError('failedPrecondition', `${values}, and --overwrite is false`);
-  }
+  if (conflicts.length === 0 || overwrite) return;
+  const values = conflicts.map(([key]) => `'${key}' already has a value (${before[key]})`).join('; ');
+  throw new GantryError('failedPrecondition', `${values}, and --overwrite is false`);
+}
+
+function tellMissing(context: Context, { metadata }: KubeObject, pairs: Pairs, { name, noun }: Field): void {
   for (const [key, value] of Object.entries(pairs)) {
-    if (value === null && before[key] === undefined) context.write(`${noun} "${key}" not found.\n`);
+    if (value === null && metadata[name]?.[key] === undefined) context.write(`${noun} "${key}" not found.\n`);
   }
-  const changed = Object.entries(pairs).filter(([key, value]) => (before[key] ?? null) !== value);
+}
+
+function changedPairs({ metadata }: KubeObject, pairs: Pairs, { name }: Field): [string, string | null][] {
+  return Object.entries(pairs).filter(([key, value]) => (metadata[name]?.[key] ?? null) !== value);
+}
+
+function wordFor(changed: readonly [string, string | null][], { done, undone, unchanged }: Field): string {
   if (changed.length === 0) return unchanged;
   return changed.every(([, value]) => value === null) ? undone : done;
 }

@@ -16,7 +16,7 @@ export function podState(pod: Pod): string {
   if (init !== undefined) return init;
   const told = (status?.containerStatuses ?? []).map(containerState).filter((word) => word !== undefined);
   const running = (status?.containerStatuses ?? []).some((container) => container.state?.running && container.ready);
-  const word = told.at(-1);
+  const word = told[0]; // of several containers, the first to have something to tell
   if (word === 'Completed' && running) return readyCondition(pod) ? 'Running' : 'NotReady';
   return word ?? status?.reason ?? status?.phase ?? 'Pending';
 }
@@ -44,9 +44,11 @@ function readyCondition({ status }: Pod): boolean {
   return (status?.conditions ?? []).some(({ type, status: value }) => type === 'Ready' && value === 'True');
 }
 
-/** RESTARTS: `3 (2m10s ago)`. */
-export function restarts({ status }: Pod, nowMs: number): string {
-  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+/** RESTARTS: `3 (2m10s ago)`; of the init containers as long as they run. */
+export function restarts(pod: Pod, nowMs: number): string {
+  const { status } = pod;
+  const initializing = initState(pod) !== undefined;
+  const statuses = (initializing ? status?.initContainerStatuses : status?.containerStatuses) ?? [];
   const count = statuses.reduce((sum, container) => sum + (container.restartCount ?? 0), 0);
   const ends = statuses.flatMap((container) => container.lastState?.terminated?.finishedAt ?? []).sort();
   const last = ends.at(-1);

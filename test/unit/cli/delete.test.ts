@@ -2,17 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Pod } from '../../../proto/gen/types.ts';
 import { configMapManifest, deploymentManifest, manifest, podManifest } from '../control-plane/api/harness.ts';
-import { type Cli, createCli } from './harness.ts';
+import { type Cli, createCli, until } from './harness.ts';
 
 async function boundPod(cli: Cli, name: string, labels: object = {}): Promise<Pod> {
   const pod = await cli.create<Pod>(manifest(podManifest(name, labels)));
   const bound: Pod = { ...pod, spec: { ...pod.spec, nodeName: 'node-1' } };
   await cli.put(bound);
   return bound;
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('ctl delete', () => {

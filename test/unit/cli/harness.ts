@@ -124,3 +124,8 @@ function rethrown(error: unknown): never {
   if (!(error instanceof GantryError) || error === interrupted) throw error;
   throw fromServiceError(Object.assign(new Error(error.message), toStatus(error)));
 }
+
+/** Lets everything run until `condition` holds; the test's own timeout ends what never does. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
