@@ -4,10 +4,19 @@
  * transaction; when that fails they are retried apart, and one that fails alone is left for the next pass.
  */
 import { type Clock, timestamp } from '../../lib/clock.ts';
+import { isGantryError } from '../../lib/errors.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';
 import { encodeObject } from '../../lib/model/codec.ts';
 import { keyOf } from '../../lib/model/keys.ts';
-import { absent, type Compare, modRevisionIs, putOf, type Store, type Transaction } from '../../lib/store/store.ts';
+import {
+  absent,
+  type Compare,
+  modRevisionIs,
+  putOf,
+  type Store,
+  type Transaction,
+  type TransactionResult,
+} from '../../lib/store/store.ts';
 import { transactOnce } from '../../lib/store/transact-once.ts';
 import type { Condition, Node, Pod } from '../../proto/gen/types.ts';
 
@@ -62,7 +71,7 @@ export function bindingTransaction(bound: readonly Pod[], fence: Compare): Trans
 
 export interface Bound {
   readonly pods: readonly Pod[];
-  /** Lost the compare even alone: changed, deleted, or the address is taken. */
+  /** Lost the compare even alone (changed, deleted, or the address is taken), or refused by the store as too large. */
   readonly failed: readonly Pod[];
   /** Newest revision written. */
   readonly revision: bigint;
@@ -73,10 +82,10 @@ export async function writeBindings(store: Store, bound: readonly Pod[], fence: 
   const failed: Pod[] = [];
   let revision = 0n;
   const write = async (pods: readonly Pod[]): Promise<void> => {
-    const result = await transactOnce(store, bindingTransaction(pods, fence), { clock });
-    if (result.succeeded) {
+    const written = await unlessRefused(transactOnce(store, bindingTransaction(pods, fence), { clock }));
+    if (written?.succeeded) {
       done.push(...pods);
-      if (result.revision > revision) revision = result.revision;
+      if (written.revision > revision) revision = written.revision;
     } else if (pods.length > 1) {
       for (const pod of pods) await write([pod]);
     } else {
@@ -87,4 +96,14 @@ export async function writeBindings(store: Store, bound: readonly Pod[], fence: 
     await write(bound.slice(start, start + bindingsPerTransaction));
   }
   return { pods: done, failed, revision };
+}
+
+/** Undefined for a transaction that the store will never take, such as one of many large pods. */
+async function unlessRefused(written: Promise<TransactionResult>): Promise<TransactionResult | undefined> {
+  try {
+    return await written;
+  } catch (error) {
+    if (isGantryError(error, 'invalidArgument')) return undefined;
+    throw error;
+  }
 }

@@ -21,7 +21,8 @@ export const nodeCIDRKey = (cidr: string): string => `${nodeCIDRPrefix}${cidr.sp
 export function allocationKeysOf(object: KubeObject): readonly string[] {
   switch (object.kind) {
     case 'Pod':
-      return object.status?.podIP ? [podIPKey(object.status.podIP)] : [];
+      // In the host's network the address is the node's, which many pods share and none takes.
+      return object.status?.podIP && !object.spec.hostNetwork ? [podIPKey(object.status.podIP)] : [];
     case 'Service':
       return serviceKeys(object);
     default:

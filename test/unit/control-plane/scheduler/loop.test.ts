@@ -5,8 +5,9 @@ import { runScheduler } from '../../../../control-plane/scheduler/loop.ts';
 import { followStore } from '../../../../control-plane/state/follow.ts';
 import { plainCodec } from '../../../../control-plane/state/object-codec.ts';
 import { systemClock } from '../../../../lib/clock.ts';
+import { GantryError } from '../../../../lib/errors.ts';
 import { silentLog } from '../../../../lib/log.ts';
-import { podIPKey } from '../../../../lib/model/allocations.ts';
+import { podIPKey, podIPPrefix } from '../../../../lib/model/allocations.ts';
 import { decodeObject, encodeObject } from '../../../../lib/model/codec.ts';
 import { keyOf, kindPrefix } from '../../../../lib/model/keys.ts';
 import { seededRandom } from '../../../../lib/random.ts';
@@ -17,12 +18,17 @@ import { node, pod } from './objects.ts';
 
 const leaderKey = '/gantry/leader';
 
-async function withScheduler(test: (store: Store, refused: () => number) => Promise<void>): Promise<void> {
+async function withScheduler(
+  test: (store: Store, refused: () => number) => Promise<void>,
+  largestTransactionBytes = Number.POSITIVE_INFINITY,
+): Promise<void> {
   const store = createMemoryStore({ clock: systemClock });
   let refused = 0;
   const countingStore: Store = Object.create(store, {
     transact: {
       value: async (transaction: Transaction) => {
+        const bytes = transaction.success.reduce((sum, step) => sum + (step.kind === 'put' ? step.value.length : 0), 0);
+        if (bytes > largestTransactionBytes) throw new GantryError('invalidArgument', 'larger than etcd accepts');
         const result = await store.transact(transaction);
         if (!result.succeeded) refused += 1;
         return result;
@@ -106,5 +112,28 @@ describe('the scheduling loop', () => {
       await expect.poll(() => refused()).toBeGreaterThan(0);
       expect((await pods(store))[0]!.spec.nodeName).toBeUndefined();
     });
+  });
+
+  it('binds several pods of the host network to one node: its address is not theirs to take', async () => {
+    await withScheduler(async (store) => {
+      await put(store, node('n1'));
+      await put(store, ...['a', 'b'].map((name) => pod(name, { spec: { hostNetwork: true } })));
+      await expect.poll(async () => (await pods(store)).filter((entry) => entry.spec.nodeName).length).toBe(2);
+      expect((await pods(store)).map((entry) => entry.status!.podIP)).toEqual(['10.88.0.11', '10.88.0.11']);
+      expect((await store.list(podIPPrefix)).items).toEqual([]);
+    });
+  });
+
+  it('binds pods apart that are too large for one transaction, and the others beside one that never fits', async () => {
+    const large = (name: string, kilobytes: number): Pod => {
+      const { metadata, ...rest } = pod(name);
+      return { ...rest, metadata: { ...metadata, annotations: { note: 'x'.repeat(kilobytes * 1024) } } };
+    };
+    await withScheduler(async (store) => {
+      await put(store, node('n1'));
+      await put(store, large('a', 60), large('b', 60), large('monster', 200), pod('c'));
+      const bound = async () => (await pods(store)).filter((entry) => entry.spec.nodeName).map((p) => p.metadata.name);
+      await expect.poll(bound).toEqual(['a', 'b', 'c']);
+    }, 100 * 1024);
   });
 });
