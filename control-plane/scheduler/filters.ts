@@ -3,9 +3,11 @@
  * ("0/3 nodes fit: 2 insufficient memory, 1 cordoned"). To add one, write it here and name it in `filters`.
  *
  * A filter whose answer depends only on the node and the pod's spec is `static`: for identical pods it is asked once.
- * The others depend on what is already placed and are asked again after every placement.
+ * The others depend on what is already placed on the node and are asked again after every placement.
+ * What depends on pods of other nodes as well (pod affinity, topology spread) is in neighbourhood.ts.
  */
 import type { Pod, Taint, Toleration } from '../../proto/gen/types.ts';
+import { requiredNodeAffinityHolds } from './node-affinity.ts';
 import type { NodeInfo } from './node-info.ts';
 import { hostPortsCollide, requestsOf } from './requests.ts';
 
@@ -36,6 +38,12 @@ const nodeSelector: Filter = {
     );
     return missing && `without label ${missing[0]}=${missing[1]}`;
   },
+};
+
+const nodeAffinity: Filter = {
+  name: 'NodeAffinity',
+  static: true,
+  check: (pod, { node }) => (requiredNodeAffinityHolds(pod, node) ? undefined : 'not matching node affinity'),
 };
 
 /** The lifecycle taints of a node that is not ready are reported by the Ready filter already. */
@@ -98,7 +106,17 @@ const hostPorts: Filter = {
 };
 
 /** In the order of explanation: the first reason is the one that counts for a node. */
-export const filters: readonly Filter[] = [ready, schedulable, nodeSelector, taints, podCount, cpu, memory, hostPorts];
+export const filters: readonly Filter[] = [
+  ready,
+  schedulable,
+  nodeSelector,
+  nodeAffinity,
+  taints,
+  podCount,
+  cpu,
+  memory,
+  hostPorts,
+];
 export const dynamicFilters = filters.filter((filter) => !filter.static);
 
 /** Why the pod cannot run there, or undefined when it can. */

@@ -23,6 +23,19 @@ export class Heap<T> {
     return top;
   }
 
+  push(item: T): void {
+    const items = this.#items;
+    let hole = items.length;
+    items.push(item);
+    while (hole > 0) {
+      const parent = (hole - 1) >> 1;
+      if (this.#compare(items[parent]!, item) <= 0) break;
+      items[hole] = items[parent]!;
+      hole = parent;
+    }
+    items[hole] = item;
+  }
+
   replaceTop(item: T): void {
     this.#items[0] = item;
     this.#sink(0);

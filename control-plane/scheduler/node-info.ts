@@ -13,6 +13,8 @@ export interface NodeInfo {
   requestedMemoryBytes: number;
   podCount: number;
   readonly hostPorts: Set<string>;
+  /** All of the above, one by one. */
+  readonly pods: Pod[];
   /** Pods per workload (uid of the managing owner). */
   readonly podsOfWorkload: Map<string, number>;
 }
@@ -32,6 +34,7 @@ export function nodeInfo(node: Node): NodeInfo {
     requestedMemoryBytes: 0,
     podCount: 0,
     hostPorts: new Set(),
+    pods: [],
     podsOfWorkload: new Map(),
   };
 }
@@ -55,6 +58,7 @@ export function reserve(info: NodeInfo, pod: Pod): void {
   info.requestedCpuMillis += requests.cpuMillis;
   info.requestedMemoryBytes += requests.memoryBytes;
   info.podCount += 1;
+  info.pods.push(pod);
   for (const port of requests.hostPorts) info.hostPorts.add(port);
   const workload = workloadOf(pod);
   // A pod on its way out is no longer one of its workload's replicas.

@@ -8,8 +8,9 @@
  */
 import type { Node, Pod } from '../../proto/gen/types.ts';
 import { dynamicFilters, verdict } from './filters.ts';
+import { allRepellents, type Neighbourhood, neighbourhood, type Repellent, repellentsOf } from './neighbourhood.ts';
 import { type NodeInfo, reserve, workloadOf } from './node-info.ts';
-import { type StrategyName, type StrategyState, strategyFor } from './strategies.ts';
+import { type PodClass, type StrategyName, type StrategyState, strategyFor } from './strategies.ts';
 
 export interface Binding {
   readonly pod: Pod;
@@ -36,41 +37,69 @@ export interface ScheduleOptions {
 export function schedule(pending: readonly Pod[], infos: readonly NodeInfo[], options: ScheduleOptions): Decision {
   const bindings: Binding[] = [];
   const unschedulable: Unschedulable[] = [];
-  for (const pods of classesOf(pending)) placeClass(pods, infos, options, bindings, unschedulable);
+  const repellents = allRepellents(infos);
+  for (const pods of classesOf(pending)) {
+    const decision = placeClass(pods, infos, repellents, options);
+    for (const { pod, node } of decision.bindings) repellents.push(...repellentsOf(pod, node));
+    bindings.push(...decision.bindings);
+    unschedulable.push(...decision.unschedulable);
+  }
   return { bindings, unschedulable };
 }
 
 function placeClass(
   pods: readonly Pod[],
   infos: readonly NodeInfo[],
+  repellents: readonly Repellent[],
   { defaultStrategy, state }: ScheduleOptions,
-  bindings: Binding[],
-  unschedulable: Unschedulable[],
-): void {
-  const first = pods[0]!;
+): Decision {
+  const [first] = pods as [Pod, ...Pod[]];
+  const neighbours = neighbourhood(first, infos, repellents);
+  const podClass: PodClass = {
+    pod: first,
+    workload: workloadOf(first),
+    neighbours,
+    hasRoom: (info) => verdict(first, info, dynamicFilters) === undefined,
+  };
   const candidates = infos.filter((info) => verdict(first, info) === undefined);
-  const picker = strategyFor(first, defaultStrategy).picker(first, candidates, workloadOf(first), state);
+  const picker = strategyFor(first, defaultStrategy).picker(podClass, candidates, state);
+  const bindings: Binding[] = [];
   for (const [index, pod] of pods.entries()) {
     const info = picker.pick();
     if (!info) {
-      const message = explain(first, infos);
-      unschedulable.push(...pods.slice(index).map((left) => ({ pod: left, message })));
-      return;
+      const message = explain(first, infos, neighbours);
+      return { bindings, unschedulable: pods.slice(index).map((left) => ({ pod: left, message })) };
     }
     reserve(info, pod);
+    neighbours.placed(info);
+    picker.placed(info);
     bindings.push({ pod, node: info.node });
-    picker.placed(info, verdict(pod, info, dynamicFilters) === undefined);
   }
+  return { bindings, unschedulable: [] };
+}
+
+export interface NodeVerdict {
+  readonly nodeName: string;
+  /** Absent: the pod fits. */
+  readonly reason?: string;
+}
+
+/** What each node says to the pod. */
+export function verdicts(pod: Pod, infos: readonly NodeInfo[], known?: Neighbourhood): NodeVerdict[] {
+  const neighbours = known ?? neighbourhood(pod, infos, allRepellents(infos));
+  return infos.map((info) => {
+    const reason = verdict(pod, info) ?? neighbours.check(info);
+    return { nodeName: info.name, ...(reason !== undefined && { reason }) };
+  });
 }
 
 /** Why no node takes the pod, node counts by reason, the most frequent first. */
-export function explain(pod: Pod, infos: readonly NodeInfo[]): string {
+export function explain(pod: Pod, infos: readonly NodeInfo[], neighbours?: Neighbourhood): string {
   if (infos.length === 0)
     return '0/0 nodes fit: the cluster has no nodes; join one with a token from `ctl token create`';
   const counts = new Map<string, number>();
   let fitting = 0;
-  for (const info of infos) {
-    const reason = verdict(pod, info);
+  for (const { reason } of verdicts(pod, infos, neighbours)) {
     if (reason === undefined) fitting += 1;
     else counts.set(reason, (counts.get(reason) ?? 0) + 1);
   }
@@ -80,7 +109,7 @@ export function explain(pod: Pod, infos: readonly NodeInfo[]): string {
 
 /** Everything of a pod that a filter or a strategy reads. Pods with equal keys are interchangeable. */
 function classKey(pod: Pod): string {
-  const { spec } = pod;
+  const { metadata, spec } = pod;
   const resources = [...spec.containers, ...(spec.initContainers ?? [])].map((container) => container.resources);
   const ports = spec.containers.flatMap((container) => container.ports ?? []).filter((port) => port.hostPort);
   return JSON.stringify([
@@ -92,6 +121,11 @@ function classKey(pod: Pod): string {
     spec.initContainers?.length,
     spec.hostNetwork ? spec.containers.map((container) => container.ports) : ports,
     spec.hostNetwork,
+    spec.affinity,
+    spec.topologySpreadConstraints,
+    // Whom the pods of others attract or repel goes by namespace and labels.
+    metadata.namespace,
+    metadata.labels,
   ]);
 }
 

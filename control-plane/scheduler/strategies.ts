@@ -2,14 +2,16 @@
  * Strategies: which of the nodes that fit is best. `spec.schedulerName` chooses one per pod, `--scheduler` for the
  * cluster. To add one, write it here and name it in `strategies`.
  *
- * A strategy makes a picker over the nodes that passed the filters; the picker gives the best node for the next
- * of several identical pods, and is told whether that node can take yet another one. Pure but for `random`.
+ * A strategy makes a picker over the nodes that passed the filters of one node; the picker gives the best node for the
+ * next of several identical pods, and is told of each placement. Pure but for `random`.
  */
 import type { Random } from '../../lib/random.ts';
 import type { Pod } from '../../proto/gen/types.ts';
 import { tolerates } from './filters.ts';
-import { Heap } from './heap.ts';
+import type { Neighbourhood } from './neighbourhood.ts';
+import { preferredNodeWeight } from './node-affinity.ts';
 import type { NodeInfo } from './node-info.ts';
+import { rankedPicker } from './ranked-picker.ts';
 import { requestsOf } from './requests.ts';
 
 /** What outlives a pass. */
@@ -19,16 +21,27 @@ export interface StrategyState {
   lastTurn: string;
 }
 
+/** The pods to be placed and what is around them. */
+export interface PodClass {
+  /** Any one of them: they are identical. */
+  readonly pod: Pod;
+  /** uid of the managing owner. */
+  readonly workload: string | undefined;
+  readonly neighbours: Neighbourhood;
+  /** Whether the node has room for one more. */
+  hasRoom(info: NodeInfo): boolean;
+}
+
 export interface Picker {
-  /** The node for the next pod, or undefined when none is left. */
+  /** The node for the next pod, or undefined when none takes it now. */
   pick(): NodeInfo | undefined;
-  /** After the placement on the picked node: whether it may be picked again. */
-  placed(info: NodeInfo, fitsAnother: boolean): void;
+  /** After the placement on the picked node. */
+  placed(info: NodeInfo): void;
 }
 
 export interface Strategy {
-  /** `candidates` are in the order of names. `workload` is the uid of the pods' managing owner. */
-  picker(pod: Pod, candidates: readonly NodeInfo[], workload: string | undefined, state: StrategyState): Picker;
+  /** `candidates` are in the order of names and had room when they were filtered. */
+  picker(podClass: PodClass, candidates: readonly NodeInfo[], state: StrategyState): Picker;
 }
 
 export const strategyNames = ['least-loaded', 'round-robin', 'random', 'bin-pack'] as const;
@@ -50,53 +63,57 @@ function unwanted(pod: Pod, { node }: NodeInfo): number {
   ).length;
 }
 
-/** The lowest rank first, compared from left to right, ties by name: an ordered index of which one entry moves at a time. */
-function ranked(candidates: readonly NodeInfo[], rank: (info: NodeInfo) => readonly number[]): Picker {
-  const entries = candidates.map((info) => ({ info, rank: rank(info) }));
-  const heap = new Heap(entries, (a, b) => compareRanks(a.rank, b.rank) || (a.info.name < b.info.name ? -1 : 1));
-  return {
-    pick: () => heap.peek()?.info,
-    placed(info, fitsAnother) {
-      if (fitsAnother) heap.replaceTop({ info, rank: rank(info) });
-      else heap.pop();
-    },
-  };
-}
-
-function compareRanks(a: readonly number[], b: readonly number[]): number {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
-  return 0;
+/** What the manifest prefers, before what the strategy does. Lowest first. */
+function wishes({ pod, neighbours }: PodClass, info: NodeInfo): readonly number[] {
+  return [
+    unwanted(pod, info),
+    -(preferredNodeWeight(pod, info.node) + neighbours.preference(info)),
+    neighbours.crowding(info),
+  ];
 }
 
 /** Replicas of one workload spread over the nodes first; then the emptiest node. */
 const leastLoaded: Strategy = {
-  picker: (pod, candidates, workload) =>
-    ranked(candidates, (info) => [
-      unwanted(pod, info),
-      workload === undefined ? 0 : (info.podsOfWorkload.get(workload) ?? 0),
-      load(pod, info),
+  picker: (podClass, candidates) =>
+    rankedPicker(podClass, candidates, (info) => [
+      ...wishes(podClass, info),
+      podClass.workload === undefined ? 0 : (info.podsOfWorkload.get(podClass.workload) ?? 0),
+      load(podClass.pod, info),
       // Pods without requests load nothing: their number then tells the nodes apart.
       info.podCount,
     ]),
 };
 
-/** The fullest node that still fits, so that other nodes stay free. Does not spread. */
+/** The fullest node that still fits, so that other nodes stay free. Does not spread by itself. */
 const binPack: Strategy = {
-  picker: (pod, candidates) => ranked(candidates, (info) => [unwanted(pod, info), -load(pod, info), -info.podCount]),
+  picker: (podClass, candidates) =>
+    rankedPicker(podClass, candidates, (info) => [
+      ...wishes(podClass, info),
+      -load(podClass.pod, info),
+      -info.podCount,
+    ]),
 };
 
 /** One after another in the order of names, across workloads and passes; nodes that do not fit lose their turn. */
 const roundRobin: Strategy = {
-  picker(pod, candidates, _workload, state) {
-    const circle = preferred(pod, candidates);
+  picker(podClass, candidates, state) {
+    const circle = preferred(podClass.pod, candidates);
     let next = circle.findIndex((info) => info.name > state.lastTurn);
     if (next < 0) next = 0;
     return {
-      pick: () => circle[next % circle.length],
-      placed(info, fitsAnother) {
+      pick() {
+        for (let step = 0; step < circle.length; step++) {
+          const index = (next + step) % circle.length;
+          if (podClass.neighbours.check(circle[index]!) !== undefined) continue;
+          next = index;
+          return circle[index];
+        }
+        return undefined;
+      },
+      placed(info) {
         state.lastTurn = info.name;
-        if (fitsAnother) next += 1;
-        else circle.splice(next % circle.length, 1);
+        if (podClass.hasRoom(info)) next += 1;
+        else circle.splice(next, 1);
         next = circle.length === 0 ? 0 : next % circle.length;
       },
     };
@@ -104,16 +121,22 @@ const roundRobin: Strategy = {
 };
 
 const random: Strategy = {
-  picker(pod, candidates, _workload, state) {
-    const urn = preferred(pod, candidates);
+  picker(podClass, candidates, state) {
+    const urn = preferred(podClass.pod, candidates);
     let drawn = 0;
     return {
       pick() {
-        drawn = Math.floor(state.random.next() * urn.length);
-        return urn[drawn];
+        // Drawn without putting back, so that each node is asked at most once for one pod.
+        for (let left = urn.length; left > 0; left--) {
+          drawn = Math.floor(state.random.next() * left);
+          const info = urn[drawn]!;
+          if (podClass.neighbours.check(info) === undefined) return info;
+          [urn[drawn], urn[left - 1]] = [urn[left - 1]!, info];
+        }
+        return undefined;
       },
-      placed(_info, fitsAnother) {
-        if (fitsAnother) return;
+      placed(info) {
+        if (podClass.hasRoom(info)) return;
         urn[drawn] = urn.at(-1)!;
         urn.pop();
       },

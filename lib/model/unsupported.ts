@@ -43,14 +43,22 @@ const fields: Readonly<Record<string, Unsupported>> = {
   'PodTemplateMeta.ownerReferences': { reason: 'the owner of the template owns its pods', cure: 'remove it' },
   'PodTemplateMeta.finalizers': later('finalizers in pod templates', 'remove them'),
 
-  'PodSpec.affinity': later(
-    'affinity',
-    'use nodeSelector to choose nodes; replicas of a workload spread by themselves',
+  'PodAffinityTerm.namespaceSelector': later('namespace selectors in affinity', 'list the namespaces'),
+  'PodAffinityTerm.matchLabelKeys': later('matchLabelKeys in affinity', 'write the labels into labelSelector'),
+  'PodAffinityTerm.mismatchLabelKeys': later('mismatchLabelKeys in affinity', 'write them into labelSelector'),
+  'TopologySpreadConstraint.minDomains': later('minDomains', 'remove it'),
+  'TopologySpreadConstraint.matchLabelKeys': later(
+    'matchLabelKeys in spread constraints',
+    'write the labels into labelSelector',
   ),
-  'PodSpec.topologySpreadConstraints': later(
-    'topology spread constraints',
-    'remove them; replicas of a workload spread over the nodes by themselves',
-  ),
+  'TopologySpreadConstraint.nodeAffinityPolicy': {
+    ...later('nodeAffinityPolicy', 'remove it: Honor is what is done'),
+    harmless: isOneOf('Honor'),
+  },
+  'TopologySpreadConstraint.nodeTaintsPolicy': {
+    ...later('nodeTaintsPolicy', 'remove it: Ignore is what is done'),
+    harmless: isOneOf('Ignore'),
+  },
   'PodSpec.priorityClassName': { ...later('priorities', 'remove it'), harmless: isOneOf('') },
   'PodSpec.priority': { ...later('priorities', 'remove it'), harmless: isOneOf(0) },
   'PodSpec.preemptionPolicy': {

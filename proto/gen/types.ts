@@ -81,6 +81,74 @@ export interface ObjectReference {
   fieldPath?: string;
 }
 
+export interface Affinity {
+  nodeAffinity?: NodeAffinity;
+  /** Near pods that match. */
+  podAffinity?: PodAffinity;
+  /** Away from pods that match. Holds both ways: nobody with a required term is joined by a pod that it matches. */
+  podAntiAffinity?: PodAffinity;
+}
+
+export interface NodeAffinity {
+  requiredDuringSchedulingIgnoredDuringExecution?: NodeSelector;
+  preferredDuringSchedulingIgnoredDuringExecution?: PreferredSchedulingTerm[];
+}
+
+export interface NodeSelector {
+  /** One of them must hold. */
+  nodeSelectorTerms: NodeSelectorTerm[];
+}
+
+/** All of its requirements must hold; a term without any matches no node. */
+export interface NodeSelectorTerm {
+  matchExpressions?: NodeSelectorRequirement[];
+  /** The only field is metadata.name. */
+  matchFields?: NodeSelectorRequirement[];
+}
+
+export interface NodeSelectorRequirement {
+  key: string;
+  operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+  /** Gt and Lt: one whole number. */
+  values?: string[];
+}
+
+export interface PreferredSchedulingTerm {
+  /** 1 to 100. */
+  weight: number;
+  preference: NodeSelectorTerm;
+}
+
+export interface PodAffinity {
+  requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[];
+  preferredDuringSchedulingIgnoredDuringExecution?: WeightedPodAffinityTerm[];
+}
+
+export interface PodAffinityTerm {
+  /** Absent: no pod matches. */
+  labelSelector?: LabelSelector;
+  /** Default: the pod's own namespace. */
+  namespaces?: string[];
+  /** Nodes with the same value of this label are one place. */
+  topologyKey: string;
+}
+
+export interface WeightedPodAffinityTerm {
+  /** 1 to 100. */
+  weight: number;
+  podAffinityTerm: PodAffinityTerm;
+}
+
+export interface TopologySpreadConstraint {
+  /** The most that the number of matching pods may differ between two places. */
+  maxSkew: number;
+  /** Nodes with the same value of this label are one place; nodes without it are none. */
+  topologyKey: string;
+  whenUnsatisfiable: 'DoNotSchedule' | 'ScheduleAnyway';
+  /** Absent: no pod matches. */
+  labelSelector?: LabelSelector;
+}
+
 export interface Namespace {
   apiVersion: 'v1';
   kind: 'Namespace';
@@ -233,6 +301,9 @@ export interface PodSpec {
   shareProcessNamespace?: boolean;
   /** Environment variables for the services of the namespace. Gantry's default is false. */
   enableServiceLinks?: boolean;
+  affinity?: Affinity;
+  /** Every one with DoNotSchedule must hold; the others rank the nodes. */
+  topologySpreadConstraints?: TopologySpreadConstraint[];
 }
 
 export interface PodDNSConfig {

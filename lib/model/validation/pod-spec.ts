@@ -4,6 +4,7 @@ import { dnsSubdomainProblem, ipProblem, qualifiedNameProblem } from '../formats
 import { at } from '../problems.ts';
 import { checkAtLeast, checkLabels, type Report } from './checks.ts';
 import { checkContainers } from './containers.ts';
+import { checkPlacement } from './placement.ts';
 import { checkIDs, checkVolumes } from './volumes.ts';
 
 /** What spec.schedulerName may name; the first stands for the cluster's default. */
@@ -20,6 +21,7 @@ export function checkPodSpec(spec: PodSpec | undefined, path: string, report: Re
     const message = `${JSON.stringify(spec.schedulerName)} is not a strategy; use one of ${schedulerNames.join(', ')}`;
     report(at(path, 'schedulerName'), message);
   }
+  checkPlacement(spec, path, report);
   checkHostNamespaces(spec, path, report);
   checkDNS(spec, path, report);
   for (const [index, toleration] of (spec.tolerations ?? []).entries()) {

@@ -88,7 +88,7 @@ describe('a manifest is refused', () => {
       { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { a: 'not base64!' } },
       /^data\["a"\]: not base64 text/,
     ],
-    [pod({ affinity: { nodeAffinity: {} } }), /^not supported: spec\.affinity, because .*; use nodeSelector/],
+    [pod({ priorityClassName: 'high' }), /^not supported: spec\.priorityClassName, because .*; remove it/],
     [pod({ serviceAccountName: 'robot' }), /^not supported: spec\.serviceAccountName, because .*; remove it$/],
     [
       pod({ volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }] }),
