@@ -2,7 +2,15 @@
 
 import { ensureImages } from '../../deploy/images/build.ts';
 import { addNode, ctl, up } from '../../deploy/lab/cluster.ts';
-import { healMachine, killMachine, removeLab, requireRunning, setCable, setProgram } from '../../deploy/lab/lab.ts';
+import {
+  healMachine,
+  killMachine,
+  programLog,
+  removeLab,
+  requireRunning,
+  setCable,
+  setProgram,
+} from '../../deploy/lab/lab.ts';
 import { enterArgv, type Host } from '../../deploy/lab/machine.ts';
 import { adminConfig, machineData, requireState } from '../../deploy/lab/state.ts';
 import { type LabProcess, type LabStatus, labStatus, type ProcessRole } from '../../deploy/lab/status.ts';
@@ -53,6 +61,9 @@ export interface Lab {
   remove(): Promise<void>;
 }
 
+/** Labs of this process: a wait in vain tells how they stand. */
+const open = new Set<Lab>();
+
 /** For `beforeAll`; pass the lab's `remove` to `afterAll`. Returns when every node is Ready. */
 export async function startLab(options: LabOptions): Promise<Lab> {
   const name = `e2e-${systemRandom.suffix(5)}`;
@@ -76,7 +87,7 @@ export function labNamed(name: string): Lab {
   };
   const status = (): Promise<LabStatus> => labStatus(host.exec, requireState(name));
   const api = new Api(adminConfig(name));
-  return {
+  const lab: Lab = {
     name,
     config: adminConfig(name),
     api,
@@ -103,10 +114,31 @@ export function labNamed(name: string): Lab {
     stopProgram: (machine) => setProgram(host, name, machine, false),
     startProgram: (machine) => setProgram(host, name, machine, true),
     remove: () => {
+      open.delete(lab);
       api.close();
       return removeLab(host, name);
     },
   };
+  open.add(lab);
+  return lab;
+}
+
+/** Pods, the newest events, and what the programs complained of last. */
+async function stateOf(lab: Lab): Promise<string> {
+  const parts: string[] = [];
+  for (const args of [
+    ['get', 'nodes,pods,endpoints', '-A', '-o', 'wide'],
+    ['get', 'events', '-A', '--no-headers'],
+  ]) {
+    const { stdout, stderr } = await lab.ctl(args).catch((error) => ({ stdout: '', stderr: messageOf(error) }));
+    parts.push(stdout.split('\n').slice(-40).join('\n'), stderr);
+  }
+  for (const machine of requireState(lab.name).machines) {
+    const log = programLog(lab.name, machine, 200).split('\n');
+    const complaints = log.filter((line) => !/"level":(10|20|30)\b/.test(line)).slice(-8);
+    parts.push(...complaints.map((line) => `${machine.name}: ${line.slice(0, 400)}`));
+  }
+  return parts.filter((part) => part !== '').join('\n');
 }
 
 /**
@@ -130,7 +162,8 @@ export async function waitFor<T>(
     }
     await systemClock.sleep(50);
   } while (systemClock.monotonicMs() - startedMs < timeoutMs);
-  throw new Error(`not within ${timeoutMs} ms: ${what}${last}`);
+  const states = await Promise.all([...open].map(stateOf));
+  throw new Error([`not within ${timeoutMs} ms: ${what}${last}`, ...states].join('\n'));
 }
 
 /** Pods of a label selector ("app=echo") that are Running and Ready. */
