@@ -1,5 +1,6 @@
 /** Async iterables over gRPC streams, with backpressure in both directions. */
 import type { EventEmitter } from 'node:events';
+import { untilAborted } from '../until-aborted.ts';
 
 interface WritableCall extends EventEmitter {
   write(message: object): boolean;
@@ -8,16 +9,11 @@ interface WritableCall extends EventEmitter {
 /** Writes everything; waits for 'drain' when the peer is slow; stops when aborted. */
 export async function drain(source: AsyncIterable<object>, call: WritableCall, signal: AbortSignal): Promise<void> {
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = new Promise<never>((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => {}); // observed by the races below, or by nobody when all went well
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted]);
+      const next = await untilAborted(iterator.next(), signal);
       if (next.done) return;
-      if (!call.write(next.value)) await Promise.race([drained(call), aborted]);
+      if (!call.write(next.value)) await untilAborted(drained(call), signal);
     }
   } finally {
     // Not awaited: a generator that is blocked in a pending await only ends when its own signal ends it.

@@ -10,6 +10,7 @@
 import type { Clock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { Term } from './leader-term.ts';
 import { absent, type Compare, createRevisionIs, deleteOf, type KeyValue, putOf, type Store } from './store.ts';
 import { transactOnce } from './transact-once.ts';
@@ -194,7 +195,9 @@ class Candidate implements Campaign {
       await clock.sleep(term.lease.ttlMs / 4, term.signal).catch(() => {});
       if (!term.isHeld()) return;
       // A call may take longer than the term lasts: whichever ends first.
-      await Promise.race([this.#renewOnce(term), ended(term)]);
+      await untilAborted(this.#renewOnce(term), term.signal).catch((error: unknown) => {
+        if (!term.signal.aborted) throw error;
+      });
     }
   }
 
@@ -221,9 +224,3 @@ class Candidate implements Campaign {
     });
   }
 }
-
-const ended = (term: Term): Promise<void> =>
-  new Promise((resolve) => {
-    if (term.signal.aborted) resolve();
-    else term.signal.addEventListener('abort', () => resolve(), { once: true });
-  });

@@ -1,4 +1,5 @@
 /** Callers that ask for the same thing at the same time share one piece of work. */
+import { untilAborted } from '../../lib/until-aborted.ts';
 
 export interface SharedWork<Result> {
   /** Joins the work under way for `key`, or begins it. The work is aborted only when every caller has given up. */
@@ -27,7 +28,7 @@ export function sharedWork<Result>(): SharedWork<Result> {
       const joined = work;
       joined.callers += 1;
       try {
-        return await (signal ? Promise.race([joined.result, aborted(signal)]) : joined.result);
+        return await (signal ? untilAborted(joined.result, signal) : joined.result);
       } finally {
         joined.callers -= 1;
         if (joined.callers === 0 && underWay.get(key) === joined) {
@@ -37,10 +38,4 @@ export function sharedWork<Result>(): SharedWork<Result> {
       }
     },
   };
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
