@@ -17,5 +17,7 @@ const exitCode = await run(process.argv.slice(2), openContext, {
   write: (text) => process.stdout.write(text),
   writeError: (text) => process.stderr.write(text),
 });
-// Connections and a terminal in raw mode would keep the process; everything is written by now.
+// A pipe takes 64 KiB at a time: what is still on its way to a slow reader is waited for.
+for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write('', done));
+// Connections and a terminal in raw mode would keep the process.
 process.exit(exitCode ?? process.exitCode);
