@@ -1,0 +1,76 @@
+/** Looks at every machine whenever something on one changes, and after healing at what is left there. */
+import type { SimNode } from './node.ts';
+import type { Report, StoreChecker } from './store-checker.ts';
+
+export class HostChecker {
+  readonly #nodes: () => readonly SimNode[];
+  readonly #report: Report;
+
+  constructor(nodes: () => readonly SimNode[], report: Report) {
+    this.#nodes = nodes;
+    this.#report = report;
+  }
+
+  /** After a change of the pod `uid` on some machine; empty: of its network. */
+  changed(uid: string): void {
+    if (uid === '') this.#checkAddresses();
+    else this.#checkPod(uid);
+  }
+
+  /** Whatever no stored pod accounts for. Machines that have left the cluster are nobody's any more. */
+  leaks(store: StoreChecker): string[] {
+    return this.#nodes().flatMap((node) => {
+      if (node.left || !node.powered) return [];
+      const own = new Set(
+        store
+          .list('Pod')
+          .filter((pod) => pod.spec.nodeName === node.name)
+          .map((pod) => pod.metadata.uid!),
+      );
+      const strange = (what: string, uids: Iterable<string>): string[] =>
+        [...uids].filter((uid) => !own.has(uid)).map((uid) => `${node.name}: ${what} of pod ${uid}`);
+      return [
+        ...strange(
+          'container',
+          [...node.host.containers.values()].map(({ config }) => config.podUid),
+        ),
+        ...strange('sandbox', node.host.sandboxes.keys()),
+        ...strange('network attachment', node.network.attached.keys()),
+        ...strange('record', node.files.records.keys()),
+        ...strange('volume', node.files.volumes.keys()),
+      ];
+    });
+  }
+
+  runs(nodeName: string, uid: string): boolean {
+    const node = this.#nodes().find(({ name }) => name === nodeName);
+    return node !== undefined && runsOn(node, uid);
+  }
+
+  #checkPod(uid: string): void {
+    const hosts = this.#nodes().filter((node) => runsOn(node, uid));
+    if (hosts.length < 2) return;
+    this.#report('one-node-per-pod', `pod ${uid} runs on ${hosts.map(({ name }) => name).join(' and ')}`);
+  }
+
+  #checkAddresses(): void {
+    const holders = new Map<string, string>();
+    for (const node of this.#nodes()) {
+      if (node.left) continue;
+      for (const { ip, podUid } of node.network.attached.values()) {
+        const other = holders.get(ip);
+        if (other !== undefined) {
+          this.#report('one-pod-per-ip', `${ip} is attached to pod ${podUid} on ${node.name} and to pod ${other}`);
+        }
+        holders.set(ip, `${podUid} on ${node.name}`);
+      }
+    }
+  }
+}
+
+function runsOn(node: SimNode, uid: string): boolean {
+  for (const { config, status } of node.host.containers.values()) {
+    if (config.podUid === uid && status.state === 'running') return true;
+  }
+  return false;
+}

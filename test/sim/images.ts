@@ -1,0 +1,17 @@
+/** What the simulated registry holds and what its programs do. */
+import { createFakeRegistry, type FakeRegistry } from '../../node-agent/images/fake.ts';
+import type { FakeProgram } from '../../node-agent/runtime/fake-program.ts';
+import type { ContainerConfig } from '../../node-agent/runtime/runtime.ts';
+
+export const images = ['web:1', 'web:2', 'web:3', 'stubborn:1'] as const;
+
+export function createRegistry(): FakeRegistry {
+  const registry = createFakeRegistry();
+  for (const image of images) registry.push(image, { config: { cmd: [`/bin/${image.split(':')[0]}`, image] } });
+  return registry;
+}
+
+/** Servers that end when told to; `stubborn` needs SIGKILL. */
+export function createProgramOf(_registry: FakeRegistry): (config: ContainerConfig) => FakeProgram {
+  return ({ argv }) => (argv[0] === '/bin/stubborn' ? { ignoresSigterm: true } : {});
+}

@@ -1,0 +1,117 @@
+/** One seed from begin to end: rounds of life under faults, each followed by healing and by what must then hold. */
+import { systemClock } from '../../lib/clock.ts';
+import { type Authority, createAuthority } from '../../lib/pki/certificates.ts';
+import { systemRandom } from '../../lib/random.ts';
+import { type Plants, SimCluster } from './cluster.ts';
+import { Faults } from './faults.ts';
+import type { Violation } from './violations.ts';
+import { World } from './world.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Virtual hours; at least one round is run. */
+  readonly hours: number;
+  readonly plants?: Plants;
+  /** No faults: for looking at the happy path. */
+  readonly calm?: boolean;
+  readonly onLine?: (line: string) => void;
+  readonly onLog?: (line: string) => void;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly hash: string;
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly violations: readonly Violation[];
+}
+
+export const convergeWithinMs = 120_000;
+const restMs = 15_000;
+const hourMs = 3_600_000;
+
+export async function runSeed(options: RunOptions): Promise<RunResult> {
+  const { seed, hours, plants, calm = false, onLine, onLog } = options;
+  const world = new World(seed);
+  world.onLine = onLine;
+  const nodes = 3 + Math.floor(world.random.next() * 2);
+  const cluster = new SimCluster(world, {
+    replicas: world.chance(0.3) ? 1 : 3,
+    nodes,
+    users: 2,
+    mostPods: nodes * 3 - 2,
+    authority: await authority(),
+    clockDrift: calm ? 0 : world.pick([0, 0.001, 0.02]),
+    ...(plants && { plants }),
+    ...(onLog && { onLog }),
+  });
+  const faults = new Faults(cluster, calm);
+  cluster.start();
+  do {
+    for (const user of cluster.users) void user.work();
+    await runRound(cluster, faults);
+  } while (world.nowMs < hours * hourMs && cluster.violations.length === 0);
+  return {
+    seed,
+    hash: world.hash(),
+    steps: world.steps,
+    virtualMs: Math.round(world.nowMs),
+    violations: cluster.violations,
+  };
+}
+
+async function runRound(cluster: SimCluster, faults: Faults): Promise<void> {
+  const { world, violations } = cluster;
+  const violated = (): boolean => violations.length > 0;
+  const endMs = world.nowMs + world.between(20_000, 60_000);
+  faults.begin(endMs);
+  await world.run(endMs, violated);
+  if (violated()) return;
+  for (const user of cluster.users) user.rest();
+  faults.heal();
+  if (!(await converge(cluster))) return;
+  await rest(cluster);
+}
+
+async function converge(cluster: SimCluster): Promise<boolean> {
+  const { world, violations } = cluster;
+  const deadlineMs = world.nowMs + convergeWithinMs;
+  while (violations.length === 0) {
+    const problems = cluster.problems();
+    if (problems.length === 0) return true;
+    if (world.nowMs >= deadlineMs) {
+      const invariant = problems.every((problem) => cluster.leaks().includes(problem)) ? 'no-leaks' : 'converges';
+      cluster.report(invariant, problems.slice(0, 5).join('; '));
+      return false;
+    }
+    await world.run(Math.min(deadlineMs, world.nowMs + 500), () => violations.length > 0);
+  }
+  return false;
+}
+
+/** Nothing is written when there is nothing to do; Events may still be told, and forgotten. */
+async function rest(cluster: SimCluster): Promise<void> {
+  const { world, checker, violations } = cluster;
+  // What convergence did not wait for (conditions, counts) settles first.
+  await world.run(world.nowMs + restMs, () => violations.length > 0);
+  const before = checker.writes;
+  const beforeRevision = checker.revision;
+  await world.run(world.nowMs + restMs, () => violations.length > 0);
+  if (violations.length > 0) return;
+  cluster.checkMirrors();
+  const written = checker.writes - before;
+  if (written > 0) {
+    const changes = checker.log.slice(Number(beforeRevision) + 1).flat();
+    const keys = [...new Set(changes.map(({ key }) => key))].slice(0, 5).join(', ');
+    cluster.report('comes-to-rest', `${written} writes in ${restMs / 1000} s of rest: ${keys}`);
+  }
+  const problems = cluster.problems();
+  if (problems.length > 0) cluster.report('converges', `no longer converged: ${problems.slice(0, 5).join('; ')}`);
+}
+
+/** Made once a process; nothing in a run depends on what is in it. */
+let made: Promise<Authority> | undefined;
+function authority(): Promise<Authority> {
+  made ??= createAuthority('gantry-sim', { clock: systemClock, random: systemRandom });
+  return made;
+}

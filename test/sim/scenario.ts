@@ -1,0 +1,3 @@
+export async function scenarioTrace(_name: string): Promise<string> {
+  throw new Error('no scenarios yet');
+}

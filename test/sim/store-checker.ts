@@ -1,0 +1,213 @@
+/**
+ * Looks at every revision of the store the moment it exists: addresses, capacity, who may write what, and that nothing
+ * that was acknowledged is lost. It decodes for itself and shares no code with what it judges, beyond the formats.
+ */
+import type { ObjectCodec } from '../../control-plane/state/object-codec.ts';
+import { nodeCIDRPrefix, podIPPrefix, serviceIPPrefix } from '../../lib/model/allocations.ts';
+import { parseQuantity } from '../../lib/model/quantity.ts';
+import type { WatchEvent } from '../../lib/store/store.ts';
+import type { Container, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
+import type { SimProcess } from './process.ts';
+import type { Writer } from './store.ts';
+import type { Invariant } from './violations.ts';
+
+export type Report = (invariant: Invariant, message: string) => void;
+
+export interface Change {
+  readonly revision: bigint;
+  readonly key: string;
+  readonly object: KubeObject | undefined;
+  readonly previous: KubeObject | undefined;
+}
+
+const leaderKey = '/gantry/leader';
+/** Users count up a number of their own in the objects they write; it may never go back. */
+export const counterPrefix = 'sim/';
+
+interface Acknowledged {
+  readonly uid: string;
+  readonly count: number;
+}
+
+export class StoreChecker {
+  /** Changes of objects by revision; index 0 is revision 1, which is empty. */
+  readonly log: (readonly Change[])[] = [[], []];
+  readonly objects = new Map<string, KubeObject>();
+  readonly others = new Map<string, string>();
+  /** Writes so far, but for Events. */
+  writes = 0;
+  leader: SimProcess | undefined;
+  readonly #codec: ObjectCodec;
+  readonly #report: Report;
+  /** Users' counters that were acknowledged, by key and counter. */
+  readonly #acknowledged = new Map<string, Map<string, Acknowledged>>();
+  readonly #versions = new Map<string, bigint[]>();
+
+  constructor(codec: ObjectCodec, report: Report) {
+    this.#codec = codec;
+    this.#report = report;
+  }
+
+  get revision(): bigint {
+    return BigInt(this.log.length - 1);
+  }
+
+  applied(events: readonly WatchEvent[], revision: bigint, writer: Writer | undefined): void {
+    const changes: Change[] = [];
+    for (const event of events) {
+      const change = this.#take(event, revision, writer);
+      if (change) changes.push(change);
+    }
+    this.log.push(changes);
+    for (const change of changes) {
+      if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
+      this.writes += 1;
+      this.#checkWriter(change, writer);
+      this.#checkAcknowledged(change, writer);
+    }
+    for (const { object, previous } of changes) {
+      if (object?.kind !== 'Pod' || !object.spec.nodeName) continue;
+      if (previous?.kind === 'Pod' && previous.spec.nodeName === object.spec.nodeName) continue;
+      this.#checkAddress(object);
+      this.#checkCapacity(object.spec.nodeName);
+    }
+  }
+
+  /** The newest revision of a key at or before `revision`; 0n when it did not exist then. */
+  versionAt(key: string, revision: bigint): bigint {
+    const versions = this.#versions.get(key) ?? [];
+    for (let index = versions.length - 1; index >= 0; index -= 1) {
+      const version = versions[index]!;
+      if (version < 0n ? -version <= revision : version <= revision) return version < 0n ? 0n : version;
+    }
+    return 0n;
+  }
+
+  /** A client was told that its write of `counter` succeeded. */
+  acknowledge(object: KubeObject, key: string, counter: string, count: number): void {
+    const { uid = '', resourceVersion = '0', name } = object.metadata;
+    const change = this.log[Number(resourceVersion)]?.find((one) => one.key === key);
+    if (!change?.object || (countOf(change.object, counter) ?? -1) < count) {
+      this.#report(
+        'acknowledged-writes',
+        `${key}: the write ${counter}=${count} was acknowledged at revision ${resourceVersion}, which does not hold it`,
+      );
+      return;
+    }
+    const current = this.objects.get(key);
+    if (current?.metadata.uid === uid && (countOf(current, counter) ?? -1) < count) {
+      this.#report('acknowledged-writes', `${name}: ${counter}=${count} was lost before it was acknowledged`);
+    }
+    let counters = this.#acknowledged.get(key);
+    if (!counters) {
+      counters = new Map();
+      this.#acknowledged.set(key, counters);
+    }
+    const before = counters.get(counter);
+    if (before?.uid !== uid || before.count < count) counters.set(counter, { uid, count });
+  }
+
+  list<K extends KubeObject['kind']>(kind: K): Extract<KubeObject, { kind: K }>[] {
+    return [...this.objects.values()].filter((object) => object.kind === kind) as Extract<KubeObject, { kind: K }>[];
+  }
+
+  /** Allocations that belong to nothing any more. */
+  leakedAllocations(): string[] {
+    const uids = new Set([...this.objects.values()].map((object) => object.metadata.uid));
+    return [...this.others].flatMap(([key, value]) => {
+      if (key.startsWith(podIPPrefix) || key.startsWith(serviceIPPrefix)) return uids.has(value) ? [] : [key];
+      // A node's range stays under its name; several for one name would be a leak.
+      if (!key.startsWith(nodeCIDRPrefix)) return [];
+      const twins = [...this.others].filter(([other, name]) => other.startsWith(nodeCIDRPrefix) && name === value);
+      return twins.length > 1 ? [key] : [];
+    });
+  }
+
+  #take(event: WatchEvent, revision: bigint, writer: Writer | undefined): Change | undefined {
+    const { key } = event;
+    const previous = this.objects.get(key);
+    const object = event.type === 'put' ? this.#codec.decode(key, event.kv.value, revision) : undefined;
+    let versions = this.#versions.get(key);
+    if (!versions) {
+      versions = [];
+      this.#versions.set(key, versions);
+    }
+    versions.push(event.type === 'put' ? revision : -revision);
+    if (object) this.objects.set(key, object);
+    else this.objects.delete(key);
+    if (object || previous) return { revision, key, object, previous };
+    if (event.type === 'put') this.others.set(key, new TextDecoder().decode(event.kv.value));
+    else this.others.delete(key);
+    if (key === leaderKey) this.leader = event.type === 'put' ? writer?.process : undefined;
+    return undefined;
+  }
+
+  /** What no user asked for may only come from who leads at this moment. */
+  #checkWriter({ key, object, previous, revision }: Change, writer: Writer | undefined): void {
+    if (!writer || writer.operation !== undefined || writer.process === this.leader) return;
+    const { kind } = (object ?? previous)!;
+    if (kind === 'Namespace' && !previous) return; // every replica sees to the defaults
+    this.#report(
+      'leader-writes',
+      `${writer.process.name} wrote ${key} at revision ${revision}, but ${this.leader?.name ?? 'nobody'} leads`,
+    );
+  }
+
+  #checkAcknowledged({ key, object, previous }: Change, writer: Writer | undefined): void {
+    const counters = this.#acknowledged.get(key);
+    if (!counters) return;
+    for (const [counter, { uid, count }] of counters) {
+      if (object?.metadata.uid === uid) {
+        const now = countOf(object, counter) ?? -1;
+        if (now >= count) continue;
+        const who = writer?.operation ?? writer?.process.name;
+        this.#report('acknowledged-writes', `${key}: ${who} took ${counter} back from ${count} to ${now}`);
+      } else if (previous?.metadata.uid === uid && !previous.metadata.deletionTimestamp && !isDeletion(writer)) {
+        this.#report('acknowledged-writes', `${key} was removed by ${writer?.process.name}, but nobody deleted it`);
+      }
+      counters.delete(counter);
+    }
+  }
+
+  #checkAddress(pod: Pod): void {
+    const ip = pod.status?.podIP;
+    if (!ip || pod.spec.hostNetwork) return;
+    for (const other of this.list('Pod')) {
+      if (other.metadata.uid === pod.metadata.uid || other.status?.podIP !== ip || other.spec.hostNetwork) continue;
+      this.#report('one-pod-per-ip', `${ip} belongs to pods ${pod.metadata.name} and ${other.metadata.name}`);
+    }
+  }
+
+  #checkCapacity(nodeName: string): void {
+    const node = this.objects.get(`/gantry/nodes/${nodeName}`) as Node | undefined;
+    const allocatable = node?.status?.allocatable;
+    if (!allocatable) return;
+    const pods = this.list('Pod').filter((pod) => pod.spec.nodeName === nodeName && !isOver(pod));
+    for (const resource of ['cpu', 'memory']) {
+      const wanted = pods.reduce((sum, pod) => sum + requestOf(pod, resource), 0);
+      const room = parseQuantity(allocatable[resource] ?? '0') ?? 0;
+      if (wanted > room + 1e-6) {
+        this.#report('no-overcommit', `node ${nodeName}: ${wanted} ${resource} requested, ${room} allocatable`);
+      }
+    }
+    if (pods.length > Number(allocatable.pods ?? 0)) {
+      this.#report('no-overcommit', `node ${nodeName}: ${pods.length} pods, ${allocatable.pods} allowed`);
+    }
+  }
+}
+
+const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+const isDeletion = (writer: Writer | undefined): boolean => writer?.operation?.includes(' delete ') === true;
+
+export function countOf(object: KubeObject, counter: string): number | undefined {
+  const text = object.metadata.annotations?.[counterPrefix + counter];
+  return text === undefined ? undefined : Number(text);
+}
+
+function requestOf(pod: Pod, resource: string): number {
+  const request = (container: Container): number =>
+    parseQuantity(container.resources?.requests?.[resource] ?? '0') ?? 0;
+  const together = pod.spec.containers.reduce((sum, container) => sum + request(container), 0);
+  return Math.max(together, ...(pod.spec.initContainers ?? []).map(request));
+}

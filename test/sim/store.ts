@@ -1,0 +1,169 @@
+/**
+ * etcd as a replica sees it: the memory twin at the far end of a wire. Calls take time, may be refused, may be lost on
+ * the way there (nothing happened) or on the way back (it happened), and may arrive long after the caller gave up.
+ *
+ * Who wrote what is told to the checker: the replica's process, and the user's operation that it served, if any.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { GantryError } from '../../lib/errors.ts';
+import type { MemoryStore } from '../../lib/store/memory.ts';
+import {
+  AmbiguousWriteError,
+  type Store,
+  type Transaction,
+  type WatchBatch,
+  type WatchOptions,
+} from '../../lib/store/store.ts';
+import { isWrite } from '../../lib/store/store-checks.ts';
+import type { Network } from './network.ts';
+import type { SimProcess } from './process.ts';
+
+/** Whose call is being served; set around every call of a user. */
+export const servedOperation = new AsyncLocalStorage<string>();
+
+export interface Writer {
+  readonly process: SimProcess;
+  /** The user's operation. */
+  readonly operation: string | undefined;
+}
+
+/** Bugs that tests plant. */
+export interface StorePlants {
+  readonly transact?: (transaction: Transaction, writer: Writer) => Transaction;
+  readonly watchBatch?: (batch: WatchBatch, process: SimProcess) => WatchBatch | undefined;
+  /** True: the write is acknowledged and never made. */
+  readonly forget?: (transaction: Transaction, writer: Writer) => boolean;
+}
+
+export interface EtcdHealth {
+  available: boolean;
+  /** Longest time that a call takes at the server. */
+  slowMs: number;
+  /** Share of writes that end without an answer; half of those have landed. */
+  ambiguousShare: number;
+}
+
+export interface SimEtcd {
+  readonly memory: MemoryStore;
+  readonly health: EtcdHealth;
+  /** Who is writing at this moment; undefined while a lease ends by itself. */
+  writer: Writer | undefined;
+}
+
+const host = 'etcd';
+/** As the real client's. */
+const timeoutMs = 5_000;
+
+export function createSimStore(process: SimProcess, network: Network, etcd: SimEtcd, plants: StorePlants = {}): Store {
+  const { world } = process;
+  const { memory, health } = etcd;
+  const up = network.pipe(process.host, host);
+  const down = network.pipe(host, process.host);
+
+  /** One call there and back. */
+  function call<T>(perform: () => Promise<T>, isWriting: boolean): Promise<T> {
+    return process.effect(
+      () =>
+        new Promise<T>((resolve, reject) => {
+          let settled = false;
+          const settle = (outcome: () => void): void => {
+            if (settled) return;
+            settled = true;
+            timer.cancel();
+            outcome();
+          };
+          const timer = process.clock.schedule(timeoutMs, () =>
+            settle(() => {
+              reject(
+                isWriting
+                  ? new AmbiguousWriteError('etcd did not answer a write in time; it may have landed')
+                  : new GantryError('unavailable', 'etcd did not answer in time'),
+              );
+            }),
+          );
+          const answer = (outcome: () => void): void => down.send(() => settle(outcome));
+          const serve = (): void => {
+            if (!health.available) {
+              answer(() => reject(new GantryError('unavailable', 'etcd refuses connections')));
+              return;
+            }
+            const lost = isWriting && health.ambiguousShare > 0 && world.chance(health.ambiguousShare);
+            const ambiguous = (): void => reject(new AmbiguousWriteError('etcd changed its leader during a write'));
+            if (lost && world.chance(0.5)) {
+              answer(ambiguous);
+              return;
+            }
+            perform().then(
+              (value) => answer(lost ? ambiguous : () => resolve(value)),
+              (error: unknown) => answer(() => reject(error)),
+            );
+          };
+          up.send(() => {
+            if (health.slowMs > 0) world.after(world.random.next() * health.slowMs, serve);
+            else serve();
+          });
+        }),
+    );
+  }
+
+  /** Marks whose write it is while the memory twin applies it, which it does before it returns. */
+  function write<T>(perform: () => Promise<T>): Promise<T> {
+    const writer = { process, operation: servedOperation.getStore() };
+    return call(() => {
+      etcd.writer = writer;
+      try {
+        return perform();
+      } finally {
+        etcd.writer = undefined;
+      }
+    }, true);
+  }
+
+  return {
+    get: (key, options) => call(() => memory.get(key, options), false),
+    list: (prefix, options) => call(() => memory.list(prefix, options), false),
+    transact(transaction) {
+      const writer = { process, operation: servedOperation.getStore() };
+      if (plants.forget?.(transaction, writer)) {
+        return call(async () => {
+          const { revision } = await memory.status();
+          const responses = transaction.success.map(() => ({ kind: 'put' as const }));
+          return { succeeded: true, revision: revision + 1n, responses };
+        }, true);
+      }
+      const sent = plants.transact?.(transaction, writer) ?? transaction;
+      const isWriting = [...sent.success, ...(sent.failure ?? [])].some(isWrite);
+      return isWriting ? write(() => memory.transact(sent)) : call(() => memory.transact(sent), false);
+    },
+    watch: (prefix, options) => watch(prefix, options),
+    grantLease: (ttlMs) => call(() => memory.grantLease(ttlMs), false),
+    keepAliveLease: (id) => call(() => memory.keepAliveLease(id), false),
+    revokeLease: (id) => write(() => memory.revokeLease(id)),
+    compact: (revision) => call(() => memory.compact(revision), false),
+    status: () => call(() => memory.status(), false),
+    async close() {},
+  };
+
+  /** Each batch takes its time on the wire, and waits while that is cut; the real client survives that silently. */
+  async function* watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch, void, undefined> {
+    const { signal } = options;
+    const ended = new Promise<'ended'>((resolve) => {
+      if (signal.aborted) resolve('ended');
+      signal.addEventListener('abort', () => resolve('ended'), { once: true });
+    });
+    const source = memory.watch(prefix, options)[Symbol.asyncIterator]();
+    await process.effect(async () => {});
+    for (;;) {
+      const next = source.next().then((result) => arrival(result));
+      next.catch(() => {});
+      const result = await Promise.race([next, ended]);
+      if (result === 'ended' || result.done) return;
+      const batch = plants.watchBatch ? plants.watchBatch(result.value, process) : result.value;
+      if (batch) yield batch;
+    }
+  }
+
+  function arrival<T>(value: T): Promise<T> {
+    return new Promise((resolve) => down.send(() => process.post(() => resolve(value))));
+  }
+}

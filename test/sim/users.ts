@@ -1,0 +1,174 @@
+/** Users at work on the API, through whichever replica answers. Each writes a number of its own into what it changes. */
+import { type GantryError, isGantryError, messageOf } from '../../lib/errors.ts';
+import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import { keyOf, objectKey } from '../../lib/model/keys.ts';
+import type { Random } from '../../lib/random.ts';
+import type { Peer } from '../../lib/rpc/server.ts';
+import type { KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
+import { SimProcess } from './process.ts';
+import type { Rpc } from './rpc.ts';
+import { servedOperation } from './store.ts';
+import { counterPrefix, type Report, type StoreChecker } from './store-checker.ts';
+import { appNames, workloadOf, workloads } from './workloads.ts';
+import type { World } from './world.ts';
+
+export interface UserOptions {
+  readonly servers: readonly string[];
+  readonly checker: StoreChecker;
+  readonly report: Report;
+  /** Pods that all workloads together may ask for. */
+  readonly mostPods: number;
+  /** Between two things a user does, on average. */
+  readonly pauseMs: number;
+}
+
+export const admin = (name: string): Peer => ({ commonName: name, organization: 'admin', address: '192.0.2.9:50000' });
+
+export class SimUser {
+  readonly name: string;
+  readonly #world: World;
+  readonly #rpc: Rpc;
+  readonly #options: UserOptions;
+  readonly #process: SimProcess;
+  readonly #random: Random;
+  #count = 0;
+  #working = true;
+
+  constructor(world: World, rpc: Rpc, name: string, options: UserOptions) {
+    this.name = name;
+    this.#world = world;
+    this.#rpc = rpc;
+    this.#options = options;
+    this.#process = new SimProcess(world, { name, host: 'users' });
+    this.#random = world.fork();
+  }
+
+  /** Until `rest`. */
+  async work(): Promise<void> {
+    const { pauseMs } = this.#options;
+    this.#working = true;
+    while (this.#working) {
+      await this.#process.clock.sleep(pauseMs * (0.2 + 1.6 * this.#random.next()));
+      if (this.#working) await this.#act();
+    }
+  }
+
+  rest(): void {
+    this.#working = false;
+  }
+
+  /** Applies the manifest; false when that failed or nobody knows. */
+  async apply(manifest: KubeObject): Promise<boolean> {
+    const object = this.#signed(manifest);
+    return this.#attempt('apply', `${manifest.kind} ${manifest.metadata.name}`, 'Apply', {
+      object: toEnvelope(object),
+      fieldManager: this.name,
+    });
+  }
+
+  scale(kind: string, name: string, replicas: number): Promise<boolean> {
+    return this.#attempt('scale', `${kind} ${name} to ${replicas}`, 'Scale', {
+      kind,
+      namespace: 'default',
+      name,
+      replicas,
+    });
+  }
+
+  delete(kind: string, name: string, gracePeriodSeconds?: number): Promise<boolean> {
+    const grace = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
+    return this.#attempt('delete', `${kind} ${name}`, 'Delete', { kind, namespace: 'default', name, ...grace });
+  }
+
+  /** A small change of somebody's object that must not undo the others'. */
+  annotate(kind: string, name: string): Promise<boolean> {
+    this.#count += 1;
+    const patch = JSON.stringify({ metadata: { annotations: { [counterPrefix + this.name]: String(this.#count) } } });
+    return this.#attempt('annotate', `${kind} ${name}`, 'Patch', { kind, namespace: 'default', name, patch });
+  }
+
+  #signed(manifest: KubeObject): KubeObject {
+    this.#count += 1;
+    const annotations = { ...manifest.metadata.annotations, [counterPrefix + this.name]: String(this.#count) };
+    return { ...manifest, metadata: { ...manifest.metadata, annotations } } as KubeObject;
+  }
+
+  async #act(): Promise<void> {
+    const { checker, mostPods } = this.#options;
+    const random = this.#random;
+    const dice = random.next();
+    if (dice < 0.08) {
+      const pods = checker.list('Pod');
+      const pod = pods[Math.floor(random.next() * pods.length)];
+      if (pod) await this.delete('Pod', pod.metadata.name);
+      return;
+    }
+    const workload = this.#chooseWorkload();
+    const name = appNames[Math.floor(random.next() * appNames.length)]!;
+    const current = checker.objects.get(objectKey(workload.kind, 'default', name));
+    // Somebody else may add to it at the same time; the limit leaves room for that.
+    const others = workloads.flatMap(({ kind }) => checker.list(kind)).filter((object) => object !== current);
+    const asked = others.reduce((sum, object) => sum + (workloadOf(object.kind)?.load(object) ?? 0), 0);
+    const load = Math.max(0, Math.min(6, mostPods - asked));
+    if (!current) await this.apply(workload.make(name, random, load));
+    else if (dice < 0.2) await this.delete(workload.kind, name);
+    else if (dice < 0.45) await this.annotate(workload.kind, name);
+    else if (dice < 0.6 && workload.load(current) > 0)
+      await this.scale(workload.kind, name, Math.floor(random.next() * (load + 1)));
+    else await this.apply(workload.change(unowned(current), random, load));
+  }
+
+  #chooseWorkload(): (typeof workloads)[number] {
+    const total = workloads.reduce((sum, { weight }) => sum + weight, 0);
+    let rest = this.#random.next() * total;
+    for (const workload of workloads) {
+      rest -= workload.weight;
+      if (rest < 0) return workload;
+    }
+    return workloads[0]!;
+  }
+
+  async #attempt(
+    verb: string,
+    what: string,
+    method: 'Apply' | 'Scale' | 'Delete' | 'Patch',
+    request: object,
+  ): Promise<boolean> {
+    const { servers, checker } = this.#options;
+    const count = this.#count;
+    const address = servers[Math.floor(this.#random.next() * servers.length)]!;
+    const operation = `${this.name} ${verb} ${what} (${count})`;
+    try {
+      const call = servedOperation.run(operation, () =>
+        this.#rpc.unary(this.#process, admin(this.name), address, 'Cluster', method, request),
+      );
+      const { object: envelope } = (await call) as { object?: ObjectEnvelope };
+      const object = envelope && fromEnvelope(envelope);
+      this.#world.trace(this.name, `${verb} ${what}: revision ${object?.metadata.resourceVersion}`);
+      if (!object) throw new Error(`${method} answered without an object`);
+      if (verb === 'delete') this.#checkDeleted(object);
+      else if (verb !== 'scale') checker.acknowledge(object, keyOf(object), this.name, count);
+      return true;
+    } catch (error) {
+      if (!isGantryError(error)) throw error;
+      this.#world.trace(this.name, `${verb} ${what} at ${address}: ${(error as GantryError).code} ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  #checkDeleted(object: KubeObject): void {
+    const current = this.#options.checker.objects.get(keyOf(object));
+    if (!current || current.metadata.uid !== object.metadata.uid || current.metadata.deletionTimestamp) return;
+    this.#options.report(
+      'acknowledged-writes',
+      `${keyOf(object)} was deleted, as its user was told, and is still there`,
+    );
+  }
+}
+
+/** The manifest again, without what the cluster added. */
+function unowned({ apiVersion, kind, metadata, ...rest }: KubeObject): KubeObject {
+  const { status: _status, ...content } = rest as { status?: unknown };
+  const { name, namespace } = metadata;
+  return { apiVersion, kind, metadata: { name, ...(namespace && { namespace }) }, ...content } as KubeObject;
+}

@@ -1,0 +1,22 @@
+/** What must never happen, by name. Each has a planted bug that proves its checker (planted.test.ts). */
+export const invariants = {
+  'one-node-per-pod': 'no pod uid runs on two nodes',
+  'one-pod-per-ip': 'no address belongs to two live pods',
+  'no-overcommit': "the requests of a node's pods fit into its allocatable",
+  'leader-writes': 'no write of a deposed leader lands',
+  'acknowledged-writes': 'no write that a client saw succeed is lost',
+  'watch-order': 'every watcher sees every event once, in the order of revisions',
+  'mirror-exact': "a replica's picture equals the store at its revision",
+  converges: 'every workload converges within 120 s of healing',
+  'no-leaks': 'nothing is left behind on any host or in the store',
+  'comes-to-rest': 'nobody goes on writing when there is nothing to do',
+  'no-crash': 'no process ends by a mistake of its own',
+} as const;
+
+export type Invariant = keyof typeof invariants;
+
+export interface Violation {
+  readonly invariant: Invariant;
+  readonly atMs: number;
+  readonly message: string;
+}
