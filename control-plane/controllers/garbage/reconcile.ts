@@ -9,13 +9,14 @@
 import { isDeleting } from '../../../lib/model/object.ts';
 import type { KubeObject } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { batchOf } from '../batch.ts';
 
 export const orphanFinalizer = 'orphan';
-const mostPerTransaction = 40;
+const mostPerTransaction = 80;
 
 export function reconcileOwner(snapshot: Snapshot, uid: string): ReconcileResult {
   const owner = snapshot.byUID(uid);
-  if (!owner) return { changes: leftBehind(snapshot, uid).slice(0, mostPerTransaction) };
+  if (!owner) return { changes: batchOf(leftBehind(snapshot, uid), mostPerTransaction) };
   if (!isDeleting(owner)) return { changes: [] };
   const finalizers = owner.metadata.finalizers ?? [];
   if (finalizers.includes(orphanFinalizer)) return { changes: setFree(snapshot, owner) };
@@ -31,13 +32,14 @@ function leftBehind(snapshot: Snapshot, uid: string): Change[] {
   });
 }
 
-function setFree(snapshot: Snapshot, owner: KubeObject): Change[] {
+function setFree(snapshot: Snapshot, owner: KubeObject): readonly Change[] {
   const dependents = snapshot.ownedBy(owner.metadata.uid ?? '');
   if (dependents.length > 0) {
-    return dependents.slice(0, mostPerTransaction).map((object) => {
+    const changes = dependents.slice(0, mostPerTransaction).map((object): Change => {
       const others = (object.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid);
       return { type: 'update', object: withOwners(object, others) };
     });
+    return batchOf(changes, mostPerTransaction);
   }
   const finalizers = (owner.metadata.finalizers ?? []).filter((finalizer) => finalizer !== orphanFinalizer);
   if (finalizers.length === 0) return [{ type: 'remove', object: owner }];

@@ -10,11 +10,12 @@ import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { type Kind, kinds } from '../../../lib/model/schema.ts';
 import type { KubeObject, Namespace, Pod } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { batchOf } from '../batch.ts';
 
 const ownersFirst: readonly Kind[] = ['Deployment', 'ReplicaSet', 'Service', 'Pod'];
 /** Said by the system about the rest, so they come last and hold nothing up. */
 const last: Kind = 'Event';
-const mostPerTransaction = 40; // a Service holds addresses and ports beside its own key
+const mostPerTransaction = 80;
 
 export function reconcileNamespace(snapshot: Snapshot, namespace: Namespace, nowMs: number): ReconcileResult {
   if (!isDeleting(namespace)) return { changes: [] };
@@ -23,10 +24,8 @@ export function reconcileNamespace(snapshot: Snapshot, namespace: Namespace, now
   );
   const pending = content.filter((object) => !isDeleting(object));
   if (pending.length > 0) {
-    const batch = pending.slice(0, mostPerTransaction);
-    return {
-      changes: [...batch.map((object): Change => ({ type: 'delete', object })), ...report(namespace, content, nowMs)],
-    };
+    const deletions = pending.slice(0, mostPerTransaction).map((object): Change => ({ type: 'delete', object }));
+    return { changes: [...batchOf(deletions, mostPerTransaction), ...report(namespace, content, nowMs)] };
   }
   if (content.length > 0) return { changes: report(namespace, content, nowMs) };
   if ((namespace.metadata.finalizers ?? []).length > 0) return { changes: [] };

@@ -11,9 +11,10 @@
 import { setCondition } from '../../../lib/model/conditions.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
-import type { Node, Pod, Taint } from '../../../proto/gen/types.ts';
+import type { KubeObject, Node, Pod, Taint } from '../../../proto/gen/types.ts';
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { batchOf } from '../batch.ts';
 import { whyPaused } from './disruption.ts';
 import { isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
 
@@ -42,6 +43,7 @@ export function reconcileNode(
   if (!isSame(taints, node.spec.taints ?? [])) {
     changes.push({ type: 'update', object: withTaints(node, taints) });
   }
+  const evictions = new Map<KubeObject, NodeEvent>();
   let held = 0;
   for (const pod of snapshot.podsOnNode(node.metadata.name)) {
     const verdict = judge(pod, taints, paused !== undefined, nowMs);
@@ -52,12 +54,14 @@ export function reconcileNode(
     const object = deletion?.type === 'mark' ? deletion.object : unready;
     if (object === pod || changes.length >= mostPerTransaction) continue;
     changes.push({ type: 'update', object });
-    if (object !== unready) events.push(eviction(pod, node, taints));
+    if (object !== unready) evictions.set(object, eviction(pod, node, taints));
   }
   if (held > 0 && paused !== undefined && !wasSaid(snapshot, node, paused, nowMs)) {
     events.push({ type: 'Warning', reason: pausedReason, message: paused, about: node });
   }
-  return { changes, events, ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }) };
+  const batch = batchOf(changes, mostPerTransaction);
+  events.push(...batch.flatMap(({ object }) => evictions.get(object) ?? []));
+  return { changes: batch, events, ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }) };
 }
 
 /** We look every second; once a minute is enough to say it. */

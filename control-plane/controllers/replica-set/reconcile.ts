@@ -10,6 +10,7 @@ import { controllerReference, isDeleting, isSame } from '../../../lib/model/obje
 import { availableAtMs, isPodActive, isPodAvailable, isPodReady } from '../../../lib/model/pods.ts';
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { batchOf, mostAlike } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { inDeletionOrder } from './deletion-order.ts';
 
@@ -34,24 +35,30 @@ export function reconcileReplicaSet(
   const isMatching = (pod: Pod): boolean => matchesSelector(replicaSet.spec.selector, pod.metadata.labels);
   const matching = owned.filter(isMatching);
   const active = matching.filter(isPodActive);
-  const strangers = owned.filter((pod) => !isMatching(pod) && !isDeleting(pod)).slice(0, options.mostPerTransaction);
+  const strangers = owned.filter((pod) => !isMatching(pod) && !isDeleting(pod));
   const finished = matching.filter((pod) => !isPodActive(pod) && !isDeleting(pod));
 
   const missing = (replicaSet.spec.replicas ?? 1) - active.length;
   const open = isNamespaceOpen(snapshot, replicaSet.metadata.namespace);
   const delayMs = missing > 0 ? failureDelayMs(finished, nowMs) : 0;
-  const createCount = open && delayMs === 0 ? Math.min(Math.max(0, missing), options.mostPerTransaction) : 0;
-  const deleted = missing < 0 ? inDeletionOrder(active).slice(0, Math.min(-missing, options.mostPerTransaction)) : [];
-
+  const mayCreate = open && delayMs === 0 && missing > 0;
+  const made = newPod(replicaSet);
+  const createCount = mayCreate ? Math.min(missing, mostAlike(made, options.mostPerTransaction)) : 0;
+  const surplus = new Set(missing < 0 ? inDeletionOrder(active).slice(0, -missing) : []);
+  const changes = [
+    ...batchOf(
+      [
+        ...Array<Change>(createCount).fill({ type: 'create', object: made }),
+        ...[...surplus, ...outlived(finished)].map((object): Change => ({ type: 'delete', object })),
+        ...strangers.map((pod): Change => ({ type: 'update', object: released(pod, replicaSet) })),
+      ],
+      options.mostPerTransaction,
+    ),
+  ];
+  const deleted = changes.flatMap(({ object }) => (object.kind === 'Pod' && surplus.has(object) ? [object] : []));
   const going = new Set(deleted);
   const remaining = active.filter((pod) => !going.has(pod));
   const status = statusOf(replicaSet, remaining, createCount, nowMs);
-  const changes: Change[] = [
-    ...Array.from({ length: createCount }, (): Change => ({ type: 'create', object: newPod(replicaSet) })),
-    ...deleted.map((object): Change => ({ type: 'delete', object })),
-    ...outlived(finished).map((object): Change => ({ type: 'delete', object })),
-    ...strangers.map((pod): Change => ({ type: 'update', object: released(pod, replicaSet) })),
-  ];
   if (!isSame(status, replicaSet.status)) changes.push({ type: 'update', object: { ...replicaSet, status } });
   const requeueAfterMs = earliest(
     delayMs > 0 ? delayMs : undefined,
