@@ -18,9 +18,12 @@ export function isLost(node: Node): boolean {
   return conditionStatus(node.status?.conditions, 'Ready') === 'Unknown';
 }
 
-/** spec.taints with the lifecycle's own ones as the Ready condition asks; the same list when nothing changes. */
+/**
+ * spec.taints with the lifecycle's own ones as the Ready condition asks, and with the time at which a client's NoExecute
+ * taint was first seen, from which tolerationSeconds count. The same list when nothing changes.
+ */
 export function taintsFor(node: Node, nowMs: number): readonly Taint[] {
-  const current = node.spec.taints ?? [];
+  const current = withTimes(node.spec.taints ?? [], nowMs);
   const ready = conditionStatus(node.status?.conditions, 'Ready');
   const key = ready === 'True' ? undefined : ready === 'False' ? notReadyTaint : unreachableTaint;
   const others = current.filter((taint) => !ownKeys.includes(taint.key));
@@ -36,6 +39,12 @@ export function taintsFor(node: Node, nowMs: number): readonly Taint[] {
   );
   const unchanged = own.every((taint) => current.includes(taint)) && others.length + own.length === current.length;
   return unchanged ? current : [...others, ...own];
+}
+
+function withTimes(taints: readonly Taint[], nowMs: number): readonly Taint[] {
+  const isTimeless = ({ effect, timeAdded }: Taint): boolean => effect === 'NoExecute' && timeAdded === undefined;
+  if (!taints.some(isTimeless)) return taints;
+  return taints.map((taint) => (isTimeless(taint) ? { ...taint, timeAdded: timestamp(nowMs) } : taint));
 }
 
 /** When the pod must leave because of these taints; undefined when it may stay. */

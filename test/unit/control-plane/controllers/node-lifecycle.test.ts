@@ -51,6 +51,15 @@ describe('the taints of a node', () => {
     expect(taintsFor(recovered, nowMs)).toEqual([custom]);
   });
 
+  it("say when a client's NoExecute taint was first seen, so that tolerationSeconds come to an end", () => {
+    const drain: Taint = { key: 'maintenance', effect: 'NoExecute' };
+    const [seen] = taintsFor(node('n1', 'True', 0, [drain]), nowMs);
+    expect(seen).toEqual({ ...drain, timeAdded: timestamp(nowMs) });
+    const patient = pod('p', [{ key: 'maintenance', operator: 'Exists', tolerationSeconds: 60 }]);
+    const later = taintsFor(node('n1', 'True', 0, [seen!]), nowMs + 60_000);
+    expect(leaveAtMs(patient, later, nowMs + 60_000)).toBe(nowMs + 60_000);
+  });
+
   it('keep their time while they last', () => {
     const old = own('node.kubernetes.io/unreachable').map((taint) => ({
       ...taint,
