@@ -1,7 +1,7 @@
 /** Where ctl finds the cluster: a file with addresses and a client certificate. */
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
-import { parse } from 'yaml';
 import { GantryError, messageOf } from '../lib/errors.ts';
 
 export interface ClientConfig {
@@ -35,11 +35,18 @@ export function findConfig(flag: string | undefined, env: NodeJS.ProcessEnv): st
 export function readConfig(path: string): ClientConfig {
   let value: unknown;
   try {
-    value = parse(readFileSync(path, 'utf8'));
+    value = parseText(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new GantryError('invalidArgument', `cannot read the config file ${path}: ${messageOf(error)}`);
   }
   return parseConfig(value, path);
+}
+
+/** JSON, as it is written; YAML for those who edit it. Its library is loaded only then: it would slow every start. */
+function parseText(text: string): unknown {
+  if (text.trimStart().startsWith('{')) return JSON.parse(text);
+  const { parse } = createRequire(import.meta.url)('yaml') as typeof import('yaml');
+  return parse(text);
 }
 
 export function parseConfig(value: unknown, path: string): ClientConfig {

@@ -4,7 +4,7 @@ import { toEnvelope } from '../lib/model/codec.ts';
 import type { KubeObject } from '../proto/gen/types.ts';
 import type { Context } from './context.ts';
 import { objectOr } from './objects.ts';
-import { nameLines, parseFormat, structuredText } from './output/objects.ts';
+import { nameLines, parseFormat } from './output/objects.ts';
 import { qualifiedName } from './resources.ts';
 
 export type DryRun = 'client' | 'server' | undefined;
@@ -25,10 +25,17 @@ export interface PrintOptions {
   readonly dryRun?: string;
 }
 
-export function printOne(context: Context, object: KubeObject, what: string, { output, dryRun }: PrintOptions): void {
+export async function printOne(
+  context: Context,
+  object: KubeObject,
+  what: string,
+  { output, dryRun }: PrintOptions,
+): Promise<void> {
   const format = parseFormat(output);
-  if (format === 'json' || format === 'yaml') context.write(structuredText([object], format, true));
-  else if (format === 'name') context.write(nameLines([object]));
+  if (format === 'json' || format === 'yaml') {
+    const { structuredText } = await import('./output/structured.ts');
+    context.write(structuredText([object], format, true));
+  } else if (format === 'name') context.write(nameLines([object]));
   else {
     const suffix = dryRunSuffix(dryRunMode(dryRun));
     context.write(`${qualifiedName(object.kind, object.metadata.name)} ${what}${suffix}\n`);
@@ -46,5 +53,5 @@ export async function createOne(
   const mode = dryRunMode(options.dryRun);
   if (mode === 'client') return printOne(context, object, what, options);
   const response = await context.cluster.Create({ object: toEnvelope(object), dryRun: mode === 'server' });
-  printOne(context, objectOr(response.object, object), what, options);
+  await printOne(context, objectOr(response.object, object), what, options);
 }

@@ -8,7 +8,8 @@ import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
 import { parseSources, readSources } from '../manifests.ts';
-import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
+import { nameLines, parseFormat } from '../output/objects.ts';
+import { structuredText } from '../output/structured.ts';
 import { qualifiedName } from '../resources.ts';
 import { forEach } from '../selection.ts';
 

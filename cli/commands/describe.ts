@@ -13,7 +13,6 @@ import { endpointSliceLines, serviceLines } from '../output/describe/network.ts'
 import { nodeLines } from '../output/describe/node.ts';
 import { podLines } from '../output/describe/pod.ts';
 import { deploymentLines, replicaSetDescription } from '../output/describe/workload.ts';
-import { structuredText } from '../output/objects.ts';
 import { parseTargets } from '../resources.ts';
 import { forEach, objectOf, type Reference, referenceOf, type SelectOptions, selectReferences } from '../selection.ts';
 
@@ -90,8 +89,10 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return secretLines(object);
     case 'Namespace':
       return namespaceLines(object);
-    case 'Event':
+    case 'Event': {
+      const { structuredText } = await import('../output/structured.ts');
       return [...headLines(object), ...structuredText([object], 'yaml', true).trimEnd().split('\n')];
+    }
   }
 }
 

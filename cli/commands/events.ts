@@ -5,8 +5,8 @@ import type { Event } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { listObjects, type Selection } from '../objects.ts';
 import { byLastSeen, eventAge } from '../output/describe/events.ts';
-import { nameLines, parseFormat, structuredText } from '../output/objects.ts';
-import { createTableWriter, renderTable } from '../output/table.ts';
+import { nameLines, parseFormat } from '../output/objects.ts';
+import { createTableWriter } from '../output/table.ts';
 import { parseTargets } from '../resources.ts';
 import { watchObjects } from '../watching.ts';
 
@@ -38,14 +38,11 @@ export async function events(context: Context, options: EventsOptions): Promise<
   const selection = selectionOf(options);
   const types = options.types?.split(',').map((type) => type.toLowerCase());
   const isWanted = ({ type = 'Normal' }: Event): boolean => types === undefined || types.includes(type.toLowerCase());
-  if (options.watch) return follow(context, selection, options, isWanted);
+  const print = await printer(context, options);
+  if (options.watch) return follow(context, selection, isWanted, print);
   const found = (await listObjects(context, 'Event', selection)).filter(isWanted).sort(byLastSeen);
-  if (found.length === 0 && options.output === undefined) {
-    return context.warn(
-      options.allNamespaces ? 'No events found.' : `No events found in ${context.namespace} namespace.`,
-    );
-  }
-  print(context, found, options, options.headers !== false);
+  if (found.length > 0 || options.output !== undefined) return print(found);
+  context.warn(options.allNamespaces ? 'No events found.' : `No events found in ${context.namespace} namespace.`);
 }
 
 /** Events about a cluster-scoped object are in the namespace "default". */
@@ -60,45 +57,41 @@ function selectionOf(options: EventsOptions): Selection {
   return { fieldSelector, allNamespaces: options.allNamespaces === true || info.clusterScoped };
 }
 
+type Print = (found: readonly Event[]) => void;
+
 async function follow(
   context: Context,
   selection: Selection,
-  options: EventsOptions,
   isWanted: (event: Event) => boolean,
+  print: Print,
 ): Promise<void> {
   let before: Event[] | undefined = [];
-  let headers = options.headers !== false;
-  const render = createTableWriter();
-  const show = (found: readonly Event[]): void => {
-    if (found.length > 0) print(context, found, options, headers, render);
-    headers = headers && found.length === 0;
-  };
   for await (const change of watchObjects(context, 'Event', selection)) {
     if (change.type === 'BOOKMARK') {
-      show((before ?? []).sort(byLastSeen));
+      if (before && before.length > 0) print(before.sort(byLastSeen));
       before = undefined;
     } else if (change.type !== 'DELETED' && isWanted(change.object as Event)) {
       if (before) before.push(change.object as Event);
-      else show([change.object as Event]);
+      else print([change.object as Event]);
     }
   }
   context.signal.throwIfAborted();
 }
 
-function print(
-  context: Context,
-  found: readonly Event[],
-  options: EventsOptions,
-  headers: boolean,
-  render = renderTable,
-): void {
+async function printer(context: Context, options: EventsOptions): Promise<Print> {
   const format = parseFormat(options.output);
-  if (format === 'json' || format === 'yaml') context.write(structuredText(found, format, options.watch === true));
-  else if (format === 'name') context.write(nameLines(found));
-  else {
+  if (format === 'json' || format === 'yaml') {
+    const { structuredText } = await import('../output/structured.ts');
+    return (found) => context.write(structuredText(found, format, options.watch === true));
+  }
+  if (format === 'name') return (found) => context.write(nameLines(found));
+  const render = createTableWriter();
+  let headers = options.headers !== false;
+  return (found) => {
     const { header, rows } = eventTable(found, context.clock.nowMs(), options.allNamespaces === true);
     context.write(render(headers ? header : undefined, rows));
-  }
+    headers = false;
+  };
 }
 
 function eventTable(

@@ -1,20 +1,18 @@
-/** `ctl get`: lists and watches, in kubectl's words. */
+/** `ctl get`: lists, in kubectl's words. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
+import type { Kind } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { findObject, getObject, listObjects } from '../objects.ts';
+import { serviceNameOf } from '../output/columns.ts';
 import { byLastSeen } from '../output/describe/events.ts';
-import { nameLines, objectTable, parseFormat, structuredText, type TableOptions } from '../output/objects.ts';
-import { createTableWriter } from '../output/table.ts';
+import { nameLines, objectTable, parseFormat, type TableOptions } from '../output/objects.ts';
 import { parseTargets, type Target } from '../resources.ts';
-import { watchObjects } from '../watching.ts';
+import { forEach, type SelectOptions, selectReferences } from '../selection.ts';
 
-export interface GetOptions {
+export interface GetOptions extends SelectOptions {
   readonly output?: string;
-  readonly allNamespaces?: boolean;
-  readonly selector?: string;
-  readonly fieldSelector?: string;
   readonly watch?: boolean;
   readonly watchOnly?: boolean;
   readonly headers?: boolean;
@@ -24,58 +22,89 @@ export interface GetOptions {
 
 export function registerGet(program: Command, open: OpenContext): void {
   program
-    .command('get <resource> [names...]')
+    .command('get [resource] [names...]')
+    .usage('TYPE [NAME...] | TYPE/NAME... | -f FILE')
     .option('-o, --output <format>', 'wide, json, yaml or name')
     .option('-A, --all-namespaces', 'of all namespaces')
     .option('-l, --selector <labels>', 'only with these labels: app=web,tier in (a,b)')
     .option('--field-selector <fields>', 'only with these fields: spec.nodeName=node-1,status.phase=Running')
+    .option('-f, --filename <file...>', 'what these manifests name')
+    .option('-R, --recursive', 'folders below as well')
     .option('-w, --watch', 'show what is there, then every change')
     .option('--watch-only', 'show every change')
     .option('--no-headers', 'without the header line')
     .option('--show-labels', 'with a column of labels')
     .option('--ignore-not-found', 'absence is no error')
-    .action(async (resource: string, names: string[], _options, command: Command) => {
+    .action(async (resource: string | undefined, names: string[], _options, command: Command) => {
       const options = optionsOf<GetOptions>(command);
-      await get(await open(options), [resource, ...names], options);
+      await get(await open(options), resource === undefined ? [] : [resource, ...names], options);
     });
 }
 
 export async function get(context: Context, words: readonly string[], options: GetOptions): Promise<void> {
-  const targets = parseTargets(words);
   const format = parseFormat(options.output);
-  if (options.watch || options.watchOnly) return watch(context, targets, options);
-  const groups = await fetchAll(context, targets, options);
+  if (options.watch || options.watchOnly) {
+    const { watch } = await import('./get-watch.ts');
+    return watch(context, parseTargets(words), options);
+  }
+  const wanted = options.filename ? await fromManifests(context, words, options) : parseTargets(words).map(named);
+  const { groups, failed } = await fetchAll(context, wanted, options);
   const objects = groups.flatMap((group) => group.objects);
+  const byName = wanted.some(({ name }) => name !== undefined);
+  if (failed && objects.length === 0) return;
   if (format === 'json' || format === 'yaml') {
-    const single = targets.length === 1 && targets[0]!.name !== undefined;
-    context.write(structuredText(objects, format, single));
+    const { structuredText } = await import('../output/structured.ts');
+    context.write(structuredText(objects, format, byName && wanted.length === 1));
   } else if (format === 'name') {
     context.write(nameLines(objects));
   } else if (objects.length > 0) {
     printTables(context, groups, options, format === 'wide');
-  } else if (!targets.some(({ name }) => name !== undefined)) {
-    context.warn(nothingFound(context, targets, options));
+  } else if (!byName) {
+    context.warn(nothingFound(context, wanted, options));
   }
+}
+
+interface Wanted {
+  readonly kind: Kind;
+  readonly clusterScoped: boolean;
+  /** Undefined: all of the kind. */
+  readonly name?: string;
+  /** Undefined: the context's. */
+  readonly namespace?: string;
+}
+
+function named({ info: { kind, clusterScoped }, name }: Target): Wanted {
+  return { kind, clusterScoped, ...(name !== undefined && { name }) };
+}
+
+async function fromManifests(context: Context, words: readonly string[], options: GetOptions): Promise<Wanted[]> {
+  const references = await selectReferences(context, words, options);
+  return references.map(({ kind, namespace, name }) => ({ kind, clusterScoped: namespace === '', namespace, name }));
 }
 
 interface Group {
-  readonly target: Target;
+  readonly kind: Kind;
   objects: KubeObject[];
 }
 
-async function fetchAll(context: Context, targets: readonly Target[], options: GetOptions): Promise<Group[]> {
+async function fetchAll(
+  context: Context,
+  wanted: readonly Wanted[],
+  options: GetOptions,
+): Promise<{ groups: Group[]; failed: boolean }> {
   const groups: Group[] = [];
-  for (const target of targets) {
-    const objects =
-      target.name === undefined ? await list(context, target, options) : await one(context, target, options);
-    const group = groups.find(({ target: { info } }) => info === target.info);
+  let done = 0;
+  await forEach(context, wanted, async (one) => {
+    const objects = one.name === undefined ? await list(context, one, options) : await byName(context, one, options);
+    const group = groups.find(({ kind }) => kind === one.kind);
     if (group) group.objects.push(...objects);
-    else groups.push({ target, objects: [...objects] });
-  }
-  return groups;
+    else groups.push({ kind: one.kind, objects: [...objects] });
+    done += 1;
+  });
+  return { groups, failed: done < wanted.length };
 }
 
-async function one(context: Context, { info, name }: Target, options: GetOptions): Promise<KubeObject[]> {
+async function byName(context: Context, { kind, name, namespace }: Wanted, options: GetOptions): Promise<KubeObject[]> {
   if (options.selector || options.fieldSelector) {
     throw new GantryError('invalidArgument', 'a name and a selector cannot be given together');
   }
@@ -85,18 +114,21 @@ async function one(context: Context, { info, name }: Target, options: GetOptions
       'a resource cannot be retrieved by name across all namespaces; leave out -A',
     );
   }
-  const object = options.ignoreNotFound
-    ? await findObject(context, info.kind, name!)
-    : await getObject(context, info.kind, name!);
-  return object ? [object] : [];
+  const found = await findObject(context, kind, name!, namespace);
+  if (found) return [found];
+  // `get endpoints` shows slices under the name of their service.
+  const slices = kind === 'EndpointSlice' ? await listObjects(context, kind) : [];
+  const ofService = slices.filter((slice) => serviceNameOf(slice) === name);
+  if (ofService.length > 0 || options.ignoreNotFound) return ofService;
+  return [await getObject(context, kind, name!, namespace)];
 }
 
-async function list(context: Context, { info }: Target, options: GetOptions): Promise<KubeObject[]> {
-  if (info.kind === 'Event') return (await listObjects(context, 'Event', options)).sort(byLastSeen);
-  return listObjects(context, info.kind, options);
+async function list(context: Context, { kind }: Wanted, options: GetOptions): Promise<KubeObject[]> {
+  if (kind === 'Event') return (await listObjects(context, kind, options)).sort(byLastSeen);
+  return listObjects(context, kind, options);
 }
 
-function tableOptions(context: Context, options: GetOptions, wide: boolean): TableOptions {
+export function tableOptions(context: Context, options: GetOptions, wide: boolean): TableOptions {
   return {
     wide,
     headers: options.headers !== false,
@@ -110,48 +142,11 @@ function tableOptions(context: Context, options: GetOptions, wide: boolean): Tab
 function printTables(context: Context, groups: readonly Group[], options: GetOptions, wide: boolean): void {
   const shown = groups.filter(({ objects }) => objects.length > 0);
   const base = { ...tableOptions(context, options, wide), showKind: groups.length > 1 };
-  const tables = shown.map(({ target, objects }) => objectTable(target.info.kind, objects, base));
+  const tables = shown.map(({ kind, objects }) => objectTable(kind, objects, base));
   context.write(tables.join('\n'));
 }
 
-function nothingFound(context: Context, targets: readonly Target[], options: GetOptions): string {
-  const clusterScoped = targets.every(({ info }) => info.clusterScoped);
-  return clusterScoped || options.allNamespaces
-    ? 'No resources found'
-    : `No resources found in ${context.namespace} namespace.`;
-}
-
-/** Until Ctrl-C. */
-async function watch(context: Context, targets: readonly Target[], options: GetOptions): Promise<void> {
-  const [target, ...others] = targets;
-  if (!target || others.some(({ info }) => info !== target.info)) {
-    throw new GantryError('invalidArgument', 'watch one kind of resource at a time');
-  }
-  const format = parseFormat(options.output);
-  const names = new Set(targets.flatMap(({ name }) => name ?? []));
-  const base = { ...tableOptions(context, options, format === 'wide'), render: createTableWriter() };
-  let headers = base.headers;
-  const print = (objects: readonly KubeObject[]): void => {
-    if (format === 'json' || format === 'yaml') {
-      for (const object of objects) {
-        context.write(`${format === 'yaml' ? '---\n' : ''}${structuredText([object], format, true)}`);
-      }
-    } else if (format === 'name') context.write(nameLines(objects));
-    else if (objects.length > 0) {
-      const nowMs = context.clock.nowMs();
-      context.write(objectTable(target.info.kind, objects, { ...base, headers, nowMs }));
-      headers = false;
-    }
-  };
-  let existing: KubeObject[] | undefined = [];
-  for await (const change of watchObjects(context, target.info.kind, options)) {
-    if (change.type === 'BOOKMARK') {
-      if (!options.watchOnly) print(existing ?? []);
-      existing = undefined;
-    } else if (names.size === 0 || names.has(change.object.metadata.name)) {
-      if (existing) existing.push(change.object);
-      else print([change.object]);
-    }
-  }
-  context.signal.throwIfAborted();
+function nothingFound(context: Context, wanted: readonly Wanted[], options: GetOptions): string {
+  const everywhere = options.allNamespaces || wanted.every(({ clusterScoped }) => clusterScoped);
+  return everywhere ? 'No resources found' : `No resources found in ${context.namespace} namespace.`;
 }

@@ -42,7 +42,7 @@ export async function patch(context: Context, words: readonly string[], options:
     const response = await context.cluster.Patch({ kind, namespace, name, patch: text, dryRun: mode === 'server' });
     const after = fromEnvelope(response.object) ?? before;
     const same = mode === undefined && after.metadata.resourceVersion === before.metadata.resourceVersion;
-    printOne(context, after, same ? 'patched (no change)' : 'patched', options);
+    await printOne(context, after, same ? 'patched (no change)' : 'patched', options);
   });
 }
 

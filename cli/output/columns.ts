@@ -35,6 +35,7 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       ageColumn(nowMs),
       { header: 'VERSION', cell: ({ status }) => status?.nodeInfo?.kubeletVersion ?? '' },
       { header: 'INTERNAL-IP', wide: true, cell: internalIP },
+      { header: 'EXTERNAL-IP', wide: true, cell: () => none },
       { header: 'OS-IMAGE', wide: true, cell: ({ status }) => status?.nodeInfo?.osImage ?? '<unknown>' },
       { header: 'KERNEL-VERSION', wide: true, cell: ({ status }) => status?.nodeInfo?.kernelVersion ?? '<unknown>' },
       {

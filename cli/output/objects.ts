@@ -1,7 +1,5 @@
-/** Objects as text, in the form that -o asks for. Pure. */
-import { stringify } from 'yaml';
+/** Objects as tables and names, and what -o may ask for. Pure. */
 import { GantryError } from '../../lib/errors.ts';
-import { toManifest } from '../../lib/model/manifest.ts';
 import type { Kind } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { qualifiedName, resourceKind } from '../resources.ts';
@@ -52,17 +50,6 @@ export function objectTable(kind: Kind, objects: readonly KubeObject[], options:
   }
   const { render = renderTable } = options;
   return render(options.headers ? header : undefined, rows);
-}
-
-/** One object asked for by name is itself; everything else is a List, as kubectl prints. */
-export function structuredText(objects: readonly KubeObject[], format: 'json' | 'yaml', single: boolean): string {
-  const manifests = objects.map(toManifest);
-  const value = single && manifests.length === 1 ? manifests[0] : listOf(manifests);
-  return format === 'json' ? `${JSON.stringify(value, null, 4)}\n` : stringify(value, { lineWidth: 0 });
-}
-
-function listOf(items: readonly object[]): object {
-  return { apiVersion: 'v1', items, kind: 'List', metadata: { resourceVersion: '' } };
 }
 
 export function nameLines(objects: readonly KubeObject[]): string {
