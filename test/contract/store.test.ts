@@ -434,8 +434,9 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       const results = await Promise.allSettled(calls.map((call) => call()));
       const tookMs = performance.now() - startedMs;
       harness.comeBack();
-      for (const result of results) {
-        expect(result.status === 'rejected' && ofCode('unavailable')(result.reason), String(result)).toBe(true);
+      for (const [index, result] of results.entries()) {
+        const what = `call ${index} ${result.status} ${result.status === 'rejected' ? result.reason : ''}`;
+        expect(result.status === 'rejected' && ofCode('unavailable')(result.reason), what).toBe(true);
       }
       expect(tookMs).toBeLessThan(callTimeoutMs + 1000);
       await until(async () => {
