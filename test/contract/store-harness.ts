@@ -1,4 +1,5 @@
 /** The two stores as the contract suite sees them: a store that can be made to crash and to be away. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,7 +18,7 @@ export interface Harness {
   /** Ends the store's process at once; it comes back by itself. */
   crash(): Promise<void>;
   /** Until `back`, calls get no answer. */
-  goAway(): void;
+  goAway(): void | Promise<void>;
   comeBack(): void;
   end(): Promise<void>;
 }
@@ -56,7 +57,10 @@ export const harnesses: Readonly<Record<'memory' | 'etcd', () => Promise<Harness
         await until(() => server.pid !== undefined);
         process.kill(server.pid!, 'SIGKILL');
       },
-      goAway: () => process.kill(server.pid!, 'SIGSTOP'),
+      async goAway() {
+        process.kill(server.pid!, 'SIGSTOP');
+        await until(() => isStopped(server.pid!)); // until then a thread of it may still answer
+      },
       comeBack: () => process.kill(server.pid!, 'SIGCONT'),
       async end() {
         await store.close();
@@ -65,6 +69,14 @@ export const harnesses: Readonly<Record<'memory' | 'etcd', () => Promise<Harness
     };
   },
 };
+
+/** Whether every thread of the process has stopped (proc_pid_stat(5), state T). */
+function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  });
+}
 
 /** An etcd on free loopback ports in a folder of its own. */
 export async function startServer(

@@ -421,7 +421,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
     it('refuses calls within their deadline, and everything goes on afterwards', { timeout: 20_000 }, async () => {
       const before = await put(store, '/away/a', '1');
       const watch = record(store, '/away/', before + 1n);
-      harness.goAway();
+      await harness.goAway();
       const calls: (() => Promise<unknown>)[] = [
         () => store.get('/away/a'),
         () => store.list('/away/'),
