@@ -1,10 +1,20 @@
 /** One client over all replicas of the control plane: the next one is tried when one cannot be reached. */
-import { GantryError, isGantryError } from '../lib/errors.ts';
+import { GantryError, isGantryError, messageOf } from '../lib/errors.ts';
 import { type Connection, connect } from '../lib/rpc/client.ts';
+import { methodKind, serviceDefinition } from '../lib/rpc/service.ts';
 import { RpcError } from '../lib/rpc/status.ts';
 import { ReloadableTls } from '../lib/rpc/tls.ts';
 import type { ClientConfig } from './config.ts';
 import type { ClusterClient } from './context.ts';
+
+export interface Replica {
+  readonly address: string;
+  /** Connects when it is not connected. Throws unavailable when nobody answers in time. */
+  reached(): Promise<ClusterClient>;
+}
+
+/** A host that is up answers at once; with others to turn to, there is no point in waiting long for one that is not. */
+const patienceMs = { only: 5_000, oneOfSeveral: 1_500 };
 
 export function connectTo(config: ClientConfig): ClusterClient {
   const tls = new ReloadableTls({
@@ -12,109 +22,90 @@ export function connectTo(config: ClientConfig): ClusterClient {
     certPem: config.clientCertificate,
     keyPem: config.clientKey,
   });
-  const connections = new Map<string, Connection>();
-  const clientOf = (address: string): ClusterClient => {
-    let connection = connections.get(address);
-    if (!connection) {
-      connection = connect({ address, tls });
-      connections.set(address, connection);
-    }
-    return connection.client('Cluster');
+  const withinMs = config.servers.length === 1 ? patienceMs.only : patienceMs.oneOfSeveral;
+  return overReplicas(config.servers.map((address) => replicaAt(address, tls, withinMs)));
+}
+
+function replicaAt(address: string, tls: ReloadableTls, withinMs: number): Replica {
+  let connection: Connection | undefined;
+  return {
+    address,
+    async reached() {
+      connection ??= connect({ address, tls });
+      if ((await connection.reach(withinMs)) !== 'silent') return connection.client('Cluster');
+      throw new GantryError('unavailable', `the host did not answer within ${withinMs / 1000} s`);
+    },
   };
-  return overReplicas(config.servers.map((address) => ({ address, client: () => clientOf(address) })));
 }
 
-interface Replica {
-  readonly address: string;
-  client(): ClusterClient;
-}
-
-type AnyMethod = (input: unknown, options?: unknown) => Promise<unknown> | AsyncIterable<unknown>;
+type Call = (input: unknown, options?: unknown) => Promise<unknown> | AsyncIterable<unknown>;
 
 /** The replica that answered last stays the first choice. */
 export function overReplicas(replicas: readonly Replica[]): ClusterClient {
   let first = 0;
   const order = (): Replica[] => replicas.map((_, i) => replicas[(first + i) % replicas.length]!);
-  const methodOf = (replica: Replica, name: string): AnyMethod =>
-    (replica.client() as unknown as Record<string, AnyMethod>)[name]!;
+  const methodOf = async (replica: Replica, name: string): Promise<Call> => {
+    const client = await replica.reached();
+    return (client as unknown as Record<string, Call>)[name]!;
+  };
 
-  const call =
-    (name: string): AnyMethod =>
-    (input, options) => {
-      const result = methodOf(replicas[first]!, name)(input, options);
-      return Symbol.asyncIterator in result
-        ? stream(name, input, options, result as AsyncIterable<unknown>)
-        : unary(name, input, options, result as Promise<unknown>);
-    };
-  const unary = async (name: string, input: unknown, options: unknown, attempt: Promise<unknown>): Promise<unknown> => {
-    const [, ...others] = order();
+  const unary = (name: string) => async (input: unknown, options: unknown) => {
     let failure: unknown;
-    try {
-      return await attempt;
-    } catch (error) {
-      if (!notReached(error)) throw error;
-      failure = error;
-    }
-    for (const replica of others) {
+    for (const replica of order()) {
       try {
-        const result = await (methodOf(replica, name)(input, options) as Promise<unknown>);
+        const method = await methodOf(replica, name);
+        const answer = await (method(input, options) as Promise<unknown>);
         first = replicas.indexOf(replica);
-        return result;
+        return answer;
       } catch (error) {
-        if (!notReached(error)) throw error;
+        if (!isGantryError(error, 'unavailable')) throw error;
+        failure = error;
       }
     }
     throw unreachable(replicas, failure);
   };
-  async function* stream(
-    name: string,
-    input: unknown,
-    options: unknown,
-    attempt: AsyncIterable<unknown>,
-  ): AsyncGenerator<unknown> {
-    const [, ...others] = order();
-    let source = attempt;
-    for (;;) {
-      let started = false;
-      try {
-        for await (const message of source) {
-          started = true;
-          yield message;
+
+  const stream = (name: string) =>
+    async function* (input: unknown, options: unknown): AsyncGenerator<unknown> {
+      // Input that is itself a stream may be half consumed: it cannot be sent again.
+      const repeatable = !(Symbol.asyncIterator in (input as object));
+      let failure: unknown;
+      for (const replica of order()) {
+        let started = false;
+        try {
+          const method = await methodOf(replica, name);
+          first = replicas.indexOf(replica);
+          started = !repeatable;
+          for await (const message of method(input, options) as AsyncIterable<unknown>) {
+            started = true;
+            yield message;
+          }
+          return;
+        } catch (error) {
+          if (!isGantryError(error, 'unavailable')) throw error;
+          failure = error;
+          if (started) break;
         }
-        return;
-      } catch (error) {
-        // Input that is itself a stream may be half consumed: it cannot be sent again.
-        const repeatable = typeof input === 'object' && input !== null && !(Symbol.asyncIterator in input);
-        if (started || !notReached(error) || !repeatable)
-          throw notReached(error) ? unreachable(replicas, error) : error;
-        const next = others.shift();
-        if (!next) throw unreachable(replicas, error);
-        first = replicas.indexOf(next);
-        source = methodOf(next, name)(input, options) as AsyncIterable<unknown>;
       }
-    }
-  }
-  return new Proxy({} as ClusterClient, {
-    get: (_target, name) => (typeof name === 'string' ? call(name) : undefined),
-  });
+      throw unreachable(replicas, failure);
+    };
+
+  const definition = serviceDefinition('Cluster');
+  const methods = Object.entries(definition).map(([name, method]) => [
+    name,
+    methodKind(method) === 'unary' ? unary(name) : stream(name),
+  ]);
+  return Object.fromEntries(methods) as ClusterClient;
 }
 
-function notReached(error: unknown): boolean {
-  return isGantryError(error, 'unavailable');
-}
-
+/** The server itself may say that something behind it is unavailable, a node or the store: that is its answer. */
 function unreachable(replicas: readonly Replica[], cause: unknown): GantryError {
-  if (isAnswer(cause)) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof RpcError && Object.keys(cause.trailer).length > 0) return cause;
   const addresses = replicas.map((replica) => replica.address).join(', ');
+  const reason = messageOf(cause).replace(/: is the server running\?$/, '');
   return new GantryError(
     'unavailable',
     `The connection to the server ${addresses} failed: ${reason}. Is the control plane running? (ctl lab status)`,
     { cause },
   );
-}
-
-/** The server itself says that something behind it is unavailable: a node, or the store. A lost connection has no trailer. */
-function isAnswer(error: unknown): error is RpcError {
-  return error instanceof RpcError && Object.keys(error.trailer).length > 0;
 }

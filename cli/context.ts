@@ -1,4 +1,5 @@
 /** What a command works with. Tests hand in an API in process and collect what is printed. */
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { GantryError } from '../lib/errors.ts';
@@ -16,6 +17,8 @@ export interface Context {
   readonly namespace: string;
   /** Standard output, with no line end added. */
   readonly write: (text: string | Uint8Array) => void;
+  /** Resolves when a slow reader has caught up; for commands that print without end. */
+  readonly flushed: () => Promise<void>;
   /** Standard error, as it is. */
   readonly writeError: (bytes: Uint8Array) => void;
   /** Standard error, a line. */
@@ -67,6 +70,9 @@ export const openContext: OpenContext = async (options) => {
     servers: config.servers,
     namespace: options.namespace ?? config.namespace,
     write: (text) => void process.stdout.write(text),
+    flushed: async () => {
+      if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+    },
     writeError: (bytes) => void process.stderr.write(bytes),
     warn: (line) => void process.stderr.write(`${line}\n`),
     clock: systemClock,

@@ -21,13 +21,21 @@ const reasons: Partial<Record<CodeName, string>> = {
 export function errorLines(error: unknown): string[] {
   if (error instanceof RpcError) {
     const reason = reasons[error.code];
-    return [`Error from server${reason ? ` (${reason})` : ''}: ${error.message}`, ...detailLines(error)];
+    return [`Error from server${reason ? ` (${reason})` : ''}: ${plainMessage(error)}`, ...detailLines(error)];
   }
   if (error instanceof GantryError) {
     const prefix = error.message.startsWith('The connection to the server') ? '' : 'error: ';
     return [`${prefix}${error.message}`, ...detailLines(error)];
   }
   return [`error: ${messageOf(error)}`];
+}
+
+/** gRPC tells where the time went; people want to know what it means. */
+function plainMessage({ message }: GantryError): string {
+  const late = /^Deadline exceeded after ([\d.]+)s/.exec(message);
+  if (!late) return message;
+  const caution = 'a change may have been made all the same, so look before you repeat it';
+  return `no answer came within ${Math.round(Number(late[1]))} s; ${caution}`;
 }
 
 function detailLines({ message, details }: GantryError): string[] {

@@ -89,9 +89,10 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return secretLines(object);
     case 'Namespace':
       return namespaceLines(object);
-    case 'Event': {
+    default: {
       const { structuredText } = await import('../output/structured.ts');
-      return [...headLines(object), ...structuredText([object], 'yaml', true).trimEnd().split('\n')];
+      const [head, text] = [headLines(object), structuredText([object], 'yaml', true)];
+      return [...head, ...text.trimEnd().split('\n')];
     }
   }
 }

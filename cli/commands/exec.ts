@@ -69,6 +69,7 @@ async function run(context: Context, start: ExecStart, tty: boolean): Promise<nu
     for await (const { stdout, stderr, exitCode } of context.cluster.Exec(requests, { signal: context.signal })) {
       if (stdout) context.write(stdout);
       if (stderr) context.writeError(stderr);
+      await context.flushed();
       if (exitCode !== undefined) return exitCode;
     }
   } finally {

@@ -131,11 +131,13 @@ async function readLog(
     if (!data) continue;
     if (!wholeLines) {
       context.write(data);
+      await context.flushed();
       continue;
     }
     const bytes = Buffer.concat([rest, data]);
     const end = bytes.lastIndexOf(10) + 1;
     if (end > 0) context.write(prefixed(bytes.subarray(0, end), prefix));
+    await context.flushed();
     rest = bytes.subarray(end);
   }
   if (rest.length > 0) context.write(prefixed(Buffer.concat([rest, Buffer.from('\n')]), prefix));

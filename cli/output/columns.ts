@@ -1,4 +1,4 @@
-/** What `ctl get` shows of each kind: kubectl's columns. Pure. */
+/** What `ctl get` shows of each kind: kubectl's columns; name and age of a kind that has none here. Pure. */
 import type { Kind } from '../../lib/model/schema.ts';
 import type {
   Container,
@@ -18,7 +18,7 @@ import type { Column } from './table.ts';
 const none = '<none>';
 
 export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject>[] {
-  const columns: { readonly [K in Kind]: readonly Column<KindMap[K]>[] } = {
+  const columns: { readonly [K in Kind]?: readonly Column<KindMap[K]>[] } = {
     Pod: [
       nameColumn,
       { header: 'READY', cell: readyCount },
@@ -100,7 +100,7 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       { header: 'MESSAGE', cell: ({ message }) => message ?? '' },
     ],
   };
-  return columns[kind] as readonly Column<KubeObject>[];
+  return (columns[kind] as readonly Column<KubeObject>[] | undefined) ?? [nameColumn, ageColumn(nowMs)];
 }
 
 const nameColumn: Column<KubeObject> = { header: 'NAME', cell: ({ metadata }) => metadata.name };

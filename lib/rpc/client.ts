@@ -1,5 +1,11 @@
 /** gRPC clients: typed by the schema, errors as GantryError, a deadline on every unary call, no hidden retries. */
-import { Client, type ClientDuplexStream, type ClientReadableStream, type MethodDefinition } from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  connectivityState,
+  type MethodDefinition,
+} from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
 import { controlPlaneServerName } from './server-name.ts';
 import { type Methods, methodKind, type ServiceName, serviceDefinition } from './service.ts';
@@ -34,6 +40,8 @@ export type ServiceClient<S extends ServiceName> = { readonly [M in keyof Method
 
 export interface Connection {
   client<S extends ServiceName>(service: S): ServiceClient<S>;
+  /** `failed`: a call will say why. `silent`: nobody answered within the time, and calls would wait for their deadline. */
+  reach(withinMs: number): Promise<'connected' | 'failed' | 'silent'>;
   close(): void;
 }
 
@@ -61,8 +69,24 @@ export function connect({ address, tls, serverName = controlPlaneServerName }: C
       Object.fromEntries(
         Object.entries(serviceDefinition(service)).map(([name, definition]) => [name, bindMethod(client, definition)]),
       ) as unknown as ServiceClient<S>,
+    reach: (withinMs) => reach(client, withinMs),
     close: () => client.close(),
   };
+}
+
+function reach(client: Client, withinMs: number): Promise<'connected' | 'failed' | 'silent'> {
+  const channel = client.getChannel();
+  const deadline = deadlineIn(withinMs);
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const state = channel.getConnectivityState(true);
+      const isOver = state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN;
+      if (state === connectivityState.READY) resolve('connected');
+      else if (isOver) resolve('failed');
+      else channel.watchConnectivityState(state, deadline, (error) => (error ? resolve('silent') : look()));
+    };
+    look();
+  });
 }
 
 function bindMethod(client: Client, method: MethodDefinition<object, object>): unknown {

@@ -52,6 +52,7 @@ function start({ api }: Harness, line: string | readonly string[], options: RunO
     servers: ['10.88.0.2:6443'],
     namespace,
     write: (data) => void out.push(textOf(data)),
+    flushed: async () => {},
     writeError: (data) => void err.push(textOf(data)),
     warn: (text) => void err.push(`${text}\n`),
     clock: options.clock,

@@ -1,4 +1,5 @@
 /** Following objects through broken connections and compaction; one client over several control planes; the config file. */
+import { Metadata } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { findConfig, parseConfig } from '../../../cli/config.ts';
 import { overReplicas } from '../../../cli/connection.ts';
@@ -116,7 +117,7 @@ describe('overReplicas', () => {
         throw new GantryError('unavailable', 'connection refused');
       },
     }) as unknown as ClusterClient;
-  const replica = (address: string, client: ClusterClient) => ({ address, client: () => client });
+  const replica = (address: string, client: ClusterClient) => ({ address, reached: async () => client });
 
   it('tries the next one, and stays with the one that answered', async () => {
     const calls: string[] = [];
@@ -135,6 +136,17 @@ describe('overReplicas', () => {
     const stream = client.Watch({})[Symbol.asyncIterator]();
     await expect(stream.next()).rejects.toThrow('The connection to the server a:1, b:1 failed');
     expect(calls).toEqual(['a', 'b', 'a', 'b']);
+  });
+
+  it('turns to another one when a host stays silent', async () => {
+    const silent = {
+      address: 'a:1',
+      reached: () => Promise.reject(new GantryError('unavailable', 'the host did not answer within 1.5 s')),
+    };
+    expect(await overReplicas([silent, replica('b:1', answers('b'))]).Get({})).toEqual({ name: 'b' });
+    await expect(overReplicas([silent]).Get({})).rejects.toThrow(
+      'The connection to the server a:1 failed: the host did not answer within 1.5 s.',
+    );
   });
 
   it('passes on what a server itself says is unavailable', async () => {
@@ -170,6 +182,14 @@ describe('errors', () => {
     ]);
     expect(errorLines(refused)[0]).toBe('error: Pod "x" is invalid');
     expect(errorLines('text')).toEqual(['error: text']);
+    const late = {
+      code: 4,
+      details: 'Deadline exceeded after 10.001s,name resolution: 0.035s',
+      metadata: new Metadata(),
+    };
+    expect(errorLines(fromServiceError(Object.assign(new Error('x'), late)))).toEqual([
+      'Error from server (Timeout): no answer came within 10 s; a change may have been made all the same, so look before you repeat it',
+    ]);
   });
 });
 
