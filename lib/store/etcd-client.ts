@@ -1,13 +1,14 @@
 /**
- * Connections to etcd's endpoints: one etcd3 client each, of which one is current. etcd3's own retries, circuit
- * breaker and message limit are off, because they apply writes twice, block healthy calls and skip events.
+ * Connections to etcd's endpoints: one etcd3 client each, of which one is current.
  *
  * A call that etcd3 surely never sent moves on to the next endpoint, whatever it was; one that may have arrived does so
  * only if it reads. The endpoint that failed stops being the current one.
  */
-import { Etcd3, type IOptions } from 'etcd3';
+import type { Etcd3 } from 'etcd3';
 import type { Clock } from '../clock.ts';
 import { Code, type CodeName, GantryError, messageOf } from '../errors.ts';
+import { EtcdEndpoint } from './etcd-endpoint.ts';
+import { watchHealth } from './etcd-health.ts';
 import { AmbiguousWriteError, CompactedError, futureRevisionError, leaseNotFoundError } from './store.ts';
 
 export interface EtcdTls {
@@ -23,8 +24,7 @@ export interface EtcdTls {
   readonly serverName?: string;
 }
 
-/** In the certificate of every etcd of ours. */
-export const etcdServerName = 'etcd.gantry.internal';
+export { etcdServerName } from './etcd-endpoint.ts';
 
 export interface EtcdOptions {
   /** `host:port`, each a member of the same cluster. */
@@ -34,6 +34,9 @@ export interface EtcdOptions {
   /** Every call ends within this. Default 5,000 ms. */
   readonly timeoutMs?: number;
 }
+
+/** Of a URL such as https://10.0.0.5:2379. */
+export const hostAndPort = (url: string): string => url.replace(/^https?:\/\//, '').replace(/\/$/, '');
 
 export interface CallOptions {
   readonly deadline: number;
@@ -49,30 +52,57 @@ export interface CallIntent {
 
 type Call<T> = (client: Etcd3, options: CallOptions) => Promise<T>;
 
-export interface EtcdEndpoint {
-  readonly address: string;
-  readonly client: Etcd3;
-}
+/**
+ * How long a write may go without an answer where other members could give one. A member that lost its leader keeps
+ * what it was asked for seven seconds; the cluster has elected another one long before.
+ */
+const writePatienceMs = 2000;
 
 export class EtcdClient {
-  readonly #endpoints: readonly EtcdEndpoint[];
+  readonly #options: EtcdOptions;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  readonly #endHealthWatch: () => void;
+  #endpoints: readonly EtcdEndpoint[] = [];
   #current = 0;
   #closed = false;
 
   constructor(options: EtcdOptions) {
-    if (options.endpoints.length === 0) {
-      throw new GantryError('invalidArgument', 'no etcd endpoint given; name at least one as host:port');
-    }
+    this.#options = options;
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs ?? 5000;
+    this.setEndpoints(options.endpoints);
+    this.#endHealthWatch = watchHealth({
+      clock: options.clock,
+      endpoints: () => (this.#endpoints.length > 1 ? this.#endpoints.filter(({ isInUse }) => isInUse) : []),
+      onGone: (endpoint, reason) => {
+        this.giveUpOn(endpoint);
+        endpoint.declareGone(reason);
+      },
+    });
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#endpoints.map(({ address }) => address);
+  }
+
+  /** The members have changed. The current endpoint stays so if it is still one. */
+  setEndpoints(addresses: readonly string[]): void {
+    if (addresses.length === 0) {
+      throw new GantryError('invalidArgument', 'no etcd endpoint given; name at least one as host:port');
+    }
+    const before = this.#endpoints;
+    const current = before[this.#current]?.address;
     try {
-      this.#endpoints = options.endpoints.map((address) => ({ address, client: connect(address, options.tls) }));
+      this.#endpoints = addresses.map(
+        (address) => before.find((known) => known.address === address) ?? new EtcdEndpoint(address, this.#options.tls),
+      );
     } catch (error) {
       const message = `the certificates for etcd cannot be used (${messageOf(error)}); give ca, cert and key as PEM`;
       throw new GantryError('invalidArgument', message, { cause: error });
     }
+    this.#current = Math.max(0, addresses.indexOf(current ?? ''));
+    for (const endpoint of before) if (!this.#endpoints.includes(endpoint)) retire(endpoint);
   }
 
   get current(): EtcdEndpoint {
@@ -90,18 +120,16 @@ export class EtcdClient {
     for (let attempt = 1; ; attempt += 1) {
       const endpoint = this.current;
       const attemptsLeft = this.#endpoints.length + 2 - attempt; // every endpoint, and the first one again
-      const remainingMs = end - this.#clock.nowMs();
-      // A read leaves time for the other endpoints; a write has one shot once it is sent.
-      const attemptMs = intent.write ? remainingMs : remainingMs / attemptsLeft;
+      const deadline = this.#clock.nowMs() + this.#attemptMs(intent, end - this.#clock.nowMs(), attemptsLeft);
       try {
-        return await call(endpoint.client, { deadline: this.#clock.nowMs() + attemptMs });
+        return await endpoint.untilGone(call(endpoint.client, { deadline }));
       } catch (error) {
         if (this.#closed) throw new GantryError('cancelled', 'the store was closed', { cause: error });
         const failure = readFailure(error);
         if (!failure.unanswered) throw applicationError(failure, intent, error);
         this.giveUpOn(endpoint);
         const mayRepeat = failure.neverSent || !intent.write;
-        if (attemptsLeft === 1 || !mayRepeat || this.#clock.nowMs() >= end) {
+        if (attemptsLeft <= 1 || !mayRepeat || this.#clock.nowMs() >= end) {
           throw unansweredError(endpoint.address, failure, intent, error);
         }
       }
@@ -110,43 +138,20 @@ export class EtcdClient {
 
   close(): void {
     this.#closed = true;
-    for (const { client } of this.#endpoints) client.close();
+    this.#endHealthWatch();
+    for (const endpoint of this.#endpoints) endpoint.close();
+  }
+
+  /** A read leaves time for the other endpoints; a write has one shot once it is sent. */
+  #attemptMs({ write }: CallIntent, remainingMs: number, attemptsLeft: number): number {
+    if (!write) return remainingMs / attemptsLeft;
+    return this.#endpoints.length > 1 ? Math.min(remainingMs, writePatienceMs) : remainingMs;
   }
 }
 
-/** etcd3 wants cockatiel policies; this one does nothing but run the call. */
-const noFaultHandling = {
-  execute: async (run: (context: { signal: AbortSignal }) => unknown) => run({ signal: new AbortController().signal }),
-} as unknown as NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
-
-const isIpAddress = (host: string): boolean => /^[\d.]+$|^\[/.test(host);
-
-function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
-  const host = address.replace(/:\d+$/, '');
-  const serverName = tls?.serverName ?? (isIpAddress(host) ? etcdServerName : host);
-  return new Etcd3({
-    hosts: address,
-    ...(tls && {
-      credentials: {
-        rootCertificate: Buffer.from(tls.ca),
-        certChain: Buffer.from(tls.cert),
-        privateKey: Buffer.from(tls.key),
-      },
-    }),
-    faultHandling: { global: noFaultHandling, host: () => noFaultHandling },
-    grpcOptions: {
-      ...(tls && { 'grpc.ssl_target_name_override': serverName }),
-      'grpc.max_receive_message_length': -1,
-      'grpc.max_send_message_length': -1,
-      'grpc.keepalive_time_ms': 5000, // etcd ends connections that ask more often
-      'grpc.keepalive_timeout_ms': 2000,
-      'grpc.enable_retries': 0,
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 1000,
-      'grpc.enable_http_proxy': 0,
-      'grpc.service_config_disable_resolution': 1,
-    },
-  });
+function retire(endpoint: EtcdEndpoint): void {
+  endpoint.declareGone('is no longer one of the endpoints');
+  endpoint.close();
 }
 
 export interface Failure {

@@ -1,5 +1,6 @@
 /** What an etcd is started with, and the files it is given: options of etcd 3.4. */
 import { open, readFile, rename } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { join, resolve } from 'node:path';
 
 export interface EtcdServerOptions {
@@ -17,6 +18,10 @@ export interface EtcdServerOptions {
   readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
   /** `name=peer-url` of every member. Default: this one alone. */
   readonly initialCluster?: readonly string[];
+  /** The cluster is there already, and this member was added to it; read only at its first start. Default false. */
+  readonly joins?: boolean;
+  /** There are other members, or there will be: it waits for them as long as machines and networks need. Default false. */
+  readonly shared?: boolean;
   /** Default 2 GiB. */
   readonly quotaBytes?: number;
   /** Default 4,096. */
@@ -32,13 +37,17 @@ export interface EtcdServerOptions {
 const longestLogBytes = 16 * 1024 * 1024;
 
 export const hostOf = (options: EtcdServerOptions): string => options.host ?? '127.0.0.1';
+export const clientAddressOf = (options: EtcdServerOptions): string => address(hostOf(options), options.clientPort);
+export const peerUrlOf = (options: EtcdServerOptions): string =>
+  `${options.tls ? 'https' : 'http'}://${address(hostOf(options), options.peerPort)}`;
+const address = (host: string, port: number): string => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`);
 export const logPath = (dataDir: string): string => join(dataDir, 'etcd.log');
 
 export function etcdArgv(options: EtcdServerOptions): string[] {
   const { name, tls } = options;
   const scheme = tls ? 'https' : 'http';
-  const clientUrl = `${scheme}://${hostOf(options)}:${options.clientPort}`;
-  const peerUrl = `${scheme}://${hostOf(options)}:${options.peerPort}`;
+  const clientUrl = `${scheme}://${clientAddressOf(options)}`;
+  const peerUrl = peerUrlOf(options);
   const { initialCluster = [`${name}=${peerUrl}`], quotaBytes = 2 * 1024 ** 3 } = options;
   const flags = {
     name,
@@ -55,8 +64,12 @@ export function etcdArgv(options: EtcdServerOptions): string[] {
     logger: 'zap',
     'log-outputs': 'stderr',
     'log-level': 'warn',
+    ...(options.joins && { 'initial-cluster-state': 'existing' }),
     // A single member has nobody to lose an election to: it need not wait long before it leads again after a restart.
-    ...(initialCluster.length === 1 && { 'heartbeat-interval': '50', 'election-timeout': '250' }),
+    // Of several, one that was away asks the others first, and does not depose a leader that they still hear.
+    ...(!options.shared && initialCluster.length === 1
+      ? { 'heartbeat-interval': '50', 'election-timeout': '250' }
+      : { 'pre-vote': 'true' }),
     ...(options.autoCompaction && { 'auto-compaction-retention': options.autoCompaction }),
     ...(tls && {
       'client-cert-auth': 'true',

@@ -12,7 +12,15 @@ import { GantryError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Exec } from '../process.ts';
 import { createEtcdStore } from './etcd.ts';
-import { type EtcdServerOptions, etcdArgv, hostOf, lastLogLine, logPath, openLog, readTls } from './etcd-launch.ts';
+import {
+  clientAddressOf,
+  type EtcdServerOptions,
+  etcdArgv,
+  lastLogLine,
+  logPath,
+  openLog,
+  readTls,
+} from './etcd-launch.ts';
 import {
   endProcess,
   isRunning,
@@ -41,7 +49,10 @@ export interface EtcdServer {
   stop(): Promise<void>;
 }
 
-/** Resolves once etcd answers; rejects, and leaves nothing running, when it does not within `startTimeoutMs`. */
+/**
+ * Resolves once etcd answers; rejects, and leaves nothing running, when it does not within `startTimeoutMs`. One of
+ * several (`shared`) cannot answer without the others: that resolves at once, and only its log tells of trouble.
+ */
 export async function startEtcdServer(options: EtcdServerOptions, parts: EtcdServerParts): Promise<EtcdServer> {
   await mkdir(join(options.dataDir, 'data'), { recursive: true, mode: 0o700 });
   const supervisor = new Supervisor(options, parts);
@@ -84,7 +95,7 @@ class Supervisor implements EtcdServer {
     this.#options = options;
     this.#parts = parts;
     this.#argv = etcdArgv(options);
-    this.endpoint = `${hostOf(options)}:${options.clientPort}`;
+    this.endpoint = clientAddressOf(options);
   }
 
   get pid(): number | undefined {
@@ -101,7 +112,7 @@ class Supervisor implements EtcdServer {
       await endProcess(found, clock);
     }
     this.#supervision = this.#supervise(found && this.adopted ? this.#adopt(found) : await this.#spawn());
-    await this.#untilAnswering();
+    if (!this.#options.shared) await this.#untilAnswering();
   }
 
   async stop(): Promise<void> {

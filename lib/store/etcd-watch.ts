@@ -14,8 +14,9 @@ import type { IWatchRequest, IWatchResponse } from 'etcd3';
 import type { Clock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { EtcdClient, EtcdEndpoint } from './etcd-client.ts';
+import type { EtcdClient } from './etcd-client.ts';
 import { type WireEvent, watchEventOf, wireRange } from './etcd-codec.ts';
+import type { EtcdEndpoint } from './etcd-endpoint.ts';
 import { MessageReader, type MessageStream } from './message-reader.ts';
 import type { WatchBatch, WatchEvent, WatchOptions } from './store.ts';
 
@@ -81,6 +82,7 @@ async function* watchOnce(
 ): AsyncGenerator<WatchBatch, void, undefined> {
   const stream = (await endpoint.client.watchClient.watch()) as unknown as MessageStream<IWatchRequest, IWatchResponse>;
   const reader = new MessageReader(stream, clock);
+  const forget = endpoint.onGone((error) => reader.fail(error));
   let incomplete: WatchEvent[] = [];
   try {
     stream.write(createRequest(prefix, position.next));
@@ -110,6 +112,7 @@ async function* watchOnce(
       yield { kind: 'events', events: complete, revision: reached };
     }
   } finally {
+    forget();
     // Half-closing first tells etcd3 that the break is ours; it would otherwise drop its connection as failed.
     stream.end();
     stream.cancel();

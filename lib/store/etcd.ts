@@ -4,6 +4,7 @@ import { GantryError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
 import { type CallOptions, EtcdClient, type EtcdOptions, outOfSpace } from './etcd-client.ts';
 import { keyValueOf, transactionResultOf, wireKey, wireList, wireTransaction } from './etcd-codec.ts';
+import { type EtcdMembers, etcdMembers } from './etcd-members.ts';
 import { watchEtcd } from './etcd-watch.ts';
 import {
   CompactedError,
@@ -30,15 +31,24 @@ export interface EtcdStoreOptions extends EtcdOptions {
   readonly log?: Log;
 }
 
+/** A store, and what else an etcd cluster can be asked. */
+export interface EtcdStore extends Store {
+  readonly members: EtcdMembers;
+  /** `host:port` of the members that are asked, and others from now on. */
+  readonly endpoints: readonly string[];
+  setEndpoints(endpoints: readonly string[]): void;
+}
+
 /** Connects lazily: the first call finds out whether etcd is there. */
-export function createEtcdStore(options: EtcdStoreOptions): Store {
-  return new EtcdStore(options);
+export function createEtcdStore(options: EtcdStoreOptions): EtcdStore {
+  return new StoreOfEtcd(options);
 }
 
 /** A list whose revision was compacted between two pages begins again this often. */
 const listAttempts = 3;
 
-class EtcdStore implements Store {
+class StoreOfEtcd implements EtcdStore {
+  readonly members: EtcdMembers;
   readonly #client: EtcdClient;
   readonly #options: EtcdStoreOptions;
   readonly #closing = new AbortController();
@@ -46,6 +56,15 @@ class EtcdStore implements Store {
   constructor(options: EtcdStoreOptions) {
     this.#options = options;
     this.#client = new EtcdClient(options);
+    this.members = etcdMembers(this.#client);
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#client.endpoints;
+  }
+
+  setEndpoints(endpoints: readonly string[]): void {
+    this.#client.setEndpoints(endpoints);
   }
 
   async get(key: string, options: { readonly revision?: bigint } = {}): Promise<GetResult> {

@@ -20,14 +20,16 @@ export class MessageReader<Response> {
   constructor(stream: MessageStream<never, Response>, clock: Clock) {
     this.#stream = stream;
     this.#clock = clock;
-    const fail = (error: Error): void => {
-      this.#failure ??= error;
-      this.#wake();
-    };
     stream.on('readable', () => this.#wake());
-    stream.on('error', fail);
-    stream.on('end', () => fail(new Error('the stream ended')));
-    stream.on('close', () => fail(new Error('the stream was closed')));
+    stream.on('error', (error) => this.fail(error));
+    stream.on('end', () => this.fail(new Error('the stream ended')));
+    stream.on('close', () => this.fail(new Error('the stream was closed')));
+  }
+
+  /** The stream is as good as broken. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
   }
 
   /** The next message; undefined once `ending` is aborted. Rejects when the stream has broken and is read out. */

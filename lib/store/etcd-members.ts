@@ -1,0 +1,60 @@
+/**
+ * Who belongs to an etcd cluster, and changing that. A new member enters as a learner, which has no vote until it has
+ * caught up: one that never starts takes nothing from the others.
+ */
+import type { IMember } from 'etcd3';
+import { type EtcdClient, hostAndPort } from './etcd-client.ts';
+
+export interface EtcdMember {
+  readonly id: string;
+  /** Empty until it has started for the first time. */
+  readonly name: string;
+  readonly peerUrl: string;
+  /** `host:port` for clients; empty until it has started for the first time. */
+  readonly clientAddress: string;
+  /** Without a vote yet. */
+  readonly isLearner: boolean;
+}
+
+export interface EtcdMembers {
+  /** As the member that answers knows them. */
+  list(): Promise<readonly EtcdMember[]>;
+  /** failedPrecondition while another learner is on its way, or while too few members are up to risk it. */
+  addLearner(peerUrl: string): Promise<readonly EtcdMember[]>;
+  /** failedPrecondition while it has not caught up. */
+  promote(id: string): Promise<void>;
+  setPeerUrl(id: string, peerUrl: string): Promise<void>;
+  remove(id: string): Promise<void>;
+}
+
+export function etcdMembers(client: EtcdClient): EtcdMembers {
+  // None of this is repeated by itself except the question: the caller looks at the list before it does anything again.
+  const change = { write: true };
+  return {
+    async list() {
+      const { members } = await client.call({ write: false }, ({ cluster }, options) =>
+        cluster.memberList({}, options),
+      );
+      return members.map(memberOf);
+    },
+    async addLearner(peerUrl) {
+      const request = { peerURLs: [peerUrl], isLearner: true };
+      const { members } = await client.call(change, ({ cluster }, options) => cluster.memberAdd(request, options));
+      return members.map(memberOf);
+    },
+    async promote(id) {
+      await client.call(change, ({ cluster }, options) => cluster.memberPromote({ ID: id }, options));
+    },
+    async setPeerUrl(id, peerUrl) {
+      const request = { ID: id, peerURLs: [peerUrl] };
+      await client.call(change, ({ cluster }, options) => cluster.memberUpdate(request, options));
+    },
+    async remove(id) {
+      await client.call(change, ({ cluster }, options) => cluster.memberRemove({ ID: id }, options));
+    },
+  };
+}
+
+function memberOf({ ID, name, peerURLs, clientURLs, isLearner }: IMember): EtcdMember {
+  return { id: ID, name, peerUrl: peerURLs[0] ?? '', clientAddress: hostAndPort(clientURLs[0] ?? ''), isLearner };
+}
