@@ -1,5 +1,5 @@
 /** One agent per data folder: two would both think that the pods there are theirs. */
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { GantryError } from '../../lib/errors.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../runtime/processes.ts';
 
@@ -7,24 +7,24 @@ export interface DataDirLock {
   release(): Promise<void>;
 }
 
-/** Throws failedPrecondition while the agent that holds the lock lives. A lock of a dead agent is taken over. */
+/**
+ * Throws failedPrecondition while the agent that holds the lock lives. A lock of a dead agent is taken over. The lock is
+ * a symbolic link whose target names the holder: it appears whole or not at all, and needs no room on a full disk.
+ */
 export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
   const path = `${dataDir}/agent.lock`;
   const self = identifyProcess(process.pid)!;
-  const own = `${path}.${self.pid}`;
-  await writeFile(own, JSON.stringify(self));
-  try {
-    if (!(await linkIfAbsent(own, path))) {
-      const holder = await readHolder(path);
-      if (holder && isAlive(holder) && holder.pid !== self.pid) {
-        const message = `another node agent (pid ${holder.pid}) uses ${dataDir}; stop that one, or give this one its own --data-dir`;
-        throw new GantryError('failedPrecondition', message);
-      }
-      await rename(own, path);
+  if (!(await linkIfAbsent(self, path))) {
+    const holder = await readHolder(path);
+    if (holder && isAlive(holder) && holder.pid !== self.pid) {
+      const message = `another node agent (pid ${holder.pid}) uses ${dataDir}; stop that one, or give this one its own --data-dir`;
+      throw new GantryError('failedPrecondition', message);
     }
-  } finally {
+    const own = `${path}.${self.pid}`;
     await rm(own, { force: true });
+    await linkIfAbsent(self, own);
+    await rename(own, path);
   }
   return {
     async release() {
@@ -33,9 +33,8 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   };
 }
 
-/** A link appears with its content, all at once. */
-async function linkIfAbsent(from: string, to: string): Promise<boolean> {
-  return link(from, to).then(
+async function linkIfAbsent({ pid, startTime }: ProcessIdentity, path: string): Promise<boolean> {
+  return symlink(`${pid}:${startTime}`, path).then(
     () => true,
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'EEXIST') return false;
@@ -45,10 +44,7 @@ async function linkIfAbsent(from: string, to: string): Promise<boolean> {
 }
 
 async function readHolder(path: string): Promise<ProcessIdentity | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  try {
-    return JSON.parse(text) as ProcessIdentity;
-  } catch {
-    return undefined; // its writer died in the middle
-  }
+  const target = await readlink(path).catch(() => '');
+  const at = target.indexOf(':');
+  return at < 0 ? undefined : { pid: Number(target.slice(0, at)), startTime: target.slice(at + 1) };
 }

@@ -70,9 +70,13 @@ export function createDiskPodFiles(folders: AgentFolders, exec: Exec, log: Log):
     },
     async saveRecord(record) {
       const dir = podDir(folders, record.pod.metadata.uid!);
-      await mkdir(dir, { recursive: true, mode: 0o711 });
-      await writeFile(`${dir}/${recordFile}.new`, JSON.stringify(record));
-      await rename(`${dir}/${recordFile}.new`, `${dir}/${recordFile}`);
+      try {
+        await mkdir(dir, { recursive: true, mode: 0o711 });
+        await writeFile(`${dir}/${recordFile}.new`, JSON.stringify(record));
+        await rename(`${dir}/${recordFile}.new`, `${dir}/${recordFile}`);
+      } catch (error) {
+        throw explain(error, "the pod's record");
+      }
     },
     async prepareVolumes(podUid, plans, owner) {
       for (const plan of plans) {
