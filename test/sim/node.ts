@@ -40,6 +40,8 @@ export interface NodePlants {
 }
 
 const gibibyte = 2 ** 30;
+/** An agent that ended by itself is started again, as systemd would. */
+const supervisorMs = 1_000;
 
 export class SimNode {
   readonly name: string;
@@ -94,6 +96,7 @@ export class SimNode {
       if (!(error instanceof GantryError)) throw error;
       this.#world.trace(this.name, `agent ends: ${error.message}`);
       agent.kill();
+      this.#world.after(supervisorMs, () => this.startAgent());
     });
   }
 

@@ -19,6 +19,9 @@ export interface ProcessOptions {
   readonly clockOffsetMs?: number;
 }
 
+/** Real timers have a grain, too; without one a wait for what is nearly due would never end. */
+const shortestTimerMs = 0.01;
+
 const never: Promise<never> = new Promise(() => {});
 
 export class SimProcess {
@@ -62,7 +65,7 @@ export class SimProcess {
    */
   effect<T>(perform: () => Promise<T>, delayMs = 0): Promise<T> {
     if (!this.alive) return never;
-    this.world.countEffect();
+    this.world.countEffect(this.name);
     if (this.#killAfterEffects !== undefined) {
       this.#killAfterEffects -= 1;
       if (this.#killAfterEffects < 0) {
@@ -136,13 +139,16 @@ export class SimProcess {
   #makeClock(): Clock {
     const { world } = this;
     const startMs = world.nowMs;
-    const monotonicMs = (): number => (world.nowMs - startMs) * this.#rate;
+    const monotonicMs = (): number => {
+      world.countEffect(this.name);
+      return (world.nowMs - startMs) * this.#rate;
+    };
     const clock: Clock = {
       monotonicMs,
       nowMs: () => epochMs + startMs + monotonicMs() + this.clockOffsetMs,
       schedule: (delayMs, callback): Timer => {
         let cancelled = false;
-        const timer = world.after(Math.max(0, delayMs) / this.#rate, () => {
+        const timer = world.after(Math.max(shortestTimerMs, delayMs) / this.#rate, () => {
           this.post(() => {
             if (!cancelled) callback();
           });

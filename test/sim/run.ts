@@ -27,7 +27,10 @@ export interface RunResult {
 }
 
 export const convergeWithinMs = 120_000;
-const restMs = 15_000;
+/** Longer than it takes to notice that somebody is missing. */
+const steadyMs = 10_000;
+const settleMs = 10_000;
+const restMs = 10_000;
 const hourMs = 3_600_000;
 
 export async function runSeed(options: RunOptions): Promise<RunResult> {
@@ -76,15 +79,17 @@ async function runRound(cluster: SimCluster, faults: Faults): Promise<void> {
 async function converge(cluster: SimCluster): Promise<boolean> {
   const { world, violations } = cluster;
   const deadlineMs = world.nowMs + convergeWithinMs;
+  let sinceMs = world.nowMs;
   while (violations.length === 0) {
     const problems = cluster.problems();
-    if (problems.length === 0) return true;
-    if (world.nowMs >= deadlineMs) {
+    if (problems.length > 0) sinceMs = world.nowMs;
+    else if (world.nowMs - sinceMs >= steadyMs) return true;
+    if (world.nowMs >= deadlineMs && problems.length > 0) {
       const invariant = problems.every((problem) => cluster.leaks().includes(problem)) ? 'no-leaks' : 'converges';
       cluster.report(invariant, problems.slice(0, 5).join('; '));
       return false;
     }
-    await world.run(Math.min(deadlineMs, world.nowMs + 500), () => violations.length > 0);
+    await world.run(world.nowMs + 500, () => violations.length > 0);
   }
   return false;
 }
@@ -92,8 +97,8 @@ async function converge(cluster: SimCluster): Promise<boolean> {
 /** Nothing is written when there is nothing to do; Events may still be told, and forgotten. */
 async function rest(cluster: SimCluster): Promise<void> {
   const { world, checker, violations } = cluster;
-  // What convergence did not wait for (conditions, counts) settles first.
-  await world.run(world.nowMs + restMs, () => violations.length > 0);
+  // Agents look at their machines every ten seconds, and may still find something to say.
+  await world.run(world.nowMs + settleMs, () => violations.length > 0);
   const before = checker.writes;
   const beforeRevision = checker.revision;
   await world.run(world.nowMs + restMs, () => violations.length > 0);

@@ -23,6 +23,7 @@ export class World {
   afterStep: () => void = () => {};
   /** Every line of the trace, for people. */
   onLine: ((line: string) => void) | undefined;
+  readonly seed: number;
   readonly random: Random;
   readonly #heap: WorldEvent[] = [];
   readonly #hash = createHash('sha256');
@@ -30,10 +31,12 @@ export class World {
   #effects = 0;
 
   constructor(seed: number) {
+    this.seed = seed;
     this.random = seededRandom(seed);
   }
 
   after(delayMs: number, callback: () => void): Timer {
+    if (!Number.isFinite(delayMs)) throw new Error(`a timer of ${delayMs} ms`);
     this.#sequence += 1;
     const event: WorldEvent = { dueMs: this.nowMs + Math.max(0, delayMs), sequence: this.#sequence, callback };
     this.#push(event);
@@ -59,10 +62,16 @@ export class World {
     return this.#hash.copy().digest('hex').slice(0, 32);
   }
 
-  /** Guards against code that goes on for ever without waiting. */
-  countEffect(): void {
+  /**
+   * Guards against code that goes on for ever without waiting: it would never let go of the event loop, so that there
+   * is nobody left to tell but the terminal.
+   */
+  countEffect(who: string): void {
     this.#effects += 1;
-    if (this.#effects > mostEffectsPerStep) throw new Error(`the step at ${this.nowMs} ms never comes to rest`);
+    if (this.#effects <= mostEffectsPerStep) return;
+    const { stack } = new Error(`seed ${this.seed}: ${who} never comes to rest at ${this.nowMs} ms`);
+    process.stderr.write(`${stack}\n`);
+    process.exit(70);
   }
 
   /** Runs everything due until `untilMs`, or until `stop` says so. */
