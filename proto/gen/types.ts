@@ -1086,6 +1086,30 @@ export interface JoinRequest {
   machineID?: string;
 }
 
+export interface ControlPlaneJoinRequest {
+  token?: string;
+  /** The replica's name and the host:port at which its API will be reached. */
+  name?: string;
+  address?: string;
+}
+
+export interface ControlPlaneJoinResponse {
+  /** PEM: the cluster's authority, and etcd's. */
+  caCertificate?: string;
+  caKey?: string;
+  etcdCaCertificate?: string;
+  etcdCaKey?: string;
+  /** 32 bytes. */
+  secretsKey?: Uint8Array;
+  /** host:port of the members of the cluster's own etcd; empty when it uses an etcd that it does not run. */
+  etcdEndpoints?: string[];
+  /** What all replicas must agree on. */
+  clusterCIDR?: string;
+  serviceCIDR?: string;
+  dnsIP?: string;
+  zone?: string;
+}
+
 export interface RenewRequest {
   certificateSigningRequest?: string;
 }
@@ -1249,6 +1273,11 @@ export interface Services {
   /** Served on the join port with server TLS only: the caller has no certificate yet. It pins the CA by the token's hash. */
   Bootstrap: {
     Join: { kind: 'unary'; request: JoinRequest; response: JoinResponse };
+  };
+  /** Served on the join port, as Bootstrap: a machine becomes another replica of the control plane. */
+  ControlPlaneBootstrap: {
+    /** Hands the cluster's keys to the bearer of a token of the role "control-plane", which is trusted with everything. */
+    Join: { kind: 'unary'; request: ControlPlaneJoinRequest; response: ControlPlaneJoinResponse };
   };
   /** Served on the API port; the peer's certificate names the node (CN "node:NAME", O "node"). */
   NodeSession: {
