@@ -17,8 +17,21 @@ const reasons: Partial<Record<CodeName, string>> = {
   unavailable: 'ServiceUnavailable',
 };
 
-/** The lines to print. */
+/** The lines to print. What they quote may be anything: no control characters, and not without end. */
 export function errorLines(error: unknown): string[] {
+  return linesOf(error).map(printable);
+}
+
+const longestLine = 2000;
+
+function printable(line: string): string {
+  const short = line.length > longestLine ? `${line.slice(0, longestLine)}...` : line;
+  return short.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) =>
+    character === '\n' ? character : `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  );
+}
+
+function linesOf(error: unknown): string[] {
   if (error instanceof RpcError) {
     const reason = reasons[error.code];
     return [`Error from server${reason ? ` (${reason})` : ''}: ${plainMessage(error)}`, ...detailLines(error)];

@@ -10,7 +10,8 @@ const brokenPipeExitCode = 141;
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(brokenPipeExitCode);
-  throw error;
+  process.stderr.write(`error: cannot write standard output: ${error.message}\n`);
+  process.exit(1);
 });
 
 const exitCode = await run(process.argv.slice(2), openContext, {

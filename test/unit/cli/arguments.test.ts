@@ -62,10 +62,15 @@ describe('resources on the command line', () => {
     ['deploy/web svc/web', 'Deployment/web Service/web'],
     ['deployments.apps web', 'Deployment/web'],
     ['svc,deploy a b', 'Service/a Service/b Deployment/a Deployment/b'],
-    ['all', 'Pod/ Service/ Deployment/ ReplicaSet/'],
   ])('`%s` is %s', (words, wanted) => {
     const targets = parseTargets(words.split(' '));
     expect(targets.map(({ info, name = '' }) => `${info.kind}/${name}`).join(' ')).toBe(wanted);
+  });
+
+  it('takes `all` for what runs and serves', () => {
+    const kinds = parseTargets(['all']).map(({ info }) => info.kind);
+    expect(kinds).toEqual(expect.arrayContaining(['Pod', 'Service', 'Deployment', 'ReplicaSet']));
+    for (const kind of ['Secret', 'ConfigMap', 'Event', 'Node'] as const) expect(kinds).not.toContain(kind);
   });
 
   it.each([

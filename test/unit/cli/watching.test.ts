@@ -182,6 +182,8 @@ describe('errors', () => {
     ]);
     expect(errorLines(refused)[0]).toBe('error: Pod "x" is invalid');
     expect(errorLines('text')).toEqual(['error: text']);
+    expect(errorLines('\u001b[2Jx\ny')).toEqual(['error: \\u001b[2Jx\ny']);
+    expect(errorLines('x'.repeat(9999))[0]).toHaveLength(2003);
     const late = {
       code: 4,
       details: 'Deadline exceeded after 10.001s,name resolution: 0.035s',
