@@ -1,5 +1,6 @@
 /** A real lab for a test file: made once, broken and mended through the same functions as `ctl lab`, always removed. */
 
+import { join } from 'node:path';
 import { ensureImages } from '../../deploy/images/build.ts';
 import { addNode, ctl, up } from '../../deploy/lab/cluster.ts';
 import {
@@ -12,7 +13,7 @@ import {
   setProgram,
 } from '../../deploy/lab/lab.ts';
 import { enterArgv, type Host } from '../../deploy/lab/machine.ts';
-import { adminConfig, machineData, requireState } from '../../deploy/lab/state.ts';
+import { adminConfig, cloneFolder, machineData, requireState } from '../../deploy/lab/state.ts';
 import { type LabProcess, type LabStatus, labStatus, type ProcessRole } from '../../deploy/lab/status.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
@@ -27,6 +28,13 @@ export interface LabOptions {
   readonly scheduler?: string;
 }
 
+export interface RunningCtl {
+  /** All it has printed so far. */
+  stdout(): string;
+  /** Ctrl-C; returns when it has ended. */
+  end(): Promise<void>;
+}
+
 export interface Lab {
   readonly name: string;
   /** Path of ctl's configuration for this lab. */
@@ -39,6 +47,8 @@ export interface Lab {
   ctl(args: readonly string[], options?: { input?: string }): Promise<RunResult>;
   /** Runs ctl and fails the test, with what ctl said, unless it succeeds. Returns its standard output. */
   check(args: readonly string[], options?: { input?: string }): Promise<string>;
+  /** Starts ctl and lets it run: a watch, a follower. `end` it. */
+  start(args: readonly string[]): RunningCtl;
   /** `ctl <args> -o json`, parsed. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind
   json(args: readonly string[]): Promise<any>;
@@ -94,6 +104,7 @@ export function labNamed(name: string): Lab {
     subnet: requireState(name).subnet,
     ctl: run,
     check,
+    start: (args) => startCtl(adminConfig(name), args),
     status,
     json: async (args) => JSON.parse(await check([...args, '-o', 'json'])),
     apply: (manifest) => check(['apply', '-f', '-'], { input: manifest }),
@@ -121,6 +132,24 @@ export function labNamed(name: string): Lab {
   };
   open.add(lab);
   return lab;
+}
+
+function startCtl(config: string, args: readonly string[]): RunningCtl {
+  const argv = [join(cloneFolder, 'node_modules/.bin/node'), join(cloneFolder, 'cli/main.ts'), ...args];
+  const env = { ...process.env, GANTRY_CONFIG: config };
+  const child = host.exec.start(argv, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  let text = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  return {
+    stdout: () => text,
+    async end() {
+      child.kill('SIGINT');
+      await ended;
+    },
+  };
 }
 
 /** Pods, the newest events, and what the programs complained of last. */
