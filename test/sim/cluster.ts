@@ -1,5 +1,5 @@
 /** A whole simulated cluster: replicas over one etcd, machines with agents, users, watchers, and the checkers. */
-import { sealedCodec } from '../../control-plane/state/object-codec.ts';
+import { type ObjectCodec, sealedCodec } from '../../control-plane/state/object-codec.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { createKeyring } from '../../lib/model/stored.ts';
@@ -21,7 +21,10 @@ import { ApiWatcher, watchMirror } from './watch-checker.ts';
 import { problemsOf, type View } from './workloads.ts';
 import type { World } from './world.ts';
 
-export interface Plants extends StorePlants, NodePlants {}
+export interface Plants extends StorePlants, NodePlants {
+  /** How the replicas read objects; the checkers read them right. */
+  readonly codec?: (codec: ObjectCodec) => ObjectCodec;
+}
 
 export interface ClusterOptions {
   readonly replicas: number;
@@ -95,7 +98,7 @@ export class SimCluster {
     const options = {
       name: `n${number}`,
       nodeIP: `10.0.0.${10 + number}`,
-      cpus: 2,
+      cpus: number % 2 === 0 ? 1 : 2,
       memoryBytes: 4 * gibibyte,
       servers: this.servers,
       clockRate: this.#clockRate(),
@@ -120,6 +123,18 @@ export class SimCluster {
       }
     };
     void tryAgain();
+  }
+
+  /** Several users at once may have asked for more than fits; an administrator takes the rest back. */
+  async trim(): Promise<void> {
+    for (;;) {
+      const deployments = this.checker.list('Deployment');
+      const asked = deployments.reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0);
+      if (asked <= this.#options.mostPods) return;
+      const largest = deployments.reduce((a, b) => ((b.spec.replicas ?? 1) > (a.spec.replicas ?? 1) ? b : a));
+      await this.#administrator.scale('Deployment', largest.metadata.name, (largest.spec.replicas ?? 1) - 1);
+      await this.world.sleep(100);
+    }
   }
 
   /** Why the cluster is not at rest and as wanted; empty when it is. */
@@ -162,14 +177,15 @@ export class SimCluster {
     return etcd;
   }
 
-  #addReplica(name: string, codec: ReturnType<typeof sealedCodec>): void {
+  #addReplica(name: string, codec: ObjectCodec): void {
     const { authority, plants = {} } = this.#options;
+    const read = plants.codec?.(codec) ?? codec;
     this.replicas.push(
       new SimReplica(this.world, this.rpc, {
         name,
         clockRate: this.#clockRate(),
         etcd: this.etcd,
-        codec,
+        codec: read,
         authority,
         plants,
         log: (process) => this.#logOf(process),

@@ -54,15 +54,16 @@ export class HostChecker {
   }
 
   #checkAddresses(): void {
-    const holders = new Map<string, string>();
+    const holders = new Map<string, { readonly podUid: string; readonly node: string }>();
     for (const node of this.#nodes()) {
       if (node.left) continue;
       for (const { ip, podUid } of node.network.attached.values()) {
         const other = holders.get(ip);
-        if (other !== undefined) {
-          this.#report('one-pod-per-ip', `${ip} is attached to pod ${podUid} on ${node.name} and to pod ${other}`);
+        if (other && other.podUid !== podUid) {
+          const both = `pod ${podUid} on ${node.name} and to pod ${other.podUid} on ${other.node}`;
+          this.#report('one-pod-per-ip', `${ip} is attached to ${both}`);
         }
-        holders.set(ip, `${podUid} on ${node.name}`);
+        holders.set(ip, { podUid, node: node.name });
       }
     }
   }

@@ -11,6 +11,7 @@ import type { ImageStore } from '../../node-agent/images/images.ts';
 import { createMemoryPodFiles } from '../../node-agent/pods/pod-files-memory.ts';
 import { createPods, type Pods } from '../../node-agent/pods/pods.ts';
 import type { Prober } from '../../node-agent/pods/prober.ts';
+import type { StatusSink } from '../../node-agent/pods/report.ts';
 import { createFakeHost, type FakeHost } from '../../node-agent/runtime/fake.ts';
 import { createSessionClient, type SessionTransport } from '../../node-agent/session/session-client.ts';
 import { openSliceStore } from '../../node-agent/session/slice-store.ts';
@@ -36,7 +37,10 @@ export interface NodeOptions {
 
 /** Bugs that tests plant. */
 export interface NodePlants {
+  /** What was attached to the network is never detached. */
   readonly leakAttachments?: boolean;
+  /** Nobody hears that a pod is gone. */
+  readonly keepRemovals?: boolean;
 }
 
 const gibibyte = 2 ** 30;
@@ -205,7 +209,7 @@ export class SimNode {
       nodeName: this.name,
       files,
       prober: this.#prober(agent),
-      sink: session,
+      sink: this.#plants.keepRemovals ? { ...sinkOf(session), removed() {} } : session,
       zone: 'cluster.local',
       nodeFiles: { resolvConf: () => 'nameserver 192.0.2.1\n', hosts: () => '127.0.0.1 localhost\n' },
       allocatable: () => reporter.status()?.allocatable ?? {},
@@ -291,6 +295,8 @@ export class SimNode {
     };
   }
 }
+
+const sinkOf = ({ pod, removed, node, event }: StatusSink): StatusSink => ({ pod, removed, node, event });
 
 const nobody = { commonName: '', organization: '', address: '192.0.2.1:40000' };
 

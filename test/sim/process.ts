@@ -95,7 +95,7 @@ export class SimProcess {
       const original = adapter[method] as (...args: unknown[]) => Promise<unknown>;
       const replacement = (...args: unknown[]): Promise<unknown> =>
         this.effect(() => original.apply(adapter, args), delayMs());
-      Object.defineProperty(guarded, method, { value: replacement });
+      Object.defineProperty(guarded, method, { value: replacement, configurable: true });
     }
     return guarded;
   }

@@ -42,7 +42,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     replicas: world.chance(0.3) ? 1 : 3,
     nodes,
     users: 2,
-    mostPods: nodes * 3 - 2,
+    mostPods: nodes * 2,
     authority: await authority(),
     clockDrift: calm ? 0 : world.pick([0, 0.001, 0.02]),
     ...(plants && { plants }),
@@ -66,12 +66,13 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
 async function runRound(cluster: SimCluster, faults: Faults): Promise<void> {
   const { world, violations } = cluster;
   const violated = (): boolean => violations.length > 0;
-  const endMs = world.nowMs + world.between(20_000, 60_000);
+  const endMs = world.nowMs + world.between(10_000, 45_000);
   faults.begin(endMs);
   await world.run(endMs, violated);
   if (violated()) return;
   for (const user of cluster.users) user.rest();
   faults.heal();
+  void cluster.trim();
   if (!(await converge(cluster))) return;
   await rest(cluster);
 }

@@ -30,7 +30,7 @@ export interface Writer {
 /** Bugs that tests plant. */
 export interface StorePlants {
   readonly transact?: (transaction: Transaction, writer: Writer) => Transaction;
-  readonly watchBatch?: (batch: WatchBatch, process: SimProcess) => WatchBatch | undefined;
+  readonly watchBatch?: (batch: WatchBatch, prefix: string) => WatchBatch | undefined;
   /** True: the write is acknowledged and never made. */
   readonly forget?: (transaction: Transaction, writer: Writer) => boolean;
 }
@@ -158,7 +158,7 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
       next.catch(() => {});
       const result = await Promise.race([next, ended]);
       if (result === 'ended' || result.done) return;
-      const batch = plants.watchBatch ? plants.watchBatch(result.value, process) : result.value;
+      const batch = plants.watchBatch ? plants.watchBatch(result.value, prefix) : result.value;
       if (batch) yield batch;
     }
   }

@@ -22,6 +22,11 @@ export interface UserOptions {
   readonly pauseMs: number;
 }
 
+/** Now and then all users change the same object, as fast as they can. */
+const rushEveryMs = 6_000;
+const rushMs = 60;
+const hotName = 'hot';
+
 export const admin = (name: string): Peer => ({ commonName: name, organization: 'admin', address: '192.0.2.9:50000' });
 
 export class SimUser {
@@ -48,8 +53,11 @@ export class SimUser {
     const { pauseMs } = this.#options;
     this.#working = true;
     while (this.#working) {
-      await this.#process.clock.sleep(pauseMs * (0.2 + 1.6 * this.#random.next()));
-      if (this.#working) await this.#act();
+      const untilRushMs = rushEveryMs - (this.#world.nowMs % rushEveryMs);
+      await this.#process.clock.sleep(Math.min(untilRushMs, pauseMs * (0.2 + 1.6 * this.#random.next())));
+      if (!this.#working) return;
+      if (this.#world.nowMs % rushEveryMs < rushMs) await this.#rush();
+      else await this.#act();
     }
   }
 
@@ -85,6 +93,14 @@ export class SimUser {
     this.#count += 1;
     const patch = JSON.stringify({ metadata: { annotations: { [counterPrefix + this.name]: String(this.#count) } } });
     return this.#attempt('annotate', `${kind} ${name}`, 'Patch', { kind, namespace: 'default', name, patch });
+  }
+
+  /** All users at once on one object. */
+  async #rush(): Promise<void> {
+    if (!this.#options.checker.objects.has(objectKey('ConfigMap', 'default', hotName))) {
+      await this.apply({ ...workloadOf('ConfigMap')!.make(hotName, this.#random, 0) });
+    }
+    while (this.#working && this.#world.nowMs % rushEveryMs < rushMs) await this.annotate('ConfigMap', hotName);
   }
 
   #signed(manifest: KubeObject): KubeObject {

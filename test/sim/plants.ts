@@ -1,0 +1,156 @@
+/** One deliberate bug for each invariant. Each must be found, or its checker is worth nothing. */
+
+import { podIPPrefix } from '../../lib/model/allocations.ts';
+import { decodeObject, encodeObject } from '../../lib/model/codec.ts';
+import { storeRoot } from '../../lib/model/keys.ts';
+import type { Compare, Operation, Transaction } from '../../lib/store/store.ts';
+import type { KubeObject } from '../../proto/gen/types.ts';
+import type { Plants } from './cluster.ts';
+import type { Invariant } from './violations.ts';
+
+const leaderKey = `${storeRoot}leader`;
+const podPrefix = `${storeRoot}pods/`;
+
+const isFence = ({ key, target, value }: Compare): boolean => key === leaderKey && target === 'create' && value !== 0n;
+const writes = (operation: Operation, prefix: string): boolean =>
+  (operation.kind === 'put' || operation.kind === 'delete') && operation.key.startsWith(prefix);
+
+/** As `decode`, but what is read is not what is there. */
+function misreading(change: (object: KubeObject) => KubeObject): NonNullable<Plants['codec']> {
+  return (codec) => ({
+    encode: (object) => codec.encode(object),
+    decode(key, value, revision) {
+      const object = codec.decode(key, value, revision);
+      return object && change(object);
+    },
+  });
+}
+
+/** A status report that moves some pods to the first node. */
+function moveBoundPods(transaction: Transaction): Transaction {
+  const success = transaction.success.map((operation): Operation => {
+    if (operation.kind !== 'put' || !operation.key.startsWith(podPrefix)) return operation;
+    const pod = decodeObject('Pod', operation.value);
+    if (pod.status?.phase !== 'Running' || !/[0-3]$/.test(pod.metadata.uid ?? '')) return operation;
+    return { ...operation, value: encodeObject({ ...pod, spec: { ...pod.spec, nodeName: 'n1' } }) };
+  });
+  return { ...transaction, success };
+}
+
+export interface Plant {
+  readonly name: string;
+  readonly finds: Invariant;
+  readonly make: () => Plants;
+}
+
+export const plants: readonly Plant[] = [
+  {
+    name: 'a report moves a bound pod to another node',
+    finds: 'one-node-per-pod',
+    make: () => ({ transact: moveBoundPods }),
+  },
+  {
+    name: 'a binding does not take its address',
+    finds: 'one-pod-per-ip',
+    make: () => ({
+      transact: ({ compare, success, ...rest }) => ({
+        ...rest,
+        compare: compare.filter(({ key }) => !key.startsWith(podIPPrefix)),
+        success: success.filter((operation) => !writes(operation, podIPPrefix)),
+      }),
+    }),
+  },
+  {
+    name: 'the scheduler takes nodes for ten times as large as they are',
+    finds: 'no-overcommit',
+    make: () => ({
+      codec: misreading((object) => {
+        if (object.kind !== 'Node' || !object.status?.allocatable) return object;
+        const allocatable = { cpu: '20', memory: '40Gi', pods: '300' };
+        return { ...object, status: { ...object.status, allocatable } };
+      }),
+    }),
+  },
+  {
+    name: 'transactions do not compare the term',
+    finds: 'leader-writes',
+    make: () => ({
+      transact: ({ compare, ...rest }) => ({ ...rest, compare: compare.filter((one) => !isFence(one)) }),
+    }),
+  },
+  {
+    name: "users' writes do not compare what they were made from",
+    finds: 'acknowledged-writes',
+    make: () => ({
+      transact: ({ compare, ...rest }, { operation }) => ({
+        ...rest,
+        compare: operation === undefined ? compare : compare.filter(({ target }) => target !== 'mod'),
+      }),
+    }),
+  },
+  {
+    name: 'now and then a write is acknowledged and forgotten',
+    finds: 'acknowledged-writes',
+    make() {
+      let count = 0;
+      return {
+        forget(_transaction, { operation }) {
+          if (operation === undefined || operation.startsWith('join')) return false;
+          count += 1;
+          return count % 10 === 0;
+        },
+      };
+    },
+  },
+  {
+    name: 'a watch of the API leaves something out now and then',
+    finds: 'watch-order',
+    make() {
+      let count = 0;
+      return {
+        watchBatch(batch, prefix) {
+          if (prefix === storeRoot || !prefix.startsWith(podPrefix)) return batch;
+          count += 1;
+          return count % 20 === 0 ? undefined : batch;
+        },
+      };
+    },
+  },
+  {
+    name: 'a mirror misses something now and then',
+    finds: 'mirror-exact',
+    make() {
+      let count = 0;
+      return {
+        watchBatch(batch, prefix) {
+          if (prefix !== storeRoot) return batch;
+          count += 1;
+          return count % 50 === 0 ? undefined : batch;
+        },
+      };
+    },
+  },
+  { name: 'agents do not say when a pod is gone', finds: 'converges', make: () => ({ keepRemovals: true }) },
+  { name: 'agents leave network devices behind', finds: 'no-leaks', make: () => ({ leakAttachments: true }) },
+  {
+    name: 'a controller never sees what it wrote itself',
+    finds: 'comes-to-rest',
+    make: () => ({
+      codec: misreading((object) => {
+        if (object.kind !== 'Deployment' || !object.status) return object;
+        const { observedGeneration: _unseen, ...status } = object.status;
+        return { ...object, status };
+      }),
+    }),
+  },
+  {
+    name: 'a handler makes a mistake',
+    finds: 'no-crash',
+    make: () => ({
+      transact(transaction, { operation }) {
+        if (operation?.includes(' scale ')) throw new TypeError('planted');
+        return transaction;
+      },
+    }),
+  },
+];
