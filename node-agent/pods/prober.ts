@@ -39,7 +39,7 @@ export function createProber(runtime: Runtime, clock: Clock): Prober {
       const limit = AbortSignal.any([signal, deadline.signal]);
       const late: Answer = { success: false, message: `no answer within ${timeoutMs} ms` };
       try {
-        if (check.type === 'exec') return await askByExec(runtime, check, limit);
+        if (check.type === 'exec') return await askByExec(runtime, clock, check, limit);
         return check.type === 'http' ? await askByHttp(check, limit) : await askByTcp(check, limit);
       } catch (error) {
         return limit.aborted && !signal.aborted ? late : { success: false, message: messageOf(error) };
@@ -93,18 +93,16 @@ function askByTcp({ host, port }: Check & { type: 'tcp' }, signal: AbortSignal):
   });
 }
 
+/** Output may come a moment after the exit status. */
+const outputGraceMs = 100;
+
 async function askByExec(
   runtime: Runtime,
+  clock: Clock,
   { containerId, argv }: Check & { type: 'exec' },
   signal: AbortSignal,
 ): Promise<Answer> {
   const session = await runtime.exec({ containerId, argv, tty: false, stdin: false });
-  let output = '';
-  const collect = (chunk: Buffer): void => {
-    if (output.length < quotedBytes) output += chunk.toString('utf8');
-  };
-  session.stdout.on('data', collect);
-  session.stderr?.on('data', collect);
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason);
@@ -112,8 +110,10 @@ async function askByExec(
     if (signal.aborted) onAbort();
   });
   try {
+    const output = quoteOutput([session.stdout, ...(session.stderr ? [session.stderr] : [])]);
     const exitCode = await Promise.race([session.exitCode, aborted]);
-    const said = output.trim().slice(0, quotedBytes);
+    await Promise.race([output.ended, clock.sleep(outputGraceMs)]);
+    const said = output.text().trim();
     return { success: exitCode === 0, message: `exit status ${exitCode}${said ? `: ${said}` : ''}` };
   } catch (error) {
     session.kill();
@@ -121,4 +121,16 @@ async function askByExec(
   } finally {
     signal.removeEventListener('abort', onAbort!);
   }
+}
+
+/** The beginning of what streams bring. */
+function quoteOutput(streams: readonly NodeJS.ReadableStream[]): { text(): string; readonly ended: Promise<unknown> } {
+  let text = '';
+  const ends = streams.map(async (stream) => {
+    stream.on('data', (chunk: Buffer) => {
+      if (text.length < quotedBytes) text += chunk.toString('utf8');
+    });
+    await new Promise<void>((resolve) => stream.once('end', resolve).once('error', () => resolve()));
+  });
+  return { text: () => text.slice(0, quotedBytes), ended: Promise.all(ends) };
 }
