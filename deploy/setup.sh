@@ -184,6 +184,7 @@ fi
 [ "$node_todo" = no ] || install_node_packages
 
 if [ "$node_only" = no ]; then
+  mkdir -p -m 700 /var/lib/containers # where lab machines and image builds mount one of their own
   check_kernel
   say "Set-up is complete: cgroups $mode, Node $("$clone/node_modules/.bin/node" --version)."
 fi

@@ -138,6 +138,13 @@ async function buildImage(build: Build, image: ImageSpec): Promise<void> {
 
 const local = (name: string): string => `localhost/${name}:build`;
 
+/** buildah keeps a cache in this folder of the host whatever it is told; it gets one that is gone with it. */
+const privateCache = [
+  ...['unshare', '--mount', 'sh', '-c'],
+  'mount -t tmpfs tmpfs /var/lib/containers && exec "$@"',
+  'sh',
+];
+
 async function buildah(build: Build, args: readonly string[]): Promise<string> {
   const store = [
     '--root',
@@ -147,7 +154,7 @@ async function buildah(build: Build, args: readonly string[]): Promise<string> {
     '--storage-driver',
     'vfs',
   ];
-  const { stdout } = await build.host.exec.check([...build.net, 'buildah', ...store, ...args], {
+  const { stdout } = await build.host.exec.check([...build.net, ...privateCache, 'buildah', ...store, ...args], {
     timeoutMs: 120_000,
     env: { BUILDAH_ISOLATION: 'chroot', TMPDIR: build.folder },
   });

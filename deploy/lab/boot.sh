@@ -26,6 +26,8 @@ if [ ! -e "$clone/deploy/lab/boot.sh" ]; then
   mount --no-canonicalize --bind . "$clone"
 fi
 mkdir -p /run/lock
+# skopeo keeps a cache of its own here, wherever its store is; it is the machine's, not the host's.
+mount -t tmpfs -o mode=700,size=64m tmpfs /var/lib/containers
 # systemd-resolved's link leads to a file we now own.
 if [ -L /etc/resolv.conf ]; then
   target=$(readlink -m /etc/resolv.conf)

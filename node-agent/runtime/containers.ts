@@ -1,6 +1,6 @@
 /** The life of a container: record, root file system, conmon and runc, exit; and back. */
 import { constants, readFileSync } from 'node:fs';
-import { mkdir, open, readFile, realpath, rm, unlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readFile, readlink, realpath, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import { readImageConfig } from '../images/storage-layout.ts';
@@ -14,10 +14,10 @@ import { renderSpec } from './oci-spec.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
 import type { ContainerExit, ContainerRecord } from './records.ts';
 import { mountRootfs, readInRoot, removeRootfs } from './rootfs.ts';
-import type { ContainerConfig } from './runtime.ts';
+import type { ContainerConfig, IdMapping } from './runtime.ts';
 import { renderSeccomp } from './seccomp.ts';
 import { signalNumber } from './signals.ts';
-import { resolveUser } from './users.ts';
+import { type ResolvedUser, resolveUser } from './users.ts';
 import { waitUntil } from './wait.ts';
 
 const startPatienceMs = 10_000;
@@ -38,13 +38,14 @@ export async function createContainer(host: RuntimeHost, config: ContainerConfig
   const intent: ContainerRecord = { config, phase: 'creating', createdAtMs: host.clock.nowMs() };
   await saveContainer(host, intent);
   try {
-    await writeBundle(host, config);
+    const user = await writeBundle(host, config);
     await mkdir(dirname(config.logPath), { recursive: true });
     const bundle = host.containerStore.dirOf(config.id);
     const answer = await runConmon(host.exec, host.clock, conmonArgv({ ...host, bundle }, config));
     if ('pid' in answer) {
       const identity = identifyProcess(answer.pid);
       const shim = readShim(host, config.id);
+      await giveStreams(answer.pid, user, sandbox.config.userNamespace);
       await saveContainer(host, {
         ...intent,
         phase: 'created',
@@ -69,7 +70,19 @@ function commandFailure(host: RuntimeHost, words: string): ContainerExit {
   return { exitCode, finishedAtMs: host.clock.nowMs(), message: words };
 }
 
-async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<void> {
+/**
+ * The pipes of standard output and error belong to us, who are nobody in the pod's user namespace; programs that open
+ * /dev/stdout anew (nginx, anything behind `tee /dev/stderr`) need them to be the container user's own.
+ */
+async function giveStreams(pid: number, user: ResolvedUser, mapping: IdMapping | undefined): Promise<void> {
+  const shift = mapping?.hostIdStart ?? 0;
+  for (const stream of [1, 2].map((descriptor) => `/proc/${pid}/fd/${descriptor}`)) {
+    const target = await readlink(stream).catch(() => ''); // already over, and then it needs nothing
+    if (target.startsWith('pipe:')) await chown(stream, shift + user.uid, shift + user.gid).catch(() => {});
+  }
+}
+
+async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<ResolvedUser> {
   const { config: sandbox, pause } = host.sandboxes.get(config.podUid)!;
   const capabilities = planCapabilities(
     config.capabilitiesAdd,
@@ -86,12 +99,13 @@ async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<
     readInRoot(rootfsPath, '/etc/passwd'),
     readInRoot(rootfsPath, '/etc/group'),
   ]);
+  const user = resolveUser(config.user === '' ? image.user : config.user, passwd, group);
   const spec = renderSpec({
     container: config,
     sandbox,
     sandboxPid: pause!.pid,
     rootfsPath,
-    user: resolveUser(config.user === '' ? image.user : config.user, passwd, group),
+    user,
     cgroupsPath: containerCgroup(host, config.podUid, config.id),
     capabilities,
     volumeFlags,
@@ -99,6 +113,7 @@ async function writeBundle(host: RuntimeHost, config: ContainerConfig): Promise<
       host.seccompProfile && { seccomp: renderSeccomp(host.seccompProfile, process.arch, capabilities) }),
   });
   await writeFile(`${host.containerStore.dirOf(config.id)}/config.json`, JSON.stringify(spec));
+  return user;
 }
 
 /** The flags each volume's mount must keep; a source that is not there is refused by its name (runc would name a descriptor). */

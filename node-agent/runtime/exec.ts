@@ -12,6 +12,9 @@ import { containerStatus, requireContainer } from './container-status.ts';
 import type { RuntimeHost } from './host.ts';
 import type { OciProcess, OciSpec } from './oci-spec.ts';
 import type { ExecRequest, ExecSession } from './runtime.ts';
+import { waitUntil } from './wait.ts';
+
+const terminalPatienceMs = 5_000;
 
 let execs = 0;
 
@@ -82,7 +85,7 @@ function session(host: RuntimeHost, child: ChildProcess, request: ExecRequest, d
     ...(child.stdin && { stdin: child.stdin }),
     exitCode,
     resize(columns, rows) {
-      if (request.tty) void resizeTerminal(host, dir, columns, rows);
+      if (request.tty) void resizeTerminal(host, dir, columns, rows, () => child.exitCode !== null);
     },
     kill() {
       const pid = readPid(`${dir}/pid`);
@@ -92,8 +95,17 @@ function session(host: RuntimeHost, child: ChildProcess, request: ExecRequest, d
   };
 }
 
-async function resizeTerminal(host: RuntimeHost, dir: string, columns: number, rows: number): Promise<void> {
-  const pid = readPid(`${dir}/terminal.pid`);
+/** The first size comes before the terminal is there; it is waited for. */
+async function resizeTerminal(
+  host: RuntimeHost,
+  dir: string,
+  columns: number,
+  rows: number,
+  isOver: () => boolean,
+): Promise<void> {
+  const terminal = (): number | undefined => readPid(`${dir}/terminal.pid`);
+  await waitUntil(host.clock, terminalPatienceMs, () => isOver() || terminal() !== undefined);
+  const pid = terminal();
   if (pid === undefined) return;
   const size = ['cols', String(Math.trunc(columns)), 'rows', String(Math.trunc(rows))];
   const result = await host.exec.run(['stty', '--file', `/proc/${pid}/fd/0`, ...size]).catch(() => undefined);

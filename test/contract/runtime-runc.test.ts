@@ -47,8 +47,10 @@ describe('isolation', () => {
   it('keeps the pause process without a name or privilege on the host', async () => {
     const start = await hostIdStart();
     const { sandboxes } = await harness.runtime.list();
-    const status = await readFile(`/proc/${sandboxes[0]!.pid}/status`, 'utf8');
-    expect(status).toMatch(new RegExp(`^Uid:\\s+${start + 65_534}\\s`, 'm'));
+    const read = (): Promise<string> => readFile(`/proc/${sandboxes[0]!.pid}/status`, 'utf8');
+    // It gives its privileges up itself, a moment after the namespaces are there.
+    await expect.poll(read).toMatch(new RegExp(`^Uid:\\s+${start + 65_534}\\s`, 'm'));
+    const status = await read();
     expect(status).toMatch(/^CapEff:\s+0+$/m);
     expect(status).toMatch(/^CapBnd:\s+0+$/m);
   });
@@ -65,6 +67,10 @@ describe('isolation', () => {
       .split('\n')
       .filter((line) => line === 'sleep');
     expect(own).toHaveLength(1);
+  });
+
+  it('lets programs open their standard streams anew', async () => {
+    expect(await pod.output('echo again > /dev/stdout; echo worse > /dev/stderr')).toContain('again');
   });
 
   it('lets anyone in the pod bind low ports', async () => {
@@ -225,6 +231,23 @@ describe('exec', () => {
     session.kill();
     expect(await session.exitCode).toBe(137);
     expect((await pod.exec(id, ['/bin/ps', '-o', 'args'])).stdout).not.toContain('sleep 999');
+  });
+
+  it('gives a terminal the size it was asked for before it was there', async () => {
+    const id = await pod.run(['/bin/sleep', '1000']);
+    const session = await harness.runtime.exec({ containerId: id, argv: ['/bin/sh'], tty: true, stdin: true });
+    session.resize(99, 33);
+    let printed = '';
+    session.stdout.on('data', (chunk) => {
+      printed += chunk;
+    });
+    const sized = await waitUntil(systemClock, patienceMs, () => {
+      session.stdin!.write('stty size\n');
+      return printed.includes('33 99');
+    });
+    session.stdin!.write('exit\n');
+    expect(sized).toBe(true);
+    await session.exitCode;
   });
 
   it('gives a terminal that can be typed on and resized', async () => {
