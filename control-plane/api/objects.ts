@@ -40,10 +40,14 @@ export function targetOfObject({ kind, metadata }: KubeObject): Target {
   return targetOf({ kind, name: metadata.name, ...(metadata.namespace && { namespace: metadata.namespace }) });
 }
 
+/** An Event's: that of its object, and a hash. */
+const longestName = 300;
+
 /** Names become parts of keys; one with a slash would name something else. */
 export function checkKeyPart(part: string): void {
-  if (/^[\x21-\x2e\x30-\x7e]*$/.test(part)) return;
-  throw new GantryError('invalidArgument', `${JSON.stringify(part)} is not a name; use letters, digits, "-" and "."`);
+  if (part.length <= longestName && /^[\x21-\x2e\x30-\x7e]*$/.test(part)) return;
+  const rule = `use at most ${longestName} letters, digits, "-" and "."`;
+  throw new GantryError('invalidArgument', `${JSON.stringify(part.slice(0, 100))} is not a name; ${rule}`);
 }
 
 /** `Deployment "web"`. */

@@ -2,7 +2,7 @@
 import type protobuf from 'protobufjs/light.js';
 import { GantryError } from '../../lib/errors.ts';
 import { kindPrefix } from '../../lib/model/keys.ts';
-import { matchesSelector, parseSelector } from '../../lib/model/labels.ts';
+import { longestSelector, matchesSelector, parseSelector } from '../../lib/model/labels.ts';
 import { type Kind, kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject, LabelSelector } from '../../proto/gen/types.ts';
 import { checkKeyPart, requestedKind } from './objects.ts';
@@ -39,12 +39,19 @@ export function selectionOf(request: SelectingRequest): Selection {
 type Test = (object: KubeObject) => boolean;
 
 function parseFieldSelector(kind: Kind, text: string): readonly Test[] {
+  if (text.length > longestSelector) {
+    const message = `field selector: ${text.length} characters; at most ${longestSelector} are allowed`;
+    throw new GantryError('invalidArgument', `${message}: select by fewer fields`);
+  }
   const terms = text.split(',').filter((term) => term.trim() !== '');
   return terms.map((term) => {
-    const match = /^\s*([A-Za-z][\w.]*)\s*(!=|==?)\s*(.*?)\s*$/.exec(term);
+    const match = /^([A-Za-z][\w.]*)\s*(!=|==?)\s*(.*)$/s.exec(term.trim());
     if (!match) {
       const examples = 'examples: status.phase=Running, metadata.name!=web';
-      throw new GantryError('invalidArgument', `field selector: cannot read ${JSON.stringify(term)}; ${examples}`);
+      throw new GantryError(
+        'invalidArgument',
+        `field selector: cannot read ${JSON.stringify(term.slice(0, 100))}; ${examples}`,
+      );
     }
     const [, path = '', operator, wanted] = match;
     const names = path.split('.');

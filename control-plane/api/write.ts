@@ -13,6 +13,9 @@ import { mergePatched } from './merge-patch.ts';
 import { nameOf, targetOf, targetOfObject } from './objects.ts';
 import { authorizeKind } from './roles.ts';
 
+/** The schema ends after a dozen levels. */
+const deepestPatch = 64;
+
 type WriteHandlers = Pick<ClusterHandlers, 'Create' | 'Update' | 'Patch' | 'Scale'>;
 
 export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
@@ -86,8 +89,22 @@ function parsePatch(text: string): Record<string, unknown> {
     const message = `patch: not JSON (${(cause as Error).message}); example: {"spec":{"replicas":3}}`;
     throw new GantryError('invalidArgument', message, { cause });
   }
+  if (depthOf(value) > deepestPatch) {
+    throw new GantryError('invalidArgument', `patch: nested deeper than ${deepestPatch} levels, as no object is`);
+  }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new GantryError('invalidArgument', 'patch: must be a JSON object; example: {"spec":{"replicas":3}}');
+}
+
+/** Level by level: what is nested too deep would overflow the stack of whoever descends into it. */
+function depthOf(value: unknown): number {
+  const isNested = (part: unknown): part is object => typeof part === 'object' && part !== null;
+  let depth = 0;
+  for (let level = [value].filter(isNested); level.length > 0; depth += 1) {
+    if (depth > deepestPatch) break;
+    level = level.flatMap((part) => Object.values(part)).filter(isNested);
+  }
+  return depth;
 }
 
 function patchedObject(old: KubeObject, patch: Record<string, unknown>): KubeObject {

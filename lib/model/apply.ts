@@ -97,9 +97,17 @@ export function isFieldsAnnotation(key: string): boolean {
 
 export function fieldSetsOf(object: KubeObject): Map<string, FieldSet> {
   const entries = Object.entries(object.metadata.annotations ?? {}).filter(([key]) => isFieldsAnnotation(key));
-  return new Map(
-    entries.map(([key, text]) => [key.slice(fieldsAnnotationPrefix.length), JSON.parse(text) as FieldSet]),
-  );
+  return new Map(entries.map(([key, text]) => [key.slice(fieldsAnnotationPrefix.length), readFieldSet(text)]));
+}
+
+/** A pod takes over its template's annotations, where a client may have written anything: that owns nothing. */
+function readFieldSet(text: string): FieldSet {
+  try {
+    const set: unknown = JSON.parse(text);
+    return typeof set === 'object' && set !== null && !Array.isArray(set) ? (set as FieldSet) : {};
+  } catch {
+    return {};
+  }
 }
 
 /** Replaces all field sets of the object with these. */

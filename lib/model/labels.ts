@@ -44,8 +44,15 @@ const termPatterns: readonly [RegExp, (match: RegExpExecArray) => LabelSelectorR
   ],
 ];
 
+/** The time it takes to take one apart grows with the square of its length. */
+export const longestSelector = 10_000;
+
 /** Throws invalidArgument naming the part that cannot be read. Empty text selects everything. */
 export function parseSelector(text: string): LabelSelector {
+  if (text.length > longestSelector) {
+    const message = `label selector: ${text.length} characters; at most ${longestSelector} are allowed`;
+    throw new GantryError('invalidArgument', `${message}: select by fewer labels`);
+  }
   const terms = text.split(/,(?![^(]*\))/).map((term) => term.trim());
   if (terms.length === 1 && terms[0] === '') return {};
   return {
@@ -56,7 +63,7 @@ export function parseSelector(text: string): LabelSelector {
       }
       throw new GantryError(
         'invalidArgument',
-        `label selector: cannot read "${term}"; examples: app=web, app!=web, tier in (a,b), !canary`,
+        `label selector: cannot read "${term.slice(0, 100)}"; examples: app=web, app!=web, tier in (a,b), !canary`,
       );
     }),
   };

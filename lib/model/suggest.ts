@@ -5,6 +5,7 @@ export function suggest(word: string, known: Iterable<string>): string | undefin
   const limit = Math.min(3, Math.max(1, Math.floor(word.length / 3)));
   let best: { word: string; distance: number } | undefined;
   for (const candidate of known) {
+    if (Math.abs(word.length - candidate.length) > limit) continue; // a word of a megabyte costs nothing
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance <= limit && (best === undefined || distance < best.distance)) best = { word: candidate, distance };
   }

@@ -7,13 +7,30 @@ const detailsKey = 'gantry-details-bin';
 
 const nameOfCode = new Map<number, CodeName>(Object.entries(Code).map(([name, code]) => [code, name as CodeName]));
 
+/** Headers of 64 KiB end the whole HTTP/2 connection. Percent-encoding may write nine bytes for one character. */
+const longestMessage = 2000;
+const largestDetailsBytes = 24 * 1024;
+
 /** A stack trace never crosses the wire: what is no GantryError becomes a bare `internal`. */
 export function toStatus(error: unknown, trailer = new Metadata()): Partial<StatusObject> & { code: number } {
   if (error instanceof GantryError) {
-    for (const detail of error.details) trailer.add(detailsKey, Buffer.from(detail));
-    return { code: Code[error.code], details: error.message, metadata: trailer };
+    for (const detail of fitting(error.details)) trailer.add(detailsKey, Buffer.from(detail));
+    return { code: Code[error.code], details: shortened(error.message), metadata: trailer };
   }
   return { code: Code.internal, details: "internal error: see the server's log", metadata: trailer };
+}
+
+function shortened(message: string): string {
+  return message.length <= longestMessage ? message : `${message.slice(0, longestMessage)}...`;
+}
+
+function fitting(details: readonly string[]): readonly string[] {
+  let bytes = 0;
+  const end = details.findIndex((detail) => {
+    bytes += Buffer.byteLength(detail);
+    return bytes > largestDetailsBytes;
+  });
+  return end < 0 ? details : [...details.slice(0, end), `... and ${details.length - end} more`];
 }
 
 /** What a failed connection means, instead of OpenSSL's and the kernel's words. */
