@@ -45,6 +45,12 @@ const connectionTrouble: readonly (readonly [RegExp, CodeName, string])[] = [
     'the server is not of our cluster: its certificate is not from our CA',
   ],
   [/ECONNREFUSED/, 'unavailable', 'nothing listens there (connection refused): is the server running?'],
+  [
+    // Node's TLS server hangs up on a certificate that is not of its CA, without an alert that says so.
+    /Last error: (read ECONNRESET|Failed to connect)/,
+    'unavailable',
+    'it hung up at once: it is stopping, or it does not take our certificate (of another cluster, or expired?)',
+  ],
   [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/, 'unavailable', 'the host cannot be reached'],
 ];
 
