@@ -16,11 +16,13 @@ export const eventController: Controller = {
 };
 
 export function sweepEvents(snapshot: Snapshot, nowMs: number): ReconcileResult {
-  const outlived = snapshot.list('Event').filter((event) => lastSeenMs(event) + keptMs <= nowMs);
+  const outlived = snapshot.list('Event').filter((event) => lastSeenMs(event, nowMs) + keptMs <= nowMs);
   const changes = outlived.slice(0, mostPerTransaction).map((object): Change => ({ type: 'remove', object }));
   return { changes, requeueAfterMs: sweepMs };
 }
 
-function lastSeenMs(event: Event): number {
-  return Date.parse(event.lastTimestamp ?? event.firstTimestamp ?? event.metadata.creationTimestamp ?? '') || 0;
+/** What a client wrote may lie in the future; its creation never does. */
+function lastSeenMs({ lastTimestamp, firstTimestamp, metadata }: Event, nowMs: number): number {
+  const times = [lastTimestamp, firstTimestamp, metadata.creationTimestamp].map((text) => Date.parse(text ?? ''));
+  return times.find((ms) => ms <= nowMs) ?? 0;
 }
