@@ -6,6 +6,7 @@ import { type Clock, timestamp } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import { nodeCIDRKey, nodeCIDRPrefix } from '../../lib/model/allocations.ts';
 import { conditionStatus, setCondition } from '../../lib/model/conditions.ts';
+import { dnsSubdomainProblem } from '../../lib/model/formats.ts';
 import { kindPrefix, objectKey } from '../../lib/model/keys.ts';
 import type { Random } from '../../lib/random.ts';
 import {
@@ -36,16 +37,14 @@ export interface Applicant {
 }
 
 const attempts = 10;
-const namePattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/;
+/** A label's value, too. */
+const longestName = 63;
 
 /** Returns the node as it is stored afterwards. Joining again is a success that changes nothing. */
 export async function registerNode(applicant: Applicant, dependencies: RegistrationDependencies): Promise<Node> {
-  if (!namePattern.test(applicant.name)) {
-    throw new GantryError(
-      'invalidArgument',
-      `"${applicant.name}" cannot be a node's name; use at most 63 of a-z, 0-9, "-" and ".", beginning and ending with a letter or digit`,
-    );
-  }
+  const { name } = applicant;
+  const problem = name.length > longestName ? `it has more than ${longestName} characters` : dnsSubdomainProblem(name);
+  if (problem) throw new GantryError('invalidArgument', `this cannot be a node's name: ${problem}`);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const node = await tryRegister(applicant, dependencies);
     if (node) return node;

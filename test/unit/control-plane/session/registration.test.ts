@@ -77,4 +77,9 @@ describe('registering', () => {
   test.each(['', 'UPPER', '-a', 'a/b', 'a b', 'x'.repeat(64)])('under the name %j is refused', async (name) => {
     await expect(register(name)).rejects.toThrow(/cannot be a node's name/);
   });
+
+  test.each(['', 'a..b', 'a.-b', 'A', 'a/b', 'x'.repeat(64)])('%j cannot be a name', async (name) => {
+    await expect(register(name)).rejects.toThrow(/cannot be a node's name/);
+    expect((await store.list('/')).items).toEqual([]);
+  });
 });
