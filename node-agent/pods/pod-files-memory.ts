@@ -9,6 +9,8 @@ export interface MemoryPodFiles extends PodFiles {
   readonly volumes: ReadonlyMap<string, readonly VolumePlan[]>;
   readonly terminationMessages: Map<string, string>;
   failNext(operation: 'saveRecord' | 'prepareVolumes' | 'prepareContainer' | 'removePod', error: GantryError): void;
+  /** Of the failures asked for, those that have not happened yet will not. */
+  forgetFailures(): void;
 }
 
 export function createMemoryPodFiles(): MemoryPodFiles {
@@ -27,6 +29,7 @@ export function createMemoryPodFiles(): MemoryPodFiles {
     failNext(operation, error) {
       failures.set(operation, [...(failures.get(operation) ?? []), error]);
     },
+    forgetFailures: () => failures.clear(),
     loadRecords: async () => [...records.values()],
     readHostIdStart: async () => undefined,
     async saveRecord(record) {

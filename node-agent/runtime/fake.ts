@@ -60,6 +60,8 @@ export interface FakeHost {
   readonly logs: ReadonlyMap<string, string>;
   /** The next call of `operation` (once for each time this is called) throws `error`. */
   failNext(operation: FakeOperation, error: GantryError): void;
+  /** Of the failures asked for, those that have not happened yet will not. */
+  forgetFailures(): void;
   /** The container's first process ends now. */
   exit(containerId: string, exitCode: number, options?: { readonly oomKilled?: boolean }): void;
   /** The pause process dies, and with it the pod's namespaces. */
@@ -288,6 +290,7 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
     failNext(operation, error) {
       failures.set(operation, [...(failures.get(operation) ?? []), error]);
     },
+    forgetFailures: () => failures.clear(),
     exit(containerId, exitCode, { oomKilled } = {}) {
       finish(require(containerId), exitCode, oomKilled ? { oomKilled } : {});
     },
