@@ -5,6 +5,7 @@ import type { PodAttachment, PodNetwork } from '../../node-agent/network/network
 export interface FakePodNetwork extends PodNetwork {
   readonly attached: ReadonlyMap<string, PodAttachment>;
   failNext(operation: 'attach' | 'detach', error: GantryError): void;
+  forgetFailures(): void;
   powerOff(): void;
 }
 
@@ -34,6 +35,7 @@ export function createFakePodNetwork(onAttached: () => void): FakePodNetwork {
     async retain(podUIDs) {
       for (const uid of attached.keys()) if (!podUIDs.has(uid)) attached.delete(uid);
     },
+    forgetFailures: () => failures.clear(),
     powerOff: () => attached.clear(),
   };
 }

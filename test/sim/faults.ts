@@ -252,6 +252,7 @@ export class Faults {
     for (const replica of replicas) replica.start();
     for (const node of nodes) {
       if (node.left) continue;
+      for (const part of [node.host, node.network, node.files]) part.forgetFailures();
       node.powerOn();
       node.startAgent();
     }
