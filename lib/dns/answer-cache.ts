@@ -3,6 +3,8 @@
  * kept in several orders, handed out in turn, so that clients spread.
  */
 const mostEntries = 8192;
+/** Answers over TCP may have 64 KiB, in each of several orders. */
+const mostBytes = 16 * 1024 * 1024;
 
 interface CachedAnswer {
   readonly questionEnd: number;
@@ -19,6 +21,11 @@ export interface AnswerCache {
 
 export function createAnswerCache(): AnswerCache {
   const entries = new Map<string, CachedAnswer>();
+  let bytes = 0;
+  const clear = (): void => {
+    entries.clear();
+    bytes = 0;
+  };
   return {
     get(key, query) {
       const entry = entries.get(key);
@@ -29,11 +36,13 @@ export function createAnswerCache(): AnswerCache {
     },
 
     set(key, questionEnd, orders) {
-      if (entries.size >= mostEntries) entries.clear();
+      const size = orders.reduce((sum, message) => sum + message.length, key.length);
+      if (entries.size >= mostEntries || bytes + size > mostBytes) clear();
+      bytes += size;
       entries.set(key, { questionEnd, orders, next: orders.length > 1 ? 1 : 0 });
     },
 
-    clear: () => entries.clear(),
+    clear,
   };
 }
 

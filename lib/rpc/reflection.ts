@@ -29,7 +29,12 @@ async function serve(call: ServerDuplexStream<Buffer, Buffer>, load: () => Promi
   call.on('error', () => {});
   const { definition, handle } = await load();
   const stream = Object.assign(new EventEmitter(), {
-    write: (message: object) => void call.write(definition.responseSerialize(message)),
+    write(message: object) {
+      if (call.write(definition.responseSerialize(message))) return;
+      // Who asks without reading must not fill our memory.
+      call.pause();
+      call.once('drain', () => call.resume());
+    },
     end: () => void call.end(),
   });
   handle(stream);

@@ -72,8 +72,11 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
+const largestMessageBytes = 64 * 1024 * 1024;
+/** Of somebody who has shown no certificate, and who may be anybody. */
+const largestStrangerMessageBytes = 64 * 1024;
+
 const channelOptions = {
-  'grpc.max_receive_message_length': 64 * 1024 * 1024,
   'grpc.max_send_message_length': -1,
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
@@ -81,7 +84,8 @@ const channelOptions = {
 };
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const server = new Server(channelOptions);
+  const largest = options.requireClientCertificate ? largestMessageBytes : largestStrangerMessageBytes;
+  const server = new Server({ ...channelOptions, 'grpc.max_receive_message_length': largest });
   const stopping = new AbortController();
   const health = createHealth();
   const names = Object.keys(options.services) as ServiceName[];
