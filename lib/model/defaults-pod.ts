@@ -1,7 +1,7 @@
 /** Defaults of a pod's spec, in a Pod or in a template. */
 import type { Container, EnvVar, LifecycleHandler, PodSpec, Probe, Volume } from '../../proto/gen/types.ts';
 
-export function withPodSpecDefaults(spec: PodSpec): PodSpec {
+export function withPodSpecDefaults({ nodeName, ...spec }: PodSpec): PodSpec {
   const ownsHost = spec.hostNetwork === true || spec.hostPID === true || spec.hostIPC === true;
   const container = (one: Container): Container => withContainerDefaults(one, spec.hostNetwork === true);
   return {
@@ -13,6 +13,8 @@ export function withPodSpecDefaults(spec: PodSpec): PodSpec {
     hostUsers: ownsHost,
     enableServiceLinks: false,
     ...spec,
+    // An empty name is no node: the scheduler must not take such a pod for bound.
+    ...(nodeName && { nodeName }),
     ...(spec.containers && { containers: spec.containers.map(container) }),
     ...(spec.initContainers && { initContainers: spec.initContainers.map(container) }),
     ...(spec.volumes && { volumes: spec.volumes.map(withVolumeDefaults) }),

@@ -61,6 +61,17 @@ describe('create', () => {
     expect(pod.metadata.deletionTimestamp).toBeUndefined();
   });
 
+  it('takes an empty nodeName for none, so that the pod is scheduled', async () => {
+    const spec = { nodeName: '', containers: [{ name: 'main', image: 'echo:1' }] };
+    const created = await (await createHarness()).create<Pod>({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p' },
+      spec,
+    });
+    expect(created.spec).not.toHaveProperty('nodeName');
+  });
+
   it('makes a name from generateName', async () => {
     const harness = await createHarness();
     const given = manifest<Pod>({ ...(podManifest('x') as object), metadata: { generateName: 'job-' } });
