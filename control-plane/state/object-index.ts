@@ -44,10 +44,6 @@ export class ObjectIndex<T> {
     }
   }
 
-  clear(): void {
-    this.#groups.clear();
-  }
-
   #remove(name: string, key: string): void {
     const group = this.#groups.get(name);
     group?.delete(key);

@@ -25,7 +25,3 @@ export function setCondition(
   else all[index] = next;
   return all;
 }
-
-export function withoutCondition(conditions: readonly Condition[] | undefined, type: string): Condition[] {
-  return (conditions ?? []).filter((condition) => condition.type !== type);
-}

@@ -92,12 +92,6 @@ function unknownKind(kind: string, near: KindInfo | undefined): Problem {
   return { path: 'kind', message: `unknown kind ${JSON.stringify(kind)}; ${hint}` };
 }
 
-/** The objects in one manifest value: the items of a List, or the value itself. */
-export function manifestItems(value: unknown): readonly unknown[] {
-  if (!isPlain(value) || typeof value.kind !== 'string' || !value.kind.endsWith('List')) return [value];
-  return Array.isArray(value.items) ? value.items : [value];
-}
-
 /** Kubernetes JSON: fields in the schema's order, map entries by name, int-or-string numbers as numbers. */
 export function toManifest(object: KubeObject): Record<string, unknown> {
   return writeMessage(kindInfo(object.kind).type, object as unknown as Record<string, unknown>);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkManifest } from '../../../../lib/model/check.ts';
-import { fromManifest, manifestItems, problemLine, toManifest } from '../../../../lib/model/manifest.ts';
+import { fromManifest, problemLine, toManifest } from '../../../../lib/model/manifest.ts';
 
 const pod = (spec: object = {}, container: object = {}, metadata: object = {}): object => ({
   apiVersion: 'v1',
@@ -273,13 +273,5 @@ describe('toManifest', () => {
       }),
       { numRuns: 300 },
     );
-  });
-});
-
-describe('manifestItems', () => {
-  it('opens lists and leaves objects', () => {
-    expect(manifestItems({ kind: 'List', items: [1, 2] })).toEqual([1, 2]);
-    expect(manifestItems({ kind: 'PodList', items: [1] })).toEqual([1]);
-    expect(manifestItems(pod())).toEqual([pod()]);
   });
 });
