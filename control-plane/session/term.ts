@@ -104,8 +104,8 @@ export class Term {
     const onAbort = (): void => stream.end(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
+      // Hello alone is no sign of life: a node that hears nobody says it again and again. Heartbeats follow our welcome.
       this.#reports.set(nodeName, reportOf(hello));
-      this.#hear(nodeName);
       void stream.receive(inbox);
       stream.welcome(await this.#admit(nodeName, hello, signal));
       yield* stream.send();
