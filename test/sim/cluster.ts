@@ -115,14 +115,15 @@ export class SimCluster {
   removeNode(node: SimNode): void {
     node.powerOff();
     node.left = true;
-    const administrator = this.#administrator;
-    const tryAgain = async (): Promise<void> => {
-      while (this.checker.objects.has(`/gantry/nodes/${node.name}`)) {
-        await administrator.delete('Node', node.name);
-        await this.world.sleep(1_000);
-      }
-    };
-    void tryAgain();
+    void this.deleteNode(node);
+  }
+
+  /** A request to join that was still under way may bring the object back later. */
+  async deleteNode(node: SimNode): Promise<void> {
+    while (this.checker.objects.has(`/gantry/nodes/${node.name}`)) {
+      await this.#administrator.delete('Node', node.name);
+      await this.world.sleep(1_000);
+    }
   }
 
   /** Several users at once may have asked for more than fits; an administrator takes the rest back. */

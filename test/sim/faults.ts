@@ -251,7 +251,10 @@ export class Faults {
     }
     for (const replica of replicas) replica.start();
     for (const node of nodes) {
-      if (node.left) continue;
+      if (node.left) {
+        void this.#cluster.deleteNode(node);
+        continue;
+      }
       for (const part of [node.host, node.network, node.files]) part.forgetFailures();
       node.powerOn();
       node.startAgent();

@@ -117,7 +117,7 @@ async function rest(cluster: SimCluster): Promise<void> {
 
 /** Made once a process; nothing in a run depends on what is in it. */
 let made: Promise<Authority> | undefined;
-function authority(): Promise<Authority> {
+export function authority(): Promise<Authority> {
   made ??= createAuthority('gantry-sim', { clock: systemClock, random: systemRandom });
   return made;
 }

@@ -6,7 +6,7 @@ import type { ObjectCodec } from '../../control-plane/state/object-codec.ts';
 import { nodeCIDRPrefix, podIPPrefix, serviceIPPrefix } from '../../lib/model/allocations.ts';
 import { parseQuantity } from '../../lib/model/quantity.ts';
 import type { WatchEvent } from '../../lib/store/store.ts';
-import type { Container, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
+import type { Container, Event, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
 import type { SimProcess } from './process.ts';
 import type { Writer } from './store.ts';
 import type { Invariant } from './violations.ts';
@@ -37,6 +37,8 @@ export class StoreChecker {
   /** Writes so far, but for Events. */
   writes = 0;
   leader: SimProcess | undefined;
+  /** Every Event, as it is told. */
+  onEvent: ((event: Event) => void) | undefined;
   readonly #codec: ObjectCodec;
   readonly #report: Report;
   /** Users' counters that were acknowledged, by key and counter. */
@@ -60,6 +62,7 @@ export class StoreChecker {
     }
     this.log.push(changes);
     for (const change of changes) {
+      if (change.object?.kind === 'Event') this.onEvent?.(change.object);
       if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
       this.writes += 1;
       this.#checkWriter(change, writer);
