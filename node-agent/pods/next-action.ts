@@ -149,6 +149,9 @@ function* stop(
   else yield { type: 'signalContainer', id, signal: 'SIGKILL' };
 }
 
+/** Nobody calls when the pressure is over: we look. */
+const pressureLookMs = 2_000;
+
 function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   const { sandbox, activity, sources } = observed;
   if (sandbox && !sandbox.alive) {
@@ -162,7 +165,7 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   if (isFinished(observed)) return yield { type: 'finish' };
   const expired = yield* deadline(pod, observed, nowMs);
   if (expired) return;
-  if (!sandbox && observed.nodePressure !== undefined) return yield { type: 'wait' };
+  if (!sandbox && observed.nodePressure !== undefined) return yield { type: 'wait', untilMs: nowMs + pressureLookMs };
 
   yield* pullAhead(pod, observed, nowMs);
   // What runs (a restarted agent finds it so) is looked after even when its surroundings cannot be renewed now.

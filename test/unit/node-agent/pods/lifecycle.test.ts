@@ -413,7 +413,7 @@ test('postStart comes before ready and before later containers; its failure rest
   expect(reasons(node)).toContain('FailedPostStartHook');
 });
 
-test('a node under pressure takes no new pods, says why, and keeps those it has', async () => {
+test('a node under pressure takes no new pods, says why, keeps those it has, and takes them when it is well', async () => {
   const node = await started();
   node.slice.put(testPod('old'));
   await node.clock.until(() => node.isReady('old'), 1_000);
@@ -423,6 +423,8 @@ test('a node under pressure takes no new pods, says why, and keeps those it has'
   expect(running(node)).toHaveLength(1);
   expect(node.status('new')!.message).toBe('the disk is full');
   expect(node.events.some(({ message }) => message === 'the disk is full')).toBe(true);
+  node.pressure = undefined;
+  await node.clock.until(() => node.isReady('new'), 5_000);
 });
 
 test('a termination message reaches the status', async () => {
