@@ -120,6 +120,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/drain.ts')).registerDrain,
   },
   {
+    name: 'explain-pending',
+    description: 'show why a pod is on no node: what each node says to it',
+    load: async () => (await import('./commands/explain-pending.ts')).registerExplainPending,
+  },
+  {
     name: 'token',
     description: 'join tokens: with one, a machine becomes a node',
     load: async () => (await import('./commands/token.ts')).registerToken,

@@ -20,6 +20,7 @@ import { createClusterService } from './api/cluster-service.ts';
 import { createEventRecorder, type EventRecorder } from './events/recorder.ts';
 import { formatLeader, type LeaderIdentity, leaderKey, parseLeader } from './leader/identity.ts';
 import { serveTerm } from './leader/term.ts';
+import { schedulingHandlers } from './scheduler/handlers.ts';
 import type { StrategyName } from './scheduler/strategies.ts';
 import { bootstrapHandlers, renewHandler } from './session/bootstrap.ts';
 import { createNodeSessions, type NodeSessions } from './session/node-sessions.ts';
@@ -166,6 +167,7 @@ function servicesOf(
     leader: () => leader()?.name,
     logsAndExec: proxyHandlers({ snapshot: state, tls }),
     tokens: tokenHandlers(tokens),
+    scheduling: schedulingHandlers({ state }),
     ...(parts.resolve && { resolve: parts.resolve(state) }),
   });
   return {

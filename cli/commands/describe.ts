@@ -11,7 +11,7 @@ import { eventLines, eventsOf } from '../output/describe/events.ts';
 import { headLines } from '../output/describe/lines.ts';
 import { endpointSliceLines, serviceLines } from '../output/describe/network.ts';
 import { nodeLines } from '../output/describe/node.ts';
-import { podLines } from '../output/describe/pod.ts';
+import { podLines, verdictLines } from '../output/describe/pod.ts';
 import { deploymentLines, replicaSetDescription } from '../output/describe/workload.ts';
 import { parseTargets } from '../resources.ts';
 import { forEach, objectOf, type Reference, referenceOf, type SelectOptions, selectReferences } from '../selection.ts';
@@ -72,7 +72,7 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
   const namespace = object.metadata.namespace ?? '';
   switch (object.kind) {
     case 'Pod':
-      return podLines(object, nowMs);
+      return [...podLines(object, nowMs), ...(await pendingLines(context, object))];
     case 'Node':
       return nodeLines(object, await podsOn(context, object.metadata.name), nowMs);
     case 'Deployment':
@@ -94,6 +94,19 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       const [head, text] = [headLines(object), structuredText([object], 'yaml', true)];
       return [...head, ...text.trimEnd().split('\n')];
     }
+  }
+}
+
+/** What each node says to a pod that is on none. */
+async function pendingLines(context: Context, { metadata, spec, status }: Pod): Promise<string[]> {
+  if (spec.nodeName || metadata.deletionTimestamp || (status?.phase ?? 'Pending') !== 'Pending') return [];
+  const { name, namespace = context.namespace } = metadata;
+  try {
+    return verdictLines(await context.cluster.ExplainPending({ namespace, name }));
+  } catch (error) {
+    // A control plane of an older version, or the pod has gone meanwhile.
+    if (isGantryError(error, 'unimplemented') || isGantryError(error, 'notFound')) return [];
+    throw error;
   }
 }
 

@@ -22,7 +22,7 @@ import { watchHandler } from './watch.ts';
 import { writeHandlers } from './write.ts';
 
 export function createClusterService(dependencies: ApiDependencies): ClusterHandlers {
-  const { log, logsAndExec, tokens, resolve } = dependencies;
+  const { log, logsAndExec, tokens, resolve, scheduling } = dependencies;
   const writes = writeHandlers(dependencies);
   const deletes = deleteHandlers(dependencies);
   const absent = absentHandlers();
@@ -40,6 +40,7 @@ export function createClusterService(dependencies: ApiDependencies): ClusterHand
     Logs: (logsAndExec ?? absent).Logs,
     Exec: auditedExec(dependencies, (logsAndExec ?? absent).Exec),
     Resolve: resolve ?? absent.Resolve,
+    ...(scheduling ?? { ExplainPending: absent.ExplainPending }),
     CreateToken: audited(log, 'create token', CreateToken),
     ListTokens,
     RevokeToken: audited(log, 'revoke token', RevokeToken),
@@ -71,7 +72,7 @@ function auditedExec({ log }: ApiDependencies, exec: ClusterHandlers['Exec']): C
 /** For what this control plane was started without. */
 function absentHandlers(): Pick<
   ClusterHandlers,
-  'Logs' | 'Exec' | 'Resolve' | 'CreateToken' | 'ListTokens' | 'RevokeToken'
+  'Logs' | 'Exec' | 'Resolve' | 'ExplainPending' | 'CreateToken' | 'ListTokens' | 'RevokeToken'
 > {
   const refuse = (what: string): never => {
     throw new GantryError('unimplemented', `this control plane serves no ${what}; ask another one`);
@@ -80,6 +81,7 @@ function absentHandlers(): Pick<
     Logs: () => refuse('logs'),
     Exec: () => refuse('exec'),
     Resolve: async () => refuse('DNS'),
+    ExplainPending: async () => refuse('scheduling'),
     CreateToken: async () => refuse('tokens'),
     ListTokens: async () => refuse('tokens'),
     RevokeToken: async () => refuse('tokens'),

@@ -34,6 +34,8 @@ export interface ApiDependencies {
   readonly logsAndExec?: Pick<ClusterHandlers, 'Logs' | 'Exec'>;
   /** From control-plane/session: tokenHandlers. */
   readonly tokens?: Pick<ClusterHandlers, 'CreateToken' | 'ListTokens' | 'RevokeToken'>;
+  /** From control-plane/scheduler: schedulingHandlers. */
+  readonly scheduling?: Pick<ClusterHandlers, 'ExplainPending'>;
   /** From control-plane/dns. */
   readonly resolve?: ClusterHandlers['Resolve'];
 }

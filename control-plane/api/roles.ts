@@ -16,6 +16,7 @@ const leastRole: Readonly<Record<string, Role>> = {
   Watch: 'viewer',
   Logs: 'viewer',
   Resolve: 'viewer',
+  ExplainPending: 'viewer',
   GetClusterInfo: 'viewer',
   Apply: 'editor',
   Create: 'editor',

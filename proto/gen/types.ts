@@ -1028,6 +1028,24 @@ export interface ResolvedRecord {
   source?: string;
 }
 
+export interface ExplainPendingRequest {
+  namespace?: string;
+  name?: string;
+}
+
+export interface ExplainPendingResponse {
+  /** In the order of names. Empty when the pod waits for nothing of a scheduler; the summary then says what it does. */
+  nodes?: NodeVerdict[];
+  /** A sentence. */
+  summary?: string;
+}
+
+export interface NodeVerdict {
+  nodeName?: string;
+  /** Absent: the pod fits. */
+  reason?: string;
+}
+
 export interface ClusterInfoRequest {
 }
 
@@ -1264,6 +1282,8 @@ export interface Services {
     Exec: { kind: 'bidi'; request: ExecRequest; response: ExecResponse };
     /** Asks this replica's DNS for a name and tells where the answer comes from. */
     Resolve: { kind: 'unary'; request: ResolveRequest; response: ResolveResponse };
+    /** Why a pod is on no node: what each node says to it. Answered by any replica with the scheduler's own filters. */
+    ExplainPending: { kind: 'unary'; request: ExplainPendingRequest; response: ExplainPendingResponse };
     GetClusterInfo: { kind: 'unary'; request: ClusterInfoRequest; response: ClusterInfo };
     /** Join tokens. Admin only. The secret is shown once. */
     CreateToken: { kind: 'unary'; request: CreateTokenRequest; response: CreateTokenResponse };

@@ -1,6 +1,6 @@
 /** `ctl describe pod`. Pure. */
 import { findCondition } from '../../../lib/model/conditions.ts';
-import type { Container, ContainerStatus, Pod } from '../../../proto/gen/types.ts';
+import type { Container, ContainerStatus, ExplainPendingResponse, Pod } from '../../../proto/gen/types.ts';
 import { shortDuration } from '../age.ts';
 import { containerLines } from './container.ts';
 import { annotationsField, conditionLines, controlledBy, labelsField, none, timeText } from './lines.ts';
@@ -26,6 +26,12 @@ export function podLines(pod: Pod, nowMs: number): string[] {
     ...(status?.qosClass ? [`QoS Class:\t${status.qosClass}`] : []),
     ...placementLines(spec),
   ];
+}
+
+/** Of a pod that is on no node. */
+export function verdictLines({ nodes = [], summary = '' }: ExplainPendingResponse): string[] {
+  const lines = nodes.map(({ nodeName = '', reason = 'fits' }) => `  ${nodeName}:\t${reason}`);
+  return [`Scheduling:\t${summary}`, ...lines];
 }
 
 function stateLines(pod: Pod, nowMs: number): string[] {
