@@ -1,5 +1,5 @@
 /**
- * What the leader does and nobody else: node sessions, scheduling, controllers. All of it lives from the election to the
+ * What the leader does and nobody else: node sessions, scheduling, controllers, a short history. All of it lives from the election to the
  * end of the term, and everything it writes carries the term's fence.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -15,6 +15,7 @@ import type { NodeSessions } from '../session/node-sessions.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
 import { type CommitResult, commit } from '../state/commit.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
+import { compactHistory } from './compaction.ts';
 
 export interface TermParts {
   readonly store: Store;
@@ -62,5 +63,6 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
     log: log.child({ component: 'scheduler' }),
     signal,
   });
-  await Promise.all([controllers, scheduler]);
+  const compaction = compactHistory({ store, clock, log, signal });
+  await Promise.all([controllers, scheduler, compaction]);
 }
