@@ -23,7 +23,8 @@ export const wireKey = (key: string): Buffer => Buffer.from(key, 'latin1');
 const keyOf = (key: Buffer): string => key.toString('latin1');
 /** A view, not a copy. */
 const wireBytes = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-const bytesOf = (value: Buffer): Uint8Array => new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+/** A copy: a view would keep the whole message that it came in, with all its other keys, for as long as itself. */
+const bytesOf = (value: Buffer): Uint8Array => new Uint8Array(value);
 
 const everything = Buffer.from([0]);
 

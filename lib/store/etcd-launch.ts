@@ -1,5 +1,5 @@
 /** What an etcd is started with, and the files it is given: options of etcd 3.4. */
-import { open, readFile, rename } from 'node:fs/promises';
+import { copyFile, open, readFile, rename, stat, truncate } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join, resolve } from 'node:path';
 
@@ -105,6 +105,14 @@ export async function openLog(dataDir: string): Promise<Awaited<ReturnType<typeo
     file = await open(path, 'a', 0o600);
   }
   return file;
+}
+
+/** The same while etcd runs: what is written into is kept as `etcd.log.1` and emptied, since etcd holds it open. */
+export async function shortenLog(dataDir: string, longestBytes = longestLogBytes): Promise<void> {
+  const path = logPath(dataDir);
+  if ((await stat(path)).size <= longestBytes) return;
+  await copyFile(path, `${path}.1`);
+  await truncate(path);
 }
 
 export async function lastLogLine(dataDir: string): Promise<string> {

@@ -20,6 +20,7 @@ import {
   logPath,
   openLog,
   readTls,
+  shortenLog,
 } from './etcd-launch.ts';
 import {
   endProcess,
@@ -66,6 +67,7 @@ export async function startEtcdServer(options: EtcdServerOptions, parts: EtcdSer
 }
 
 const pollMs = 25;
+const logCheckMs = 600_000;
 const adoptedPollMs = 250;
 const firstBackoffMs = 200;
 const longestBackoffMs = 10_000;
@@ -111,6 +113,7 @@ class Supervisor implements EtcdServer {
       log.info({ pid: found.pid }, 'ending the etcd that still ran with other options');
       await endProcess(found, clock);
     }
+    void this.#keepLogShort();
     this.#supervision = this.#supervise(found && this.adopted ? this.#adopt(found) : await this.#spawn());
     if (!this.#options.shared) await this.#untilAnswering();
   }
@@ -120,6 +123,18 @@ class Supervisor implements EtcdServer {
     if (this.#record) await endProcess(this.#record, this.#parts.clock);
     await this.#supervision;
     await removeRecord(this.#options.dataDir);
+  }
+
+  async #keepLogShort(): Promise<void> {
+    const { clock, log } = this.#parts;
+    const stopping = this.#stopping.signal;
+    while (!stopping.aborted) {
+      await clock.sleep(logCheckMs, stopping).catch(() => {});
+      if (stopping.aborted) return;
+      await shortenLog(this.#options.dataDir).catch((error: unknown) => {
+        log.warn({ cause: messageOf(error) }, "cannot shorten etcd's log");
+      });
+    }
   }
 
   /** Restarts etcd whenever it ends, until stopped. */

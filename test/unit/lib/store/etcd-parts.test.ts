@@ -1,11 +1,14 @@
 /** The pure parts of the etcd store. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../lib/clock.ts';
 import { virtualClock } from '../../../../lib/clock-virtual.ts';
 import { readFailure } from '../../../../lib/store/etcd-client.ts';
 import { wireRange } from '../../../../lib/store/etcd-codec.ts';
-import { etcdArgv } from '../../../../lib/store/etcd-launch.ts';
+import { etcdArgv, lastLogLine, logPath, openLog, shortenLog } from '../../../../lib/store/etcd-launch.ts';
 import { isRunning, listeningInodes, startTimeOf } from '../../../../lib/store/etcd-process.ts';
 import { takeComplete } from '../../../../lib/store/etcd-watch.ts';
 import { MessageReader, type MessageStream } from '../../../../lib/store/message-reader.ts';
@@ -76,6 +79,21 @@ describe('etcd processes', () => {
     ].join('\n');
     expect(listeningInodes(table, 2379)).toEqual(['4242']);
     expect(listeningInodes(table, 2380)).toEqual([]);
+  });
+
+  it('write a log that is shortened while they hold it open', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'gantry-etcd-log-'));
+    const held = await openLog(dataDir);
+    await held.appendFile('0123456789');
+    await shortenLog(dataDir, 10);
+    expect(await lastLogLine(dataDir)).toBe('0123456789');
+    await held.appendFile('more');
+    await shortenLog(dataDir, 10);
+    await held.appendFile('new');
+    expect(await readFile(logPath(dataDir), 'utf8')).toBe('new');
+    expect(await readFile(`${logPath(dataDir)}.1`, 'utf8')).toBe('0123456789more');
+    await held.close();
+    await rm(dataDir, { recursive: true });
   });
 
   it('are started with quick elections only when alone', () => {
