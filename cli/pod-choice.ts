@@ -1,7 +1,8 @@
-/** Which pod and container are meant by POD, pod/NAME, deploy/NAME, rs/NAME or svc/NAME. */
+/** Which pod and container are meant by POD, pod/NAME, deploy/NAME, svc/NAME and the like. */
 import { GantryError } from '../lib/errors.ts';
 import { isPodActive, isPodReady } from '../lib/model/pods.ts';
-import type { Deployment, LabelSelector, Pod, ReplicaSet, Service } from '../proto/gen/types.ts';
+import { kindsWithPods, podSelectorOf } from '../lib/model/workloads.ts';
+import type { KubeObject, Pod } from '../proto/gen/types.ts';
 import type { Context } from './context.ts';
 import { getObject, listObjects } from './objects.ts';
 import { parseTargets } from './resources.ts';
@@ -17,13 +18,13 @@ export async function choosePod(context: Context, word: string): Promise<PodChoi
   const [target] = parseTargets(word.includes('/') ? [word] : ['pod', word]);
   const { info, name } = target!;
   if (info.kind === 'Pod') return { pod: await getObject(context, 'Pod', name!), count: 1 };
-  if (info.kind !== 'Deployment' && info.kind !== 'ReplicaSet' && info.kind !== 'Service') {
+  if (!kindsWithPods.includes(info.kind)) {
     throw new GantryError(
       'invalidArgument',
-      `a ${info.kind} has no pods; name a pod, deploy/NAME, rs/NAME or svc/NAME`,
+      `a ${info.kind} has no pods; name a pod, a workload such as deploy/NAME, or svc/NAME`,
     );
   }
-  const owner = await getObject(context, info.kind, name!);
+  const owner: KubeObject = await getObject(context, info.kind, name!);
   const pods = await listObjects(context, 'Pod', { selector: selectorText(owner) });
   const best = pods.sort((a, b) => rank(a) - rank(b)).at(0);
   if (best) return { pod: best, count: pods.length };
@@ -36,9 +37,8 @@ function rank(pod: Pod): number {
   return pod.status?.phase === 'Running' ? 1 : 2;
 }
 
-export function selectorText(owner: Deployment | ReplicaSet | Service): string {
-  const selector: LabelSelector =
-    owner.kind === 'Service' ? { matchLabels: owner.spec.selector ?? {} } : owner.spec.selector;
+export function selectorText(owner: KubeObject): string {
+  const selector = podSelectorOf(owner) ?? {};
   const labels = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
   const expressions = (selector.matchExpressions ?? []).map(({ key, operator, values = [] }) => {
     if (operator === 'Exists') return key;

@@ -12,7 +12,7 @@ import { headLines } from '../output/describe/lines.ts';
 import { endpointSliceLines, serviceLines } from '../output/describe/network.ts';
 import { nodeLines } from '../output/describe/node.ts';
 import { podLines, verdictLines } from '../output/describe/pod.ts';
-import { deploymentLines, replicaSetDescription } from '../output/describe/workload.ts';
+import { daemonSetLines, deploymentLines, replicaSetDescription } from '../output/describe/workload.ts';
 import { parseTargets } from '../resources.ts';
 import { forEach, objectOf, type Reference, referenceOf, type SelectOptions, selectReferences } from '../selection.ts';
 
@@ -79,6 +79,8 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return deploymentLines(object, await listObjects(context, 'ReplicaSet', { namespace }));
     case 'ReplicaSet':
       return replicaSetDescription(object, await listObjects(context, 'Pod', { namespace }));
+    case 'DaemonSet':
+      return daemonSetLines(object, await listObjects(context, 'Pod', { namespace }));
     case 'Service':
       return serviceLines(object, await listObjects(context, 'EndpointSlice', { namespace }));
     case 'EndpointSlice':

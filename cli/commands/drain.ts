@@ -13,6 +13,7 @@ import { nodesOf, setUnschedulable } from './cordon.ts';
 
 export interface DrainOptions {
   readonly force?: boolean;
+  readonly ignoreDaemonsets?: boolean;
   readonly gracePeriod?: string;
   readonly timeout?: string;
   readonly selector?: string;
@@ -25,7 +26,7 @@ export function registerDrain(program: Command, open: OpenContext): void {
   program
     .command('drain [nodes...]')
     .option('--force', 'also pods that no controller will replace')
-    .option('--ignore-daemonsets', "accepted as kubectl's; Gantry has no DaemonSets yet")
+    .option('--ignore-daemonsets', 'leave the pods of DaemonSets, which stay on a cordoned node')
     .option('--delete-emptydir-data', 'also pods with emptyDir volumes, whose data is lost')
     .option('--grace-period <seconds>', "what a pod gets to end by itself; -1 is the pod's own", '-1')
     .option('--timeout <duration>', 'how long to wait; 0 is for ever', '0s')
@@ -52,16 +53,19 @@ export async function drain(context: Context, words: readonly string[], options:
 
 async function drainNode(context: Context, node: Node, options: DrainOptions, deadline: Deadline): Promise<void> {
   const { name } = node.metadata;
-  const pods = await listObjects(context, 'Pod', {
+  const all = await listObjects(context, 'Pod', {
     allNamespaces: true,
     fieldSelector: `spec.nodeName=${name}`,
     ...(options.podSelector !== undefined && { selector: options.podSelector }),
   });
-  const obstacles = obstaclesOf(pods, options);
+  const obstacles = obstaclesOf(all, options);
   if (obstacles.length > 0) {
     const message = `unable to drain node "${name}"; it stays cordoned (ctl uncordon ${name})`;
     throw new GantryError('failedPrecondition', message, { details: obstacles });
   }
+  const daemons = all.filter(isOfDaemonSet);
+  if (daemons.length > 0) context.warn(`Warning: ignoring DaemonSet-managed Pods: ${namesOf(daemons)}`);
+  const pods = all.filter((pod) => !isOfDaemonSet(pod));
   warnOfForce(context, pods);
   const mode = dryRunMode(options.dryRun);
   for (const pod of pods) await evict(context, pod, options);
@@ -70,13 +74,20 @@ async function drainNode(context: Context, node: Node, options: DrainOptions, de
 }
 
 /** Pure. What kubectl refuses to lose unless told to. */
-export function obstaclesOf(pods: readonly Pod[], { force, deleteEmptydirData }: DrainOptions): string[] {
-  const alive = pods.filter((pod) => !isPodFinished(pod));
+export function obstaclesOf(
+  pods: readonly Pod[],
+  { force, deleteEmptydirData, ignoreDaemonsets }: DrainOptions,
+): string[] {
+  const daemons = ignoreDaemonsets ? [] : pods.filter(isOfDaemonSet);
+  const alive = pods.filter((pod) => !isPodFinished(pod) && !isOfDaemonSet(pod));
   const orphans = force ? [] : alive.filter((pod) => !controllerOf(pod));
   const withData = deleteEmptydirData
     ? []
     : alive.filter((pod) => (pod.spec.volumes ?? []).some(({ emptyDir }) => emptyDir !== undefined));
   return [
+    ...(daemons.length > 0
+      ? [`cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): ${namesOf(daemons)}`]
+      : []),
     ...(orphans.length > 0
       ? [`cannot delete Pods that declare no controller (use --force to override): ${namesOf(orphans)}`]
       : []),
@@ -84,6 +95,11 @@ export function obstaclesOf(pods: readonly Pod[], { force, deleteEmptydirData }:
       ? [`cannot delete Pods with local storage (use --delete-emptydir-data to override): ${namesOf(withData)}`]
       : []),
   ];
+}
+
+/** It would come back at once, since it may run on a cordoned node. */
+function isOfDaemonSet(pod: Pod): boolean {
+  return controllerOf(pod)?.kind === 'DaemonSet';
 }
 
 function warnOfForce(context: Context, pods: readonly Pod[]): void {

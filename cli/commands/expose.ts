@@ -1,6 +1,7 @@
 /** `ctl expose`: a service in front of the pods of a Deployment, ReplicaSet, Pod or other Service. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
+import { podSelectorOf, podTemplateOf } from '../../lib/model/workloads.ts';
 import type { Container, KubeObject, Service, ServicePort, ServiceSpec } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { createOne, type PrintOptions } from '../dry-run.ts';
@@ -66,16 +67,15 @@ export function serviceFor(object: KubeObject, options: ExposeOptions): Service 
 function selectorOf(object: KubeObject): Record<string, string> {
   const { kind, metadata } = object;
   let selector: Record<string, string> | undefined;
-  if (object.kind === 'Deployment' || object.kind === 'ReplicaSet') {
-    if ((object.spec.selector.matchExpressions ?? []).length > 0) {
+  const pods = podSelectorOf(object);
+  if (pods) {
+    if ((pods.matchExpressions ?? []).length > 0) {
       const cure = 'say which labels with --selector';
       throw new GantryError('invalidArgument', `the selector of ${kind} ${metadata.name} has expressions; ${cure}`);
     }
-    selector = object.spec.selector.matchLabels;
+    selector = pods.matchLabels;
   } else if (object.kind === 'Pod') selector = metadata.labels;
-  else if (object.kind === 'Service') selector = object.spec.selector;
-  else
-    throw new GantryError('invalidArgument', `cannot expose a ${kind}; name a deployment, replicaset, pod or service`);
+  else throw new GantryError('invalidArgument', `cannot expose a ${kind}; name a workload, a pod or a service`);
   if (selector && Object.keys(selector).length > 0) return selector;
   throw new GantryError(
     'invalidArgument',
@@ -104,5 +104,5 @@ function portsOf(object: KubeObject, { port, targetPort, protocol = 'TCP' }: Exp
 
 function containersOf(object: KubeObject): readonly Container[] {
   if (object.kind === 'Pod') return object.spec.containers;
-  return object.kind === 'Deployment' || object.kind === 'ReplicaSet' ? object.spec.template.spec.containers : [];
+  return podTemplateOf(object)?.spec.containers ?? [];
 }

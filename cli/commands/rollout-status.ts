@@ -1,10 +1,10 @@
 /** `ctl rollout status`: waits until a rollout has ended, one way or the other. */
 import { GantryError } from '../../lib/errors.ts';
-import type { Deployment } from '../../proto/gen/types.ts';
 import type { Context } from '../context.ts';
 import { parseDurationMs } from '../duration.ts';
 import { getObject } from '../objects.ts';
 import { rolloutState } from '../output/rollout.ts';
+import type { RolloutObject, RolloutTarget } from '../rollouts.ts';
 import { deadlineIn, watchObjects } from '../watching.ts';
 
 export interface StatusOptions {
@@ -13,10 +13,14 @@ export interface StatusOptions {
   readonly revision?: string;
 }
 
-export async function rolloutStatus(context: Context, name: string, options: StatusOptions): Promise<void> {
-  const deployment = await getObject(context, 'Deployment', name);
+export async function rolloutStatus(
+  context: Context,
+  { kind, name }: RolloutTarget,
+  options: StatusOptions,
+): Promise<void> {
+  const object: RolloutObject = await getObject(context, kind, name);
   let last = '';
-  const report = (current: Deployment): boolean => {
+  const report = (current: RolloutObject): boolean => {
     checkRevision(current, options.revision);
     const { sentence, outcome } = rolloutState(current);
     if (outcome === 'failed') throw new GantryError('failedPrecondition', withReason(sentence, current));
@@ -24,14 +28,14 @@ export async function rolloutStatus(context: Context, name: string, options: Sta
     last = sentence;
     return outcome === 'done';
   };
-  if (report(deployment) || options.watch === false) return;
+  if (report(object) || options.watch === false) return;
   const timeoutMs = parseDurationMs(options.timeout ?? '0s');
   const deadline = deadlineIn(context, timeoutMs > 0 ? timeoutMs : undefined);
   const selection = { fieldSelector: `metadata.name=${name}` };
   try {
-    for await (const change of watchObjects(context, 'Deployment', selection, deadline.signal)) {
+    for await (const change of watchObjects(context, kind, selection, deadline.signal)) {
       if (change.type === 'DELETED') throw new GantryError('notFound', 'object has been deleted');
-      if (change.type !== 'BOOKMARK' && report(change.object as Deployment)) return;
+      if (change.type !== 'BOOKMARK' && report(change.object as RolloutObject)) return;
     }
   } finally {
     deadline.cancel();
@@ -41,12 +45,12 @@ export async function rolloutStatus(context: Context, name: string, options: Sta
 }
 
 /** The Progressing condition tells what the pods are short of. */
-function withReason(sentence: string, { status }: Deployment): string {
+function withReason(sentence: string, { status }: RolloutObject): string {
   const message = status?.conditions?.find(({ type }) => type === 'Progressing')?.message;
   return message ? `${sentence}: ${message}` : sentence;
 }
 
-function checkRevision({ metadata }: Deployment, wanted: string | undefined): void {
+function checkRevision({ metadata }: RolloutObject, wanted: string | undefined): void {
   if (wanted === undefined || wanted === '0') return;
   const running = metadata.annotations?.['deployment.kubernetes.io/revision'];
   if (running === undefined || running === wanted) return;

@@ -1,7 +1,8 @@
-/** `ctl set image`: other images for the containers of a Deployment, ReplicaSet or Pod. */
+/** `ctl set image`: other images for the containers of a workload or Pod. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
-import type { Container, PodSpec } from '../../proto/gen/types.ts';
+import { podTemplateOf, withPodTemplate } from '../../lib/model/workloads.ts';
+import type { Container, KubeObject, PodSpec } from '../../proto/gen/types.ts';
 import { changeObject } from '../changing.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
@@ -48,19 +49,20 @@ export async function setImage(context: Context, words: readonly string[], optio
   const mode = dryRunMode(options.dryRun);
   if (mode === 'client') throw new GantryError('invalidArgument', 'not supported: --dry-run=client; use server');
   await forEach(context, references, async ({ kind, namespace, name }) => {
-    if (kind !== 'Deployment' && kind !== 'ReplicaSet' && kind !== 'Pod') {
-      throw new GantryError('invalidArgument', `a ${kind} has no containers; name a deployment, replicaset or pod`);
-    }
     const { changed } = await changeObject(
       context,
       { kind, namespace, name },
-      (object) => {
+      (object: KubeObject) => {
         if (object.kind === 'Pod') {
           const spec = withImages(object.spec, images);
           return spec && { ...object, spec };
         }
-        const spec = withImages(object.spec.template.spec, images);
-        return spec && { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } };
+        const template = podTemplateOf(object);
+        if (!template) {
+          throw new GantryError('invalidArgument', `a ${kind} has no containers; name a workload or a pod`);
+        }
+        const spec = withImages(template.spec, images);
+        return spec && withPodTemplate(object, { ...template, spec });
       },
       mode === 'server',
     );

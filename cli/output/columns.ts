@@ -1,21 +1,11 @@
 /** What `ctl get` shows of each kind: kubectl's columns; name and age of a kind that has none here. Pure. */
 import type { Kind } from '../../lib/model/schema.ts';
-import type {
-  Container,
-  Deployment,
-  EndpointSlice,
-  Event,
-  KindMap,
-  KubeObject,
-  LabelSelector,
-  Node,
-  Service,
-} from '../../proto/gen/types.ts';
+import type { Deployment, EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
+import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
+import { controllerRevisionColumns, daemonSetColumns } from './columns-workloads.ts';
 import { podState, readyCount, restarts } from './pod-state.ts';
 import type { Column } from './table.ts';
-
-const none = '<none>';
 
 export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject>[] {
   const columns: { readonly [K in Kind]?: readonly Column<KindMap[K]>[] } = {
@@ -60,6 +50,8 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       ageColumn(nowMs),
       ...templateColumns<KindMap['ReplicaSet']>(),
     ],
+    DaemonSet: daemonSetColumns(nowMs),
+    ControllerRevision: controllerRevisionColumns(nowMs),
     Service: [
       nameColumn,
       { header: 'TYPE', cell: ({ spec }) => spec.type ?? 'ClusterIP' },
@@ -103,42 +95,6 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
   return (columns[kind] as readonly Column<KubeObject>[] | undefined) ?? [nameColumn, ageColumn(nowMs)];
 }
 
-const nameColumn: Column<KubeObject> = { header: 'NAME', cell: ({ metadata }) => metadata.name };
-
-function ageColumn(nowMs: number): Column<KubeObject> {
-  return { header: 'AGE', cell: ({ metadata }) => age(metadata.creationTimestamp, nowMs) };
-}
-
-interface Templated {
-  readonly spec: {
-    readonly selector: LabelSelector;
-    readonly template: { readonly spec: { containers: Container[] } };
-  };
-}
-
-function templateColumns<T extends Templated>(): Column<T>[] {
-  const containers = ({ spec }: T): Container[] => spec.template.spec.containers;
-  return [
-    {
-      header: 'CONTAINERS',
-      wide: true,
-      cell: (row) =>
-        containers(row)
-          .map(({ name }) => name)
-          .join(','),
-    },
-    {
-      header: 'IMAGES',
-      wide: true,
-      cell: (row) =>
-        containers(row)
-          .map(({ image }) => image)
-          .join(','),
-    },
-    { header: 'SELECTOR', wide: true, cell: ({ spec }) => labelsText(spec.selector.matchLabels) },
-  ];
-}
-
 /** `Ready`, `NotReady`, with `,SchedulingDisabled` when cordoned. */
 export function nodeState({ spec, status }: Node): string {
   const ready = (status?.conditions ?? []).find(({ type }) => type === 'Ready');
@@ -179,11 +135,6 @@ export function endpointsText({ endpoints = [], ports = [] }: EndpointSlice): st
   if (pairs.length === 0) return none;
   const shown = pairs.slice(0, shownEndpoints).join(',');
   return pairs.length > shownEndpoints ? `${shown} + ${pairs.length - shownEndpoints} more...` : shown;
-}
-
-export function labelsText(labels: Readonly<Record<string, string>> | undefined): string {
-  const pairs = Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
-  return pairs.sort().join(',') || none;
 }
 
 function lastSeen({ lastTimestamp, metadata }: Event, nowMs: number): string {

@@ -3,7 +3,8 @@ import { GantryError } from '../../lib/errors.ts';
 import type { Kind } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { qualifiedName, resourceKind } from '../resources.ts';
-import { columnsOf, labelsText } from './columns.ts';
+import { labelsText } from './column-parts.ts';
+import { columnsOf } from './columns.ts';
 import { renderTable } from './table.ts';
 
 const formats = ['wide', 'json', 'yaml', 'name'] as const;

@@ -1,14 +1,20 @@
 /** What `ctl rollout status` says, in kubectl's sentences. Pure. */
 import { findCondition } from '../../lib/model/conditions.ts';
-import type { Deployment } from '../../proto/gen/types.ts';
+import type { DaemonSet, Deployment } from '../../proto/gen/types.ts';
 
 export interface RolloutState {
   readonly sentence: string;
   readonly outcome: 'waiting' | 'done' | 'failed';
 }
 
-export function rolloutState({ metadata, spec, status = {} }: Deployment): RolloutState {
-  const waiting = (what: string): RolloutState => ({ sentence: what, outcome: 'waiting' });
+const waiting = (sentence: string): RolloutState => ({ sentence, outcome: 'waiting' });
+const done = (sentence: string): RolloutState => ({ sentence, outcome: 'done' });
+
+export function rolloutState(object: Deployment | DaemonSet): RolloutState {
+  return object.kind === 'Deployment' ? deploymentState(object) : daemonSetState(object);
+}
+
+function deploymentState({ metadata, spec, status = {} }: Deployment): RolloutState {
   const { name, generation = 0 } = metadata;
   const unfinished = `Waiting for deployment "${name}" rollout to finish`;
   if (generation > (status.observedGeneration ?? 0)) {
@@ -29,5 +35,30 @@ export function rolloutState({ metadata, spec, status = {} }: Deployment): Rollo
   if (availableReplicas < updatedReplicas) {
     return waiting(`${unfinished}: ${availableReplicas} of ${updatedReplicas} updated replicas are available...`);
   }
-  return { sentence: `deployment "${name}" successfully rolled out`, outcome: 'done' };
+  return done(`deployment "${name}" successfully rolled out`);
+}
+
+function daemonSetState({ metadata, spec, status = {} }: DaemonSet): RolloutState {
+  const { name, generation = 0 } = metadata;
+  if (spec.updateStrategy?.type === 'OnDelete') {
+    return failed('rollout status is only available for RollingUpdate strategy type');
+  }
+  if (generation > (status.observedGeneration ?? 0)) {
+    return waiting('Waiting for daemon set spec update to be observed...');
+  }
+  const { desiredNumberScheduled = 0, updatedNumberScheduled = 0, numberAvailable = 0 } = status;
+  const unfinished = `Waiting for daemon set "${name}" rollout to finish`;
+  if (updatedNumberScheduled < desiredNumberScheduled) {
+    const counts = `${updatedNumberScheduled} out of ${desiredNumberScheduled}`;
+    return waiting(`${unfinished}: ${counts} new pods have been updated...`);
+  }
+  if (numberAvailable < desiredNumberScheduled) {
+    const counts = `${numberAvailable} of ${desiredNumberScheduled}`;
+    return waiting(`${unfinished}: ${counts} updated pods are available...`);
+  }
+  return done(`daemon set "${name}" successfully rolled out`);
+}
+
+function failed(sentence: string): RolloutState {
+  return { sentence, outcome: 'failed' };
 }

@@ -1,4 +1,5 @@
 /** Every controller of the leader. */
+import { daemonSetController } from './daemon-set/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { eventController } from './events/controller.ts';
@@ -9,7 +10,7 @@ import { replicaSetController } from './replica-set/controller.ts';
 import { type Controller, type RunParts, runController } from './run-controller.ts';
 
 export interface ControllerOptions {
-  /** Pods a ReplicaSet makes or deletes in one transaction. */
+  /** Pods a workload makes or deletes in one transaction. */
   readonly mostPerTransaction: number;
   /** Whether so many nodes are silent that no pod should be moved. */
   readonly evictionsPaused: () => boolean;
@@ -20,6 +21,7 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     nodeLifecycleController(options.evictionsPaused),
     deploymentController,
     replicaSetController(options),
+    daemonSetController(options),
     endpointSliceController,
     namespaceController,
     garbageController,

@@ -23,10 +23,14 @@ const ready: Filter = {
   check: (_pod, info) => (info.ready ? undefined : 'not ready'),
 };
 
+const unschedulable: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
+
+/** Cordoned counts as a taint, which the pods of DaemonSets tolerate. */
 const schedulable: Filter = {
   name: 'Schedulable',
   static: true,
-  check: (_pod, { node }) => (node.spec.unschedulable ? 'cordoned' : undefined),
+  check: (pod, { node }) =>
+    node.spec.unschedulable && !tolerates(pod.spec.tolerations ?? [], unschedulable) ? 'cordoned' : undefined,
 };
 
 const nodeSelector: Filter = {

@@ -1,7 +1,7 @@
 /** Node affinity: required terms (one must hold) and preferred ones (weights that add up). Pure. */
 import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../../proto/gen/types.ts';
 
-export function requiredNodeAffinityHolds({ spec }: Pod, node: Node): boolean {
+export function requiredNodeAffinityHolds({ spec }: Pick<Pod, 'spec'>, node: Node): boolean {
   const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   return required === undefined || required.nodeSelectorTerms.some((term) => termHolds(term, node));
 }

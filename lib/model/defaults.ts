@@ -3,7 +3,16 @@
  * same. The values are those that the field comments in proto/gantry/v1 promise. Pure; the given object stays as it is.
  * Tolerates objects that are not valid yet: validation comes afterwards and reports on the whole.
  */
-import type { Deployment, KubeObject, Namespace, ReplicaSet, Secret, Service } from '../../proto/gen/types.ts';
+import type {
+  DaemonSet,
+  Deployment,
+  KubeObject,
+  Namespace,
+  PodTemplateSpec,
+  ReplicaSet,
+  Secret,
+  Service,
+} from '../../proto/gen/types.ts';
 import { withPodSpecDefaults } from './defaults-pod.ts';
 import { kindInfo } from './schema.ts';
 
@@ -26,6 +35,8 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return deployment(object);
     case 'ReplicaSet':
       return replicaSet(object);
+    case 'DaemonSet':
+      return daemonSet(object);
     case 'Service':
       return service(object);
     case 'Secret':
@@ -37,7 +48,7 @@ function defaultsOfKind(object: KubeObject): KubeObject {
   }
 }
 
-function template<T extends Deployment['spec'] | ReplicaSet['spec']>(spec: T): T {
+function template<T extends { template: PodTemplateSpec }>(spec: T): T {
   if (!spec.template?.spec) return spec;
   return { ...spec, template: { ...spec.template, spec: withPodSpecDefaults(spec.template.spec) } };
 }
@@ -64,6 +75,22 @@ function deployment(object: Deployment): Deployment {
 
 function replicaSet(object: ReplicaSet): ReplicaSet {
   return object.spec ? { ...object, spec: { replicas: 1, ...template(object.spec) } } : object;
+}
+
+function daemonSet(object: DaemonSet): DaemonSet {
+  if (!object.spec) return object;
+  const { updateStrategy = {}, ...rest } = object.spec;
+  const type = updateStrategy.type ?? 'RollingUpdate';
+  const rollingUpdate =
+    type === 'RollingUpdate' ? { rollingUpdate: { maxUnavailable: '1', ...updateStrategy.rollingUpdate } } : {};
+  return {
+    ...object,
+    spec: {
+      revisionHistoryLimit: 10,
+      ...template(rest as DaemonSet['spec']),
+      updateStrategy: { ...updateStrategy, type, ...rollingUpdate },
+    },
+  };
 }
 
 function service(object: Service): Service {

@@ -182,6 +182,11 @@ const fields: Readonly<Record<string, Unsupported>> = {
   'Endpoint.hints': later('topology hints', 'remove it'),
   'NodeSpec.podCIDRs': { reason: 'a node has one range', cure: 'remove it', harmless: always },
   'NodeSpec.configSource': { reason: 'agents are configured by flags', cure: 'remove it' },
+  'RollingUpdateDaemonSet.maxSurge': {
+    ...later('surge for DaemonSets', 'use maxUnavailable'),
+    harmless: isOneOf(0, '0', '0%'),
+  },
+  'DaemonSetSpec.templateGeneration': { reason: 'it is gone from apps/v1', cure: 'remove it', harmless: always },
   'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
 };
 
@@ -198,7 +203,6 @@ const noRBAC = 'the role in a client certificate (admin, editor or viewer) says 
 
 const kinds: Readonly<Record<string, Unsupported>> = {
   StatefulSet: later('StatefulSets', deployment),
-  DaemonSet: later('DaemonSets', deployment),
   Job: later('Jobs', 'use a Pod with restartPolicy: OnFailure'),
   CronJob: later('CronJobs', 'start a Pod with restartPolicy: OnFailure from a cron of your own'),
   ReplicationController: { reason: 'ReplicaSets replaced it', cure: deployment },

@@ -8,6 +8,7 @@ import { encodeObject } from './codec.ts';
 import type { Problem } from './problems.ts';
 import { collect } from './validation/checks.ts';
 import { checkConfigMap, checkSecret } from './validation/config.ts';
+import { checkControllerRevision, checkDaemonSet } from './validation/daemon-set.ts';
 import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
 import { checkEndpointSlice, checkService } from './validation/service.ts';
@@ -24,6 +25,8 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   Pod: checkPod,
   Deployment: checkDeployment,
   ReplicaSet: checkReplicaSet,
+  DaemonSet: checkDaemonSet,
+  ControllerRevision: checkControllerRevision,
   Service: (object, old, problems) => checkService(object, old, collect(problems)),
   EndpointSlice: (object, old, problems) => checkEndpointSlice(object, old, collect(problems)),
   ConfigMap: (object, old, problems) => checkConfigMap(object, old, collect(problems)),

@@ -824,6 +824,77 @@ export interface DeploymentStatus {
   collisionCount?: number;
 }
 
+/** One pod on every node that its template fits. */
+export interface DaemonSet {
+  apiVersion: 'apps/v1';
+  kind: 'DaemonSet';
+  metadata: ObjectMeta;
+  spec: DaemonSetSpec;
+  status?: DaemonSetStatus;
+}
+
+export interface DaemonSetSpec {
+  /** Must match the template's labels. Never changes. */
+  selector: LabelSelector;
+  /**
+   * Its nodeSelector, required node affinity and tolerations say which nodes have a pod. The pods also tolerate the
+   * taints of nodes that are cordoned, not ready, lost or under pressure.
+   */
+  template: PodTemplateSpec;
+  updateStrategy?: DaemonSetUpdateStrategy;
+  /** A pod counts as available after being ready this long. Default 0. */
+  minReadySeconds?: number;
+  /** Old templates kept for undo. Default 10. */
+  revisionHistoryLimit?: number;
+}
+
+export interface DaemonSetUpdateStrategy {
+  /** RollingUpdate (default): pods of an older template are replaced, node after node. OnDelete: when they are deleted. */
+  type?: 'RollingUpdate' | 'OnDelete';
+  rollingUpdate?: RollingUpdateDaemonSet;
+}
+
+export interface RollingUpdateDaemonSet {
+  /** Nodes that may be without an available pod, as a number or a part of the nodes (rounded up). Default 1. */
+  maxUnavailable?: string;
+}
+
+/** DaemonSet controller. */
+export interface DaemonSetStatus {
+  /** Nodes that should have a pod and have one. */
+  currentNumberScheduled?: number;
+  /** Nodes that have a pod and should not. */
+  numberMisscheduled?: number;
+  /** Nodes that should have a pod. */
+  desiredNumberScheduled?: number;
+  numberReady?: number;
+  observedGeneration?: number;
+  /** Nodes whose pod is of the newest template. */
+  updatedNumberScheduled?: number;
+  numberAvailable?: number;
+  numberUnavailable?: number;
+  collisionCount?: number;
+  conditions?: Condition[];
+}
+
+/** A template that a DaemonSet or StatefulSet has or had. Made by their controllers, never changed but for its number. */
+export interface ControllerRevision {
+  apiVersion: 'apps/v1';
+  kind: 'ControllerRevision';
+  metadata: ObjectMeta;
+  data?: ControllerRevisionData;
+  /** Grows with each change of template; a template that comes back gets a new number. */
+  revision?: number;
+}
+
+export interface ControllerRevisionData {
+  spec?: ControllerRevisionSpec;
+}
+
+export interface ControllerRevisionSpec {
+  template?: PodTemplateSpec;
+}
+
 /** One object of any kind. */
 export interface ObjectEnvelope {
   namespace?: Namespace;
@@ -836,6 +907,8 @@ export interface ObjectEnvelope {
   configMap?: ConfigMap;
   secret?: Secret;
   event?: Event;
+  daemonSet?: DaemonSet;
+  controllerRevision?: ControllerRevision;
 }
 
 export interface ApplyRequest {
@@ -1253,7 +1326,9 @@ export type KubeObject =
   | Secret
   | Event
   | ReplicaSet
-  | Deployment;
+  | Deployment
+  | DaemonSet
+  | ControllerRevision;
 
 /** Every service's methods by name. */
 export interface Services {
@@ -1332,4 +1407,6 @@ export interface KindMap {
   Event: Event;
   ReplicaSet: ReplicaSet;
   Deployment: Deployment;
+  DaemonSet: DaemonSet;
+  ControllerRevision: ControllerRevision;
 }

@@ -1,6 +1,7 @@
 /** `ctl describe service` and `endpoints`. Pure. */
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts';
-import { endpointsText, labelsText, serviceNameOf } from '../columns.ts';
+import { labelsText } from '../column-parts.ts';
+import { endpointsText, serviceNameOf } from '../columns.ts';
 import { headLines, indented, none, tableLines } from './lines.ts';
 
 export function serviceLines(service: Service, slices: readonly EndpointSlice[]): string[] {

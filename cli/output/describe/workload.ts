@@ -1,6 +1,14 @@
-/** `ctl describe deployment` and `replicaset`. Pure. */
+/** `ctl describe` of deployments, replicasets and daemonsets. Pure. */
 import { controllerOf, isSame } from '../../../lib/model/object.ts';
-import type { Deployment, LabelSelector, Pod, PodTemplateSpec, ReplicaSet } from '../../../proto/gen/types.ts';
+import type {
+  DaemonSet,
+  Deployment,
+  KubeObject,
+  LabelSelector,
+  Pod,
+  PodTemplateSpec,
+  ReplicaSet,
+} from '../../../proto/gen/types.ts';
 import { annotationsField, conditionLines, controlledBy, labelsField, none, timeText } from './lines.ts';
 import { templateLines } from './template.ts';
 
@@ -61,14 +69,6 @@ function withoutHash(template: PodTemplateSpec): PodTemplateSpec {
 
 export function replicaSetDescription(replicaSet: ReplicaSet, pods: readonly Pod[]): string[] {
   const { metadata, spec, status } = replicaSet;
-  const own = pods.filter((pod) => controllerOf(pod)?.uid === metadata.uid);
-  const phase = (wanted: string): number => own.filter((pod) => (pod.status?.phase ?? 'Pending') === wanted).length;
-  const phases = [
-    `${phase('Running')} Running`,
-    `${phase('Pending')} Waiting`,
-    `${phase('Succeeded')} Succeeded`,
-    `${phase('Failed')} Failed`,
-  ];
   return [
     `Name:\t${metadata.name}`,
     `Namespace:\t${metadata.namespace ?? ''}`,
@@ -77,14 +77,51 @@ export function replicaSetDescription(replicaSet: ReplicaSet, pods: readonly Pod
     ...annotationsField(metadata.annotations),
     ...controlledBy(replicaSet),
     `Replicas:\t${status?.replicas ?? 0} current / ${spec.replicas ?? 1} desired`,
-    `Pods Status:\t${phases.join(' / ')}`,
+    podsStatus(replicaSet, pods),
     'Pod Template:',
     ...templateLines(spec.template),
     ...conditionLines(status?.conditions, true),
   ];
 }
 
-function selectorWords({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
+export function daemonSetLines(daemonSet: DaemonSet, pods: readonly Pod[]): string[] {
+  const { metadata, spec, status = {} } = daemonSet;
+  const { type = 'RollingUpdate', rollingUpdate } = spec.updateStrategy ?? {};
+  const bound = type === 'RollingUpdate' ? ` (${rollingUpdate?.maxUnavailable ?? '1'} max unavailable)` : '';
+  return [
+    `Name:\t${metadata.name}`,
+    `Namespace:\t${metadata.namespace ?? ''}`,
+    `Selector:\t${selectorWords(spec.selector)}`,
+    ...labelsField('Node-Selector', spec.template.spec.nodeSelector),
+    ...labelsField('Labels', metadata.labels),
+    ...annotationsField(metadata.annotations),
+    `Update Strategy:\t${type}${bound}`,
+    `Desired Number of Nodes Scheduled:\t${status.desiredNumberScheduled ?? 0}`,
+    `Current Number of Nodes Scheduled:\t${status.currentNumberScheduled ?? 0}`,
+    `Number of Nodes Scheduled with Up-to-date Pods:\t${status.updatedNumberScheduled ?? 0}`,
+    `Number of Nodes Scheduled with Available Pods:\t${status.numberAvailable ?? 0}`,
+    `Number of Nodes Misscheduled:\t${status.numberMisscheduled ?? 0}`,
+    podsStatus(daemonSet, pods),
+    'Pod Template:',
+    ...templateLines(spec.template),
+    ...conditionLines(status.conditions, true),
+  ];
+}
+
+/** Of the pods that are the owner's own. */
+export function podsStatus({ metadata }: KubeObject, pods: readonly Pod[]): string {
+  const own = pods.filter((pod) => controllerOf(pod)?.uid === metadata.uid);
+  const count = (phase: string): number => own.filter((pod) => (pod.status?.phase ?? 'Pending') === phase).length;
+  const phases = [
+    `${count('Running')} Running`,
+    `${count('Pending')} Waiting`,
+    `${count('Succeeded')} Succeeded`,
+    `${count('Failed')} Failed`,
+  ];
+  return `Pods Status:\t${phases.join(' / ')}`;
+}
+
+export function selectorWords({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
   const labels = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
   const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
     if (operator === 'Exists') return key;

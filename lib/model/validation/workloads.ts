@@ -1,5 +1,13 @@
 /** Pod, ReplicaSet and Deployment. */
-import type { Deployment, DeploymentSpec, Pod, PodSpec, ReplicaSet, ReplicaSetSpec } from '../../../proto/gen/types.ts';
+import type {
+  Deployment,
+  DeploymentSpec,
+  LabelSelector,
+  Pod,
+  PodSpec,
+  PodTemplateSpec,
+  ReplicaSet,
+} from '../../../proto/gen/types.ts';
 import { changedPaths, sameValue } from '../equal.ts';
 import { matchesSelector } from '../labels.ts';
 import { at, type Problem, unsupportedProblem } from '../problems.ts';
@@ -14,7 +22,7 @@ export function checkPod(pod: Pod, old: Pod | undefined, problems: Problem[]): v
 }
 
 /** The address is taken together with the node, in the binding; nobody else may bind. */
-function checkNodeName(spec: PodSpec | undefined, path: string, problems: Problem[]): void {
+export function checkNodeName(spec: PodSpec | undefined, path: string, problems: Problem[]): void {
   if (!spec?.nodeName) return;
   const cure = `use nodeSelector with kubernetes.io/hostname: ${spec.nodeName} to choose the node`;
   const reason = 'the scheduler gives a pod its node and its address in one step';
@@ -67,11 +75,15 @@ export function checkDeployment(object: Deployment, old: Deployment | undefined,
   }
 }
 
-function checkWorkload(
-  spec: DeploymentSpec | ReplicaSetSpec,
-  old: DeploymentSpec | ReplicaSetSpec | undefined,
-  problems: Problem[],
-): void {
+/** What workloads whose pods run for ever have in common. */
+export interface WorkloadSpec {
+  readonly replicas?: number;
+  readonly minReadySeconds?: number;
+  readonly selector: LabelSelector;
+  readonly template: PodTemplateSpec;
+}
+
+export function checkWorkload(spec: WorkloadSpec, old: WorkloadSpec | undefined, problems: Problem[]): void {
   const report = collect(problems);
   checkAtLeast(spec.replicas, 0, 'spec.replicas', report);
   checkAtLeast(spec.minReadySeconds, 0, 'spec.minReadySeconds', report);
@@ -82,7 +94,7 @@ function checkWorkload(
   }
 }
 
-function checkTemplate({ selector, template }: DeploymentSpec | ReplicaSetSpec, problems: Problem[]): void {
+function checkTemplate({ selector, template }: WorkloadSpec, problems: Problem[]): void {
   const report = collect(problems);
   const labels = template?.metadata?.labels;
   checkLabels(labels, 'spec.template.metadata.labels', report);
@@ -123,7 +135,7 @@ function checkStrategy({ strategy }: DeploymentSpec, report: Report): void {
 }
 
 /** A number of pods or a percentage; undefined after a report. */
-function amountOf(text: string | undefined, path: string, report: Report): number | undefined {
+export function amountOf(text: string | undefined, path: string, report: Report): number | undefined {
   if (text === undefined) return undefined;
   const match = /^(\d{1,9})%?$/.exec(text);
   if (!match) report(path, `${JSON.stringify(text)} is neither a number of pods, such as 1, nor a part, such as "25%"`);

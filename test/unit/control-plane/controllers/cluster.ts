@@ -5,6 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { runControllers } from '../../../../control-plane/controllers/all.ts';
 import { createEventRecorder } from '../../../../control-plane/events/recorder.ts';
+import { requiredNodeAffinityHolds } from '../../../../control-plane/scheduler/node-affinity.ts';
 import type { ClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { type CommitParts, commit } from '../../../../control-plane/state/commit.ts';
 import { followStore } from '../../../../control-plane/state/follow.ts';
@@ -95,7 +96,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
         return current && change(current);
       });
     if (!isPodBound(pod)) {
-      const ready = state.list('Node').filter((node) => (node.spec.taints ?? []).length === 0 && isNodeReady(node));
+      const ready = state
+        .list('Node')
+        .filter((node) => (node.spec.taints ?? []).length === 0 && isNodeReady(node))
+        .filter((node) => requiredNodeAffinityHolds(pod, node));
       if (isDeleting(pod) || ready.length === 0) return undefined;
       const node = ready[nextNode++ % ready.length]!;
       const podIP = `10.42.0.${nextIP++}`;

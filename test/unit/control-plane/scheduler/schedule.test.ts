@@ -57,6 +57,12 @@ describe('why a pod waits', () => {
     expect(decision.unschedulable[0]!.message).toBe('0/3 nodes fit: 2 insufficient memory, 1 cordoned');
   });
 
+  it('is not for a cordon that the pod tolerates, as those of DaemonSets do', () => {
+    const tolerations = [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' as const }];
+    const decision = place([pod('a', { spec: { tolerations } })], [node('n1', { spec: { unschedulable: true } })]);
+    expect(decision.bindings).toHaveLength(1);
+  });
+
   it('says so when there are no nodes', () => {
     expect(place([pod('a')], []).unschedulable[0]!.message).toMatch(/no nodes; join one/);
   });

@@ -1,0 +1,91 @@
+/** The workloads that roll out, and the templates that they have had. */
+import { GantryError } from '../lib/errors.ts';
+import { controllerOf } from '../lib/model/object.ts';
+import type { DaemonSet, Deployment, KubeObject, PodTemplateSpec } from '../proto/gen/types.ts';
+import type { Context } from './context.ts';
+import { listObjects } from './objects.ts';
+import { groupedKind, parseTargets } from './resources.ts';
+
+export type RolloutKind = 'Deployment' | 'DaemonSet';
+export type RolloutObject = Deployment | DaemonSet;
+
+const rolloutKinds: readonly string[] = ['Deployment', 'DaemonSet'] satisfies RolloutKind[];
+
+export interface RolloutTarget {
+  readonly kind: RolloutKind;
+  readonly name: string;
+}
+
+export function rolloutTargets(words: readonly string[]): RolloutTarget[] {
+  return parseTargets(words).map(({ info, name }) => {
+    if (!rolloutKinds.includes(info.kind)) {
+      const known = 'name a deployment or daemonset: deploy/NAME';
+      throw new GantryError('invalidArgument', `${info.plural} have no rollout; ${known}`);
+    }
+    const word = info.kind.toLowerCase();
+    if (name === undefined) {
+      throw new GantryError('invalidArgument', `name the ${word}: ${info.shortNames[0] ?? word}/NAME`);
+    }
+    return { kind: info.kind as RolloutKind, name };
+  });
+}
+
+export interface Revision {
+  readonly number: number;
+  /** Without what the cluster added to tell its pods apart. */
+  readonly template: PodTemplateSpec;
+  readonly changeCause?: string;
+}
+
+const revisionAnnotation = 'deployment.kubernetes.io/revision';
+const changeCauseAnnotation = 'kubernetes.io/change-cause';
+const templateHashLabel = 'pod-template-hash';
+
+/** Oldest first; the last one is in use. */
+export async function revisionsOf(context: Context, object: RolloutObject): Promise<Revision[]> {
+  const isOwn = (dependent: KubeObject): boolean => controllerOf(dependent)?.uid === object.metadata.uid;
+  const found =
+    object.kind === 'Deployment'
+      ? (await listObjects(context, 'ReplicaSet')).filter(isOwn).map((replicaSet) => {
+          const number = Number(replicaSet.metadata.annotations?.[revisionAnnotation] ?? 0);
+          return revision(number, replicaSet, withoutHash(replicaSet.spec.template));
+        })
+      : (await listObjects(context, 'ControllerRevision')).filter(isOwn).flatMap((kept) => {
+          const template = kept.data?.spec?.template;
+          return template ? [revision(kept.revision ?? 0, kept, template)] : [];
+        });
+  return found.filter(({ number }) => number > 0).sort((a, b) => a.number - b.number);
+}
+
+function revision(number: number, { metadata }: KubeObject, template: PodTemplateSpec): Revision {
+  const changeCause = metadata.annotations?.[changeCauseAnnotation];
+  return { number, template, ...(changeCause !== undefined && { changeCause }) };
+}
+
+/** `0` is the one before the one in use. */
+export function wantedRevision(
+  revisions: readonly Revision[],
+  { kind, metadata }: RolloutObject,
+  asked: string,
+): Revision {
+  if (asked === '0') {
+    const previous = revisions.at(-2);
+    if (previous) return previous;
+    throw new GantryError('notFound', `no rollout history found for ${kind.toLowerCase()} "${metadata.name}"`);
+  }
+  const found = revisions.find(({ number }) => String(number) === asked);
+  if (found) return found;
+  const known = revisions.map(({ number }) => number).join(', ') || 'none';
+  throw new GantryError('notFound', `unable to find specified revision ${asked} in history; there is ${known}`);
+}
+
+export function withoutHash(template: PodTemplateSpec): PodTemplateSpec {
+  const { [templateHashLabel]: _hash, ...labels } = template.metadata?.labels ?? {};
+  return { ...template, metadata: { ...template.metadata, labels } };
+}
+
+/** `deployments.apps "web"`, as kubectl names it in refusals. */
+export function resourceName({ kind, metadata }: RolloutObject): string {
+  const [name, ...group] = groupedKind(kind).split('.');
+  return `${[`${name}s`, ...group].join('.')} "${metadata.name}"`;
+}

@@ -1,0 +1,38 @@
+/** What workloads of all kinds have in common: a pod template, and a selector that finds its pods. */
+import type { KubeObject, LabelSelector, PodTemplateSpec } from '../../proto/gen/types.ts';
+import type { Kind } from './schema.ts';
+
+/** Kinds that select pods. */
+export const kindsWithPods: readonly Kind[] = ['Deployment', 'ReplicaSet', 'DaemonSet', 'Service'];
+
+/** Undefined for kinds without. */
+export function podTemplateOf(object: KubeObject): PodTemplateSpec | undefined {
+  switch (object.kind) {
+    case 'Deployment':
+    case 'ReplicaSet':
+    case 'DaemonSet':
+      return object.spec.template;
+    default:
+      return undefined;
+  }
+}
+
+/** For kinds with a template; others stay as they are. */
+export function withPodTemplate<T extends KubeObject>(object: T, template: PodTemplateSpec): T {
+  if (podTemplateOf(object) === undefined) return object;
+  return { ...object, spec: { ...(object as { spec: object }).spec, template } } as T;
+}
+
+/** Labels of the pods behind a workload or service; undefined for kinds that have none. */
+export function podSelectorOf(object: KubeObject): LabelSelector | undefined {
+  switch (object.kind) {
+    case 'Deployment':
+    case 'ReplicaSet':
+    case 'DaemonSet':
+      return object.spec.selector;
+    case 'Service':
+      return { matchLabels: object.spec.selector ?? {} };
+    default:
+      return undefined;
+  }
+}
