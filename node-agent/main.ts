@@ -219,7 +219,11 @@ const log = createLog('node-agent', flags.logLevel);
 const closers = new Closers();
 const stopping = new AbortController();
 
+/** A step of a pod that hangs must not keep a supervisor waiting; the next agent finishes or undoes it. */
+const stopLimitMs = 10_000;
+
 const stop = async (exitCode: number): Promise<void> => {
+  systemClock.schedule(stopLimitMs, () => process.exit(exitCode));
   stopping.abort(new GantryError('cancelled', 'the node agent is stopping'));
   await closers.run(log);
   process.exit(exitCode);
