@@ -36,6 +36,7 @@ import { openSliceStore } from './session/slice-store.ts';
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
 
+const concurrentDownloads = 3;
 /** Log followers and execs are cut off after this. */
 const serverGraceMs = 500;
 
@@ -84,7 +85,8 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
     insecureRegistries: flags.insecureRegistry,
     dataDir: flags.dataDir,
     runDir: flags.runDir,
-    exec,
+    // Their own: slow downloads must not keep containers from starting.
+    exec: systemExec(concurrentDownloads),
   });
   const reporter = createNodeReporter({
     nodeIP: flags.nodeIp,
