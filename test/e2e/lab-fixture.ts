@@ -69,6 +69,8 @@ export interface Lab {
   stopProgram(machine: string): Promise<void>;
   startProgram(machine: string): Promise<void>;
   remove(): Promise<void>;
+  /** Lets go of a lab that somebody else removes. */
+  release(): void;
 }
 
 /** Labs of this process: a wait in vain tells how they stand. */
@@ -125,9 +127,12 @@ export function labNamed(name: string): Lab {
     stopProgram: (machine) => setProgram(host, name, machine, false),
     startProgram: (machine) => setProgram(host, name, machine, true),
     remove: () => {
+      lab.release();
+      return removeLab(host, name);
+    },
+    release: () => {
       open.delete(lab);
       api.close();
-      return removeLab(host, name);
     },
   };
   open.add(lab);
