@@ -6,7 +6,7 @@
  * stops no container.
  */
 import type { Timer } from '../../lib/clock.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { GantryError, messageOf } from '../../lib/errors.ts';
 import type { Pod } from '../../proto/gen/types.ts';
 import { limiter } from '../runtime/keyed-queue.ts';
 import type { SliceReader } from '../session/slice.ts';
@@ -74,9 +74,25 @@ export function createPods(deps: PodDependencies & { readonly slice: SliceReader
     return known && isOlder(slice.revision, known.sliceRevision) ? known.pod : undefined;
   };
 
+  const network: PodDependencies['network'] = {
+    dnsIP: deps.network.dnsIP,
+    detach: (uid) => deps.network.detach(uid),
+    retain: (uids) => deps.network.retain(uids),
+    /** A pod that was deleted by force may still be here when its address is given to another. */
+    async attach(attachment) {
+      const { ip, podUid } = attachment;
+      const records = [...[...workers.values()].map((worker) => worker.record()), ...found.values()];
+      const holder = records.find(({ pod }) => pod.status?.podIP === ip && pod.metadata.uid !== podUid);
+      if (!holder || holder.pod.spec.hostNetwork) return deps.network.attach(attachment);
+      const { namespace, name } = holder.pod.metadata;
+      const message = `address ${ip} is still held by pod ${namespace}/${name}, which is being taken down on this node`;
+      throw new GantryError('failedPrecondition', message);
+    },
+  };
+
   const startWorker = (uid: string, record: PodRecord, recordSaved: boolean): void => {
     const worker = startPodWorker({
-      deps,
+      deps: { ...deps, network },
       sources,
       record,
       recordSaved,
