@@ -129,6 +129,12 @@ export class SimCluster {
   /** Several users at once may have asked for more than fits; an administrator takes the rest back. */
   async trim(): Promise<void> {
     for (;;) {
+      const cordoned = this.checker.list('Node').find(({ spec }) => spec.unschedulable);
+      if (!cordoned) break;
+      await this.#administrator.setSchedulable(cordoned.metadata.name, true);
+      await this.world.sleep(100);
+    }
+    for (;;) {
       const deployments = this.checker.list('Deployment');
       const asked = deployments.reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0);
       if (asked <= this.#options.mostPods) return;

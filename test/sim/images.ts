@@ -1,6 +1,6 @@
 /** What the simulated registry holds and what its programs do. */
 import { createFakeRegistry, type FakeRegistry } from '../../node-agent/images/fake.ts';
-import type { FakeProgram } from '../../node-agent/runtime/fake-program.ts';
+import { type FakeProgram, readProgram } from '../../node-agent/runtime/fake-program.ts';
 import type { ContainerConfig } from '../../node-agent/runtime/runtime.ts';
 
 export const images = ['web:1', 'web:2', 'web:3', 'stubborn:1'] as const;
@@ -11,7 +11,7 @@ export function createRegistry(): FakeRegistry {
   return registry;
 }
 
-/** Servers that end when told to; `stubborn` needs SIGKILL. */
-export function createProgramOf(_registry: FakeRegistry): (config: ContainerConfig) => FakeProgram {
-  return ({ argv }) => (argv[0] === '/bin/stubborn' ? { ignoresSigterm: true } : {});
+/** Servers end when told to; `stubborn` needs SIGKILL; commands such as `sleep 3` do what they say. */
+export function programOf({ argv }: ContainerConfig): FakeProgram {
+  return argv[0] === '/bin/stubborn' ? { ignoresSigterm: true } : readProgram(argv);
 }

@@ -17,7 +17,7 @@ import { createSessionClient, type SessionTransport } from '../../node-agent/ses
 import { openSliceStore } from '../../node-agent/session/slice-store.ts';
 import type { JoinRequest, JoinResponse, SessionDown } from '../../proto/gen/types.ts';
 import { createFakePodNetwork, type FakePodNetwork } from './fake-network.ts';
-import { createProgramOf } from './images.ts';
+import { programOf } from './images.ts';
 import { SimProcess } from './process.ts';
 import type { Rpc } from './rpc.ts';
 import type { World } from './world.ts';
@@ -74,7 +74,7 @@ export class SimNode {
     this.#plants = plants;
     this.name = options.name;
     const machine = new SimProcess(world, { name: `${options.name}/os`, host: options.name });
-    this.host = createFakeHost({ clock: machine.clock, program: createProgramOf(options.registry) });
+    this.host = createFakeHost({ clock: machine.clock, program: programOf });
     this.host.runtime().onChange(options.onChange);
     this.network = createFakePodNetwork(() => options.onChange(''));
     this.#images = createFakeImageStore({
@@ -262,14 +262,18 @@ export class SimNode {
           async () => {
             const runs = [...this.host.containers.values()].some(
               ({ status, config }) =>
-                status.state === 'running' &&
-                (check.type === 'exec' || this.network.attached.get(config.podUid)?.ip === check.host),
+                status.state === 'running' && (check.type === 'exec' || this.#addressOf(config.podUid) === check.host),
             );
             return runs ? { success: true, message: 'fine' } : { success: false, message: 'nothing answers' };
           },
           1 + agent.random.next() * 10,
         ),
     };
+  }
+
+  #addressOf(podUid: string): string | undefined {
+    const inHost = this.host.sandboxes.get(podUid)?.config.hostNetwork;
+    return inHost ? this.#options.nodeIP : this.network.attached.get(podUid)?.ip;
   }
 
   #diskAdapter(): {

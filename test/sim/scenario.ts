@@ -51,13 +51,19 @@ export async function runScript(script: string): Promise<string> {
     mostPods: 100,
     authority: await authority(),
   });
-  const tell = (line: string): void => void story.push(`${(world.nowMs / 1000).toFixed(0).padStart(5)} s  ${line}`);
+  let beginMs = 0;
+  const tell = (line: string): void => {
+    const seconds = Math.round((world.nowMs - beginMs) / 1000);
+    story.push(`${String(seconds).padStart(5)} s  ${line}`);
+  };
   const shown = new Set(lines.filter((line) => line.startsWith('show ')).flatMap((line) => line.split(' ').slice(1)));
+  cluster.start();
+  await world.run(10_000, () => readyNodes(cluster) === cluster.nodes.length);
+  await world.run(world.nowMs + 1_000);
+  beginMs = world.nowMs;
   cluster.checker.onEvent = (event) => {
     if (shown.size === 0 || shown.has(event.reason ?? '')) tell(sentence(event));
   };
-  cluster.start();
-  await world.run(10_000, () => readyNodes(cluster) === cluster.nodes.length);
   for (const line of lines.slice(1)) {
     if (line.startsWith('show ')) continue;
     const [verb = '', ...words] = line.trim().split(/\s+/);
@@ -67,7 +73,19 @@ export async function runScript(script: string): Promise<string> {
     await command({ cluster, tell }, ...words);
   }
   for (const { invariant, message } of cluster.violations) tell(`VIOLATED ${invariant}: ${message}`);
-  return `${story.join('\n')}\n`;
+  return `${inOrder(story).join('\n')}\n`;
+}
+
+/** Within a second the order of Events is a matter of chance; steps of the script stay where they are. */
+function inOrder(story: readonly string[]): string[] {
+  const isStep = (line: string): boolean => line.slice(9).startsWith('> ');
+  const groups = story.reduce<string[][]>((done, line) => {
+    const last = done.at(-1);
+    if (!last || isStep(line) || isStep(last[0]!) || last[0]!.slice(0, 9) !== line.slice(0, 9)) done.push([line]);
+    else last.push(line);
+    return done;
+  }, []);
+  return groups.flatMap((group) => group.sort());
 }
 
 function sentence({ reason, involvedObject, message = '' }: Event): string {

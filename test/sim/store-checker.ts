@@ -167,7 +167,12 @@ export class StoreChecker {
         const own = writer?.operation?.startsWith(`${counter} `) === true;
         const who = writer?.operation ?? writer?.process.name;
         if (!own) this.#report('acknowledged-writes', `${key}: ${who} took ${counter} back from ${count} to ${now}`);
-      } else if (previous?.metadata.uid === uid && !previous.metadata.deletionTimestamp && !isDeletion(writer)) {
+      } else if (
+        previous?.kind !== 'Pod' &&
+        previous?.metadata.uid === uid &&
+        !previous.metadata.deletionTimestamp &&
+        !isDeletion(writer)
+      ) {
         this.#report('acknowledged-writes', `${key} was removed by ${writer?.process.name}, but nobody deleted it`);
       }
       counters.delete(counter);

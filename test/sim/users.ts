@@ -95,6 +95,18 @@ export class SimUser {
     return this.#attempt('annotate', `${kind} ${name}`, 'Patch', { kind, namespace: 'default', name, patch });
   }
 
+  /** A node takes no new pods, or does again. */
+  async #cordon(): Promise<void> {
+    const nodes = this.#options.checker.list('Node');
+    const node = nodes[Math.floor(this.#random.next() * nodes.length)];
+    if (node) await this.setSchedulable(node.metadata.name, node.spec.unschedulable === true);
+  }
+
+  setSchedulable(name: string, schedulable: boolean): Promise<boolean> {
+    const patch = JSON.stringify({ spec: { unschedulable: schedulable ? null : true } });
+    return this.#attempt(schedulable ? 'uncordon' : 'cordon', name, 'Patch', { kind: 'Node', name, patch });
+  }
+
   /** All users at once on one object. */
   async #rush(): Promise<void> {
     if (!this.#options.checker.objects.has(objectKey('ConfigMap', 'default', hotName))) {
@@ -116,9 +128,10 @@ export class SimUser {
     if (dice < 0.08) {
       const pods = checker.list('Pod');
       const pod = pods[Math.floor(random.next() * pods.length)];
-      if (pod) await this.delete('Pod', pod.metadata.name);
+      if (pod) await this.delete('Pod', pod.metadata.name, random.next() < 0.2 ? 0 : undefined);
       return;
     }
+    if (dice < 0.1) return this.#cordon();
     const workload = this.#chooseWorkload();
     const name = appNames[Math.floor(random.next() * appNames.length)]!;
     const current = checker.objects.get(objectKey(workload.kind, 'default', name));
@@ -129,7 +142,7 @@ export class SimUser {
     if (!current) await this.apply(workload.make(name, random, load));
     else if (dice < 0.2) await this.delete(workload.kind, name);
     else if (dice < 0.45) await this.annotate(workload.kind, name);
-    else if (dice < 0.6 && workload.load(current) > 0)
+    else if (dice < 0.6 && workload.kind === 'Deployment')
       await this.scale(workload.kind, name, Math.floor(random.next() * (load + 1)));
     else await this.apply(workload.change(unowned(current), random, load));
   }
@@ -163,7 +176,7 @@ export class SimUser {
       this.#world.trace(this.name, `${verb} ${what}: revision ${object?.metadata.resourceVersion}`);
       if (!object) throw new Error(`${method} answered without an object`);
       if (verb === 'delete') this.#checkDeleted(object);
-      else if (verb !== 'scale') checker.acknowledge(object, keyOf(object), this.name, count);
+      else if (verb === 'apply' || verb === 'annotate') checker.acknowledge(object, keyOf(object), this.name, count);
       return true;
     } catch (error) {
       if (!isGantryError(error)) throw error;

@@ -3,7 +3,7 @@
  * `workloads`.
  */
 import { isControlledBy } from '../../lib/model/object.ts';
-import { isPodReady } from '../../lib/model/pods.ts';
+import { isPodFinished, isPodReady } from '../../lib/model/pods.ts';
 import type { Random } from '../../lib/random.ts';
 import type {
   Deployment,
@@ -50,11 +50,13 @@ function podSpec(random: Random): PodSpec {
         resources: {
           requests: { cpu: pick(['100m', '200m', '350m'], random), memory: pick(['64Mi', '256Mi'], random) },
         },
-        ports: [{ containerPort: 8080 }],
         ...(probed && { readinessProbe: { httpGet: { path: '/', port: '8080' }, periodSeconds: 1 } }),
       },
     ],
     terminationGracePeriodSeconds: pick([0, 1, 5], random),
+    ...(random.next() < 0.15 && { hostNetwork: true }),
+    ...(random.next() < 0.2 && { initContainers: [{ name: 'first', image: 'web:1', command: ['sleep', '1'] }] }),
+    ...(random.next() < 0.3 && { volumes: [{ name: 'settings', configMap: { name: 'hot', optional: true } }] }),
   };
 }
 
@@ -104,6 +106,7 @@ const deployment: Workload = {
 
 export function podProblem(pod: Pod, view: View): string | undefined {
   const { name, uid = '', deletionTimestamp } = pod.metadata;
+  if (isPodFinished(pod) && !deletionTimestamp) return undefined;
   if (deletionTimestamp) return `pod ${name} is still being deleted on ${pod.spec.nodeName}`;
   if (!pod.spec.nodeName) return `pod ${name} has no node`;
   if (!isPodReady(pod)) return `pod ${name} on ${pod.spec.nodeName} is not ready`;
@@ -157,10 +160,51 @@ const configMap: Workload = {
   problem: () => undefined,
 };
 
+/** A pod of nobody: it goes with its node, and some come to an end of their own. */
+const bare: Workload = {
+  kind: 'Pod',
+  weight: 1,
+  make(name, random, load) {
+    const spec = podSpec(random);
+    const [main] = spec.containers;
+    const ends = load === 0 || random.next() < 0.5;
+    const containers = ends ? [{ ...main!, command: ['sleep', '3'] }] : [main!];
+    const metadata = { name, namespace: 'default' };
+    return {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      spec: { ...spec, containers, ...(ends && { restartPolicy: 'Never' }) },
+    };
+  },
+  // Of a pod only the image may change.
+  change: (object, random) => {
+    const { spec } = object as Pod;
+    const containers = spec.containers.map((container) => ({ ...container, image: pick(images, random) }));
+    return { ...object, spec: { ...spec, containers } } as Pod;
+  },
+  load: (object) => (object.metadata.ownerReferences?.length ? 0 : 1),
+  problem: () => undefined,
+};
+
+const secret: Workload = {
+  kind: 'Secret',
+  weight: 1,
+  make: (name, random) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: 'default' },
+    data: { value: Buffer.from(String(random.next())).toString('base64') },
+  }),
+  change: (object, random) => secret.make(object.metadata.name, random, 0),
+  load: () => 0,
+  problem: () => undefined,
+};
+
 /** Names that users choose from, so that they meet. */
 export const appNames = ['web', 'api', 'db', 'cache', 'queue'] as const;
 
-export const workloads: readonly Workload[] = [deployment, service, configMap];
+export const workloads: readonly Workload[] = [deployment, service, configMap, secret, bare];
 
 export function workloadOf(kind: string): Workload | undefined {
   return workloads.find((workload) => workload.kind === kind);
