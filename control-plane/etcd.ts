@@ -1,17 +1,36 @@
-/** The control plane's etcd: a local one, started and supervised, or a cluster that is there already. */
+/**
+ * The control plane's etcd: a local one, started and supervised, alone or one of several; or a cluster that is there
+ * already.
+ */
 import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { GantryError } from '../lib/errors.ts';
 import type { ClusterPki } from '../lib/pki/cluster-pki.ts';
-import { createEtcdStore } from '../lib/store/etcd.ts';
+import { createEtcdStore, type EtcdStore } from '../lib/store/etcd.ts';
+import type { EtcdServerOptions } from '../lib/store/etcd-launch.ts';
 import { type EtcdServer, type EtcdServerParts, startEtcdServer } from '../lib/store/etcd-server.ts';
 import type { Store } from '../lib/store/store.ts';
+import {
+  enterCluster,
+  hasEtcdData,
+  keepEndpoints,
+  type Membership,
+  type OwnMember,
+  ownAmong,
+  readMembership,
+  untilDone,
+  untilVoter,
+  writeMembership,
+} from './etcd-membership.ts';
 import type { ControlPlaneFlags } from './options.ts';
 
 export interface Etcd {
   readonly store: Store;
   /** What fits into one transaction of this etcd. */
   readonly podsPerTransaction: number;
+  /** Opens our etcd to other members; resolves with the addresses of all of them, none when etcd is not ours. */
+  share(): Promise<readonly string[]>;
   /** Closes the store, and ends etcd if it is ours. */
   stop(): Promise<void>;
 }
@@ -27,9 +46,73 @@ export async function startEtcd(flags: ControlPlaneFlags, pki: ClusterPki, parts
   return flags.etcdEndpoints.length > 0 ? useExisting(flags, parts) : startLocal(flags, pki, parts);
 }
 
-async function startLocal(flags: ControlPlaneFlags, { etcd }: ClusterPki, parts: EtcdServerParts): Promise<Etcd> {
+async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: EtcdServerParts): Promise<Etcd> {
+  const { dataDir } = flags;
+  const tls = { ca: pki.etcd.caPem, cert: pki.etcd.client.certPem, key: pki.etcd.client.keyPem };
+  const own = ownMember(flags);
+  const storeOf = (endpoints: readonly string[]): EtcdStore =>
+    createEtcdStore({ endpoints, tls, maxOperations: maxTxnOps, ...parts });
+
+  let membership = await readMembership(dataDir);
+  const enters = membership !== undefined && !hasEtcdData(dataDir);
+  if (membership && enters) {
+    const initialCluster = await enterCluster(membership.endpoints, own, tls, parts);
+    membership = { ...membership, initialCluster };
+    await writeMembership(dataDir, membership);
+  }
+  let server: EtcdServer = await startEtcdServer(serverOptions(flags, pki, membership), parts);
+  // Whoever has no vote yet is given it through the others; a member that has one finds itself among them.
+  const store = storeOf(membership?.endpoints ?? [server.endpoint]);
+  if (membership?.initialCluster) await untilVoter(store, own, parts);
+  let endUpkeep = membership ? keepEndpoints(store, own, dataDir, parts) : undefined;
+
+  /** From alone to one of several: it listens for others, and tells them where. */
+  const open = async (): Promise<void> => {
+    parts.log.info({ peer: own.peerUrl }, 'opening etcd to other members');
+    const shared = { endpoints: [own.clientAddress] };
+    await writeMembership(dataDir, shared);
+    await server.stop();
+    server = await startEtcdServer(serverOptions(flags, pki, shared), parts);
+    store.setEndpoints(shared.endpoints);
+    endUpkeep = keepEndpoints(store, own, dataDir, parts);
+  };
+  const share = async (): Promise<void> => {
+    if (!endUpkeep) await open();
+    await untilDone('tell the etcd cluster our address', parts, () => tellPeerUrl(store, own));
+  };
+  let sharing: Promise<void> | undefined;
+  return {
+    store,
+    podsPerTransaction: podsPerTransaction.local,
+    async share() {
+      // Several may want to join at once.
+      sharing ??= share().finally(() => {
+        sharing = undefined;
+      });
+      await sharing;
+      return store.endpoints;
+    },
+    async stop() {
+      endUpkeep?.();
+      await store.close();
+      await server.stop();
+    },
+  };
+}
+
+function ownMember({ name, advertiseAddress, etcdClientPort, etcdPeerPort }: ControlPlaneFlags): OwnMember {
+  const host = isIPv6(advertiseAddress) ? `[${advertiseAddress}]` : advertiseAddress;
+  return { name, peerUrl: `https://${host}:${etcdPeerPort}`, clientAddress: `${host}:${etcdClientPort}` };
+}
+
+/** Alone it is nobody's business but ours, and listens on loopback. */
+function serverOptions(
+  flags: ControlPlaneFlags,
+  { etcd }: ClusterPki,
+  membership: Membership | undefined,
+): EtcdServerOptions {
   const { ca, serverCert, serverKey } = etcd.files;
-  const options = {
+  return {
     dataDir: join(flags.dataDir, 'etcd'),
     name: flags.name,
     clientPort: flags.etcdClientPort,
@@ -37,23 +120,14 @@ async function startLocal(flags: ControlPlaneFlags, { etcd }: ClusterPki, parts:
     tls: { caFile: ca, certFile: serverCert, keyFile: serverKey },
     autoCompaction: history,
     maxTxnOps,
+    ...(membership && { host: flags.advertiseAddress, shared: true }),
+    ...(membership?.initialCluster && { initialCluster: membership.initialCluster, joins: true }),
   };
-  const server: EtcdServer = await startEtcdServer(options, parts);
-  const store = createEtcdStore({
-    endpoints: [server.endpoint],
-    tls: { ca: etcd.caPem, cert: etcd.client.certPem, key: etcd.client.keyPem },
-    maxOperations: maxTxnOps,
-    clock: parts.clock,
-    log: parts.log,
-  });
-  return {
-    store,
-    podsPerTransaction: podsPerTransaction.local,
-    async stop() {
-      await store.close();
-      await server.stop();
-    },
-  };
+}
+
+async function tellPeerUrl({ members }: EtcdStore, own: OwnMember): Promise<void> {
+  const member = ownAmong(await members.list(), own);
+  if (member && member.peerUrl !== own.peerUrl) await members.setPeerUrl(member.id, own.peerUrl);
 }
 
 async function useExisting(flags: ControlPlaneFlags, { clock, log }: EtcdServerParts): Promise<Etcd> {
@@ -68,5 +142,6 @@ async function useExisting(flags: ControlPlaneFlags, { clock, log }: EtcdServerP
   const [ca, cert, key] = await Promise.all(given.map((file) => readFile(file)));
   const tls = ca && cert && key ? { ca, cert, key } : undefined;
   const store = createEtcdStore({ endpoints, ...(tls && { tls }), clock, log });
-  return { store, podsPerTransaction: podsPerTransaction.external, stop: () => store.close() };
+  const podsPerTxn = podsPerTransaction.external;
+  return { store, podsPerTransaction: podsPerTxn, share: async () => [], stop: () => store.close() };
 }

@@ -9,19 +9,22 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { isGantryError, messageOf } from '../lib/errors.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createKeyring } from '../lib/model/stored.ts';
-import { type ClusterPki, loadOrCreatePki, tlsMaterial } from '../lib/pki/cluster-pki.ts';
+import { type ClusterPki, loadOrCreatePki, serversInAdminConf, tlsMaterial } from '../lib/pki/cluster-pki.ts';
 import { systemExec } from '../lib/process.ts';
 import { systemRandom } from '../lib/random.ts';
 import { requireFreePort } from '../lib/rpc/free-port.ts';
 import { type RunningServer, startServer } from '../lib/rpc/server.ts';
 import { ReloadableTls } from '../lib/rpc/tls.ts';
-import { etcdServerName } from '../lib/store/etcd-client.ts';
 import { authorize } from './api/roles.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { type ClusterDnsOptions, startClusterDns } from './dns/cluster-dns.ts';
 import { createResolver } from './dns/resolver.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
+import { joinControlPlane } from './join.ts';
 import { type ControlPlaneFlags, parseFlags } from './options.ts';
+import { addressesOfOthers, announce, onReplicasChange } from './replicas.ts';
+import { controlPlaneBootstrap } from './session/control-plane-join.ts';
+import { createJoinTokens } from './session/tokens.ts';
 import type { ClusterState } from './state/cluster-state.ts';
 import { sealedCodec } from './state/object-codec.ts';
 
@@ -41,11 +44,14 @@ async function run(flags: ControlPlaneFlags, log: Log, undo: Undo[], stopping: A
   await requireFreePort(flags.dnsListen, '--dns-listen');
 
   const address = `${flags.advertiseAddress}:${portOf(flags.listen)}`;
+  await joinControlPlane(flags, address, { clock, log }, stopping);
+  let otherServers = (await serversInAdminConf(flags.dataDir)).filter((server) => server !== address);
   const pki = await loadOrCreatePki({
     dataDir: flags.dataDir,
     name: flags.name,
     apiAddresses: [address],
-    etcdHosts: [etcdServerName],
+    otherServers: () => otherServers,
+    etcdHosts: [flags.advertiseAddress],
     clock,
     random,
   });
@@ -55,7 +61,14 @@ async function run(flags: ControlPlaneFlags, log: Log, undo: Undo[], stopping: A
 
   const controlPlane = await startReplica(flags, address, { pki, etcd, tls, log }, stopping);
   undo.push(() => controlPlane.stop());
-  await serve(flags, controlPlane, tls, log, undo);
+  await serve(flags, controlPlane, joinServices(flags, controlPlane, { pki, etcd, tls, log }), tls, log, undo);
+  const updateServers = (): void => {
+    otherServers = addressesOfOthers(controlPlane.state, flags.name);
+    pki.renew().catch((error: unknown) => log.warn({ cause: messageOf(error) }, 'cannot write admin.conf'));
+  };
+  updateServers();
+  onReplicasChange(controlPlane.state, updateServers);
+  void announce({ name: flags.name, address }, { store: etcd.store, clock, log, signal: stopping });
   keepCertificatesFresh(pki, tls, clock, log, stopping);
   controlPlane.lead();
   log.info({ api: address, join: flags.joinListen, dns: flags.dnsListen, version }, 'the control plane is ready');
@@ -107,9 +120,22 @@ function startReplica(
   return startControlPlane(parts, config, stopping);
 }
 
+function joinServices(
+  { clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP, zone }: ControlPlaneFlags,
+  { join }: ControlPlane,
+  { pki, etcd, log }: Adapters,
+): Parameters<typeof startServer>[0]['services'] {
+  const { store, share: shareEtcd } = etcd;
+  const { caHash } = pki.authority;
+  const tokens = createJoinTokens({ store, caHash, clock: systemClock, random: systemRandom });
+  const settings = { clusterCIDR, serviceCIDR, dnsIP, zone };
+  return { ...join, ControlPlaneBootstrap: controlPlaneBootstrap({ tokens, pki, shareEtcd, settings, log }) };
+}
+
 async function serve(
   flags: ControlPlaneFlags,
-  { api, join, state }: ControlPlane,
+  { api, state }: ControlPlane,
+  join: Parameters<typeof startServer>[0]['services'],
   tls: ReloadableTls,
   log: Log,
   undo: Undo[],

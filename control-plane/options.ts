@@ -8,6 +8,10 @@ import { type StrategyName, strategyNames } from './scheduler/strategies.ts';
 export interface ControlPlaneFlags {
   readonly dataDir: string;
   readonly name: string;
+  /** host[:port] of control planes that run, of which this one becomes another replica; empty for a cluster of its own. */
+  readonly join: readonly string[];
+  readonly token?: string;
+  readonly tokenFile?: string;
   readonly listen: string;
   readonly joinListen: string;
   readonly advertiseAddress: string;
@@ -37,6 +41,14 @@ export function parseFlags(argv: readonly string[], version: string): ControlPla
     .version(version)
     .option('--data-dir <folder>', 'certificates, keys and the local etcd live here', '/var/lib/gantry/control-plane')
     .option('--name <name>', "this replica's name, unique among the control planes", hostname())
+    .option(
+      '--join <address,...>',
+      'become another replica of the control plane whose join port is there',
+      addresses,
+      [],
+    )
+    .addOption(new Option('--token <token>', 'join token; only needed the first time').conflicts('tokenFile'))
+    .option('--token-file <file>', 'file with the join token; only needed the first time')
     .option('--listen <address>', 'API for ctl, services and nodes', '0.0.0.0:6443')
     .option('--join-listen <address>', 'where nodes join with a token', '0.0.0.0:6444')
     .requiredOption('--advertise-address <ip>', 'the address at which clients and nodes reach this machine')
@@ -84,6 +96,12 @@ function checkLease({
 function wholeNumber(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('expected a whole number above 0.');
   return Number(text);
+}
+
+function addresses(text: string): string[] {
+  const list = text.split(',').map((address) => address.trim());
+  if (list.every((entry) => /^[^\s,/]+$/.test(entry))) return list;
+  throw new InvalidArgumentError('expected HOST or HOST:PORT, for example 10.0.0.5:6444.');
 }
 
 function endpoints(text: string): string[] {

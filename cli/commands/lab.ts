@@ -20,6 +20,7 @@ export function registerLab(program: Command): void {
 
   command('up', 'make the lab, or start again what of it does not run')
     .option('--nodes <count>', 'how many nodes', '3')
+    .option('--control-planes <count>', 'how many replicas of the control plane, each with an etcd member')
     .option('--scheduler <profile>', 'scheduler profile of pods that name none')
     .action(runUp);
   command('status', 'show machines and processes')
@@ -49,11 +50,18 @@ async function open() {
   return { ...lab, ...cluster, ...status, ...state, ...machine, host };
 }
 
-async function runUp(options: NameOption & { nodes: string; scheduler?: string }): Promise<void> {
+interface UpOptions extends NameOption {
+  readonly nodes: string;
+  readonly controlPlanes?: string;
+  readonly scheduler?: string;
+}
+
+async function runUp(options: UpOptions): Promise<void> {
   const { up, host } = await open();
   const cluster = {
     name: options.name,
     nodes: Number(options.nodes),
+    ...(options.controlPlanes !== undefined && { controlPlanes: Number(options.controlPlanes) }),
     ...(options.scheduler !== undefined && { scheduler: options.scheduler }),
   };
   await up(host, cluster, (step) => {

@@ -1,8 +1,8 @@
 /**
- * A Gantry cluster on a lab: the rack with the registry, one control plane, agents that join with a token. `up` can be
- * called again at any time: it starts what does not run and adds what is missing.
+ * A Gantry cluster on a lab: the rack with the registry, one control plane or several, agents that join with a token.
+ * `up` can be called again at any time: it starts what does not run and adds what is missing.
  */
-import { chmodSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../../lib/errors.ts';
 import { compileCacheFolder, warmCompileCache } from './compile-cache.ts';
@@ -11,6 +11,7 @@ import type { Host } from './machine.ts';
 import {
   type ControlPlaneOptions,
   controlPlaneMachine,
+  controlPlaneName,
   joinTokenFile,
   nodeMachine,
   nodeName,
@@ -20,7 +21,7 @@ import {
   registryStorage,
 } from './programs.ts';
 import { adminConfig, cloneFolder, type LabState, type MachineSpec, machineData, requireState } from './state.ts';
-import { mostNodes } from './underlay.ts';
+import { mostControlPlanes, mostNodes } from './underlay.ts';
 
 export interface ClusterOptions extends ControlPlaneOptions {
   readonly name: string;
@@ -36,12 +37,13 @@ const silent: Progress = () => () => {};
 /** Returns when every node is Ready. */
 export async function up(host: Host, options: ClusterOptions, progress: Progress = silent): Promise<void> {
   const { name, nodes } = options;
-  if (!Number.isInteger(nodes) || nodes < 1 || nodes > mostNodes) {
-    throw new GantryError('invalidArgument', `${nodes} nodes: a lab has 1 to ${mostNodes}`);
-  }
+  checkCounts(options);
   const state = await openLab(host, name);
   const { subnet } = state;
-  checkClone(state, controlPlaneMachine(subnet, options));
+  // A lab that has several keeps them.
+  const controlPlanes = options.controlPlanes ?? Math.max(1, controlPlanesOf(state));
+  const cluster = { ...options, controlPlanes };
+  checkClone(state, controlPlaneMachine(subnet, cluster));
 
   let done = progress('underlay and registry');
   await startMachine(host, name, rackMachine(subnet), (data) => {
@@ -51,16 +53,55 @@ export async function up(host: Host, options: ClusterOptions, progress: Progress
   await warmCompileCache(host.exec);
   done();
 
-  done = progress('control plane');
-  await startMachine(host, name, controlPlaneMachine(subnet, options));
+  done = progress(controlPlanes === 1 ? 'control plane' : 'first control plane');
+  await startMachine(host, name, controlPlaneMachine(subnet, cluster));
   const token = await waitForControlPlane(host, name);
   done();
+
+  if (controlPlanes > 1) {
+    done = progress(controlPlanes === 2 ? 'cp-2 joins' : `cp-2 to cp-${controlPlanes} join`);
+    await joinControlPlanes(host, name, cluster);
+    done();
+  }
 
   done = progress(nodes === 1 ? 'node-1 joins' : `node-1 to node-${nodes} join`);
   const numbers = Array.from({ length: nodes }, (_, index) => index + 1);
   for (const number of numbers) await startNode(host, name, number, token);
   await waitForNodes(host, name, numbers.map(nodeName));
   done();
+}
+
+function checkCounts({ nodes, controlPlanes = 1 }: ClusterOptions): void {
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > mostNodes) {
+    throw new GantryError('invalidArgument', `${nodes} nodes: a lab has 1 to ${mostNodes}`);
+  }
+  if (!Number.isInteger(controlPlanes) || controlPlanes < 1 || controlPlanes > mostControlPlanes) {
+    const counts = `a lab has 1 to ${mostControlPlanes}; an odd number, such as 3, outlives the loss of all but half`;
+    throw new GantryError('invalidArgument', `${controlPlanes} control planes: ${counts}`);
+  }
+}
+
+const controlPlanesOf = (state: LabState): number =>
+  state.machines.filter(({ role }) => role === 'control-plane').length;
+
+/** All but the first, at once; returns when every one of them serves, and ctl's configuration names them all. */
+async function joinControlPlanes(host: Host, lab: string, options: ClusterOptions): Promise<void> {
+  const { controlPlanes = 1 } = options;
+  const { subnet } = requireState(lab);
+  const token = await ctl(host, lab, ['token', 'create', '--role', 'control-plane']);
+  if (token.exitCode !== 0) throw new GantryError('unavailable', token.stderr.trim());
+  for (let number = 2; number <= controlPlanes; number += 1) {
+    await startMachine(host, lab, controlPlaneMachine(subnet, options, number), (data) => {
+      writeFileSync(join(data, joinTokenFile), token.stdout, { mode: 0o600 });
+    });
+  }
+  const last = controlPlaneMachine(subnet, options, controlPlanes);
+  await until(host, lab, last, 'the control planes did not all become ready', async () => {
+    copyAdminConfig(lab);
+    const { servers } = JSON.parse(readFileSync(adminConfig(lab), 'utf8')) as { servers: string[] };
+    if (servers.length >= controlPlanes) return true;
+    throw new GantryError('unavailable', `only ${servers.join(', ')} ${servers.length === 1 ? 'is' : 'are'} there`);
+  });
 }
 
 /** A lab runs the programs of the clone that made it: those of another one may not understand its data. */
@@ -89,8 +130,8 @@ export async function addNode(host: Host, lab: string): Promise<string> {
 const nodeNumber = (name: string): number => Number(/-(\d+)$/.exec(name)?.[1] ?? 0);
 
 function startNode(host: Host, lab: string, number: number, token: string): Promise<void> {
-  const { subnet } = requireState(lab);
-  return startMachine(host, lab, nodeMachine(lab, subnet, number), (data) => {
+  const state = requireState(lab);
+  return startMachine(host, lab, nodeMachine(lab, state.subnet, number, controlPlanesOf(state)), (data) => {
     writeFileSync(join(data, joinTokenFile), `${token}\n`, { mode: 0o600 });
   });
 }
@@ -99,15 +140,21 @@ function startNode(host: Host, lab: string, number: number, token: string): Prom
 async function waitForControlPlane(host: Host, lab: string): Promise<string> {
   const { subnet } = requireState(lab);
   const machine = controlPlaneMachine(subnet);
-  const written = join(machineData(lab, machine.name), 'admin.conf');
   return until(host, lab, machine, 'the control plane did not become ready', async () => {
-    if (!existsSync(written)) return undefined;
-    copyFileSync(written, adminConfig(lab));
-    chmodSync(adminConfig(lab), 0o600);
+    if (!copyAdminConfig(lab)) return undefined;
     const { exitCode, stdout, stderr } = await ctl(host, lab, ['token', 'create', '--role', 'node']);
     if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
     return stdout.trim();
   });
+}
+
+/** The first control plane's; false while it has not written any. */
+function copyAdminConfig(lab: string): boolean {
+  const written = join(machineData(lab, controlPlaneName(1)), 'admin.conf');
+  if (!existsSync(written)) return false;
+  copyFileSync(written, adminConfig(lab));
+  chmodSync(adminConfig(lab), 0o600);
+  return true;
 }
 
 async function waitForNodes(host: Host, lab: string, names: readonly string[]): Promise<void> {

@@ -5,12 +5,13 @@ import { cloneFolder, dataFolder, type MachineSpec } from './state.ts';
 import { controlPlaneAddress, nodeAddress, registryAddress } from './underlay.ts';
 
 export const rackName = 'rack';
-export const controlPlaneName = 'cp-1';
+export const controlPlaneName = (number: number): string => `cp-${number}`;
 export const clusterCidr = '10.42.0.0/16';
 export const serviceCidr = '10.43.0.0/16';
 export const registryStorage = join(cloneFolder, '.cache/registry');
 
 const apiPort = 6443;
+const joinPort = 6444;
 const registryPort = 5000;
 const node = join(cloneFolder, 'node_modules/.bin/node');
 /** Where every machine finds these below its data folder. */
@@ -51,12 +52,16 @@ http:
 export interface ControlPlaneOptions {
   /** The scheduler profile of pods that name none; the control plane's own default when absent. */
   readonly scheduler?: string;
+  /** How many there are; one unless told otherwise. */
+  readonly controlPlanes?: number;
 }
 
-export function controlPlaneMachine(subnet: string, options: ControlPlaneOptions = {}): MachineSpec {
-  const address = controlPlaneAddress(subnet);
+/** Of several the first one founds the cluster and the others join it; a leader that vanishes is replaced quickly. */
+export function controlPlaneMachine(subnet: string, options: ControlPlaneOptions = {}, number = 1): MachineSpec {
+  const address = controlPlaneAddress(subnet, number);
+  const { controlPlanes = 1, scheduler } = options;
   return {
-    name: controlPlaneName,
+    name: controlPlaneName(number),
     role: 'control-plane',
     address,
     program: 'control-plane',
@@ -69,14 +74,18 @@ export function controlPlaneMachine(subnet: string, options: ControlPlaneOptions
       ...['--dns-listen', `${address}:53`],
       ...['--cluster-cidr', clusterCidr],
       ...['--service-cidr', serviceCidr],
-      ...(options.scheduler === undefined ? [] : ['--scheduler', options.scheduler]),
+      ...(scheduler === undefined ? [] : ['--scheduler', scheduler]),
+      ...(controlPlanes === 1 ? [] : ['--leader-lease-ms', '3000']),
+      ...(number === 1 ? [] : ['--join', `${controlPlaneAddress(subnet, 1)}:${joinPort}`]),
+      ...(number === 1 ? [] : ['--token-file', join(dataFolder, joinTokenFile)]),
     ],
   };
 }
 
 export const nodeName = (number: number): string => `node-${number}`;
 
-export function nodeMachine(lab: string, subnet: string, number: number): MachineSpec {
+export function nodeMachine(lab: string, subnet: string, number: number, controlPlanes = 1): MachineSpec {
+  const servers = Array.from({ length: controlPlanes }, (_, index) => controlPlaneAddress(subnet, index + 1));
   const name = nodeName(number);
   const address = nodeAddress(subnet, number);
   const registry = `${registryAddress(subnet)}:${registryPort}`;
@@ -91,7 +100,7 @@ export function nodeMachine(lab: string, subnet: string, number: number): Machin
       '--max-semi-space-size=1',
       join(cloneFolder, 'node-agent/main.ts'),
       ...['--node-name', name],
-      ...['--server', `${controlPlaneAddress(subnet)}:${apiPort}`],
+      ...['--server', servers.map((server) => `${server}:${apiPort}`).join(',')],
       ...['--token-file', join(dataFolder, joinTokenFile)],
       ...['--data-dir', dataFolder],
       ...['--node-ip', address],

@@ -18,9 +18,11 @@ const uplink = 'uplink';
 const subnetPools = ['10.88', '10.98', '10.108'];
 
 export const registryAddress = (subnet: string): string => `${subnet}.1`;
-export const controlPlaneAddress = (subnet: string): string => `${subnet}.2`;
+export const controlPlaneAddress = (subnet: string, number: number): string => `${subnet}.${1 + number}`;
 export const hostAddress = (subnet: string): string => `${subnet}.254`;
 export const nodeAddress = (subnet: string, number: number): string => `${subnet}.${10 + number}`;
+/** Control planes have .2 and the next ones. */
+export const mostControlPlanes = 7;
 /** Node addresses run from .11 to .250. */
 export const mostNodes = 240;
 

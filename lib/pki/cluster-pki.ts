@@ -7,6 +7,7 @@
  * The private key of an authority is never replaced: with a missing or foreign key the start fails and says so, because
  * a new authority would lock out every node and every client.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { GantryError } from '../errors.ts';
@@ -33,6 +34,8 @@ export interface PkiOptions {
   readonly name: string;
   /** host:port addresses at which clients and nodes reach the API; the first goes into admin.conf as `server`. */
   readonly apiAddresses: readonly string[];
+  /** Those of the other replicas, as far as is known: clients may turn to them as well. */
+  readonly otherServers?: () => readonly string[];
   /** Hosts at which etcd is reached, beside loopback. */
   readonly etcdHosts?: readonly string[];
   readonly clock: Clock;
@@ -45,6 +48,7 @@ export interface ClusterPki {
   readonly server: Identity;
   readonly admin: Identity;
   readonly etcd: {
+    readonly authority: Authority;
     readonly caPem: string;
     readonly client: Identity;
     /** Paths for etcd's own flags. */
@@ -52,7 +56,10 @@ export interface ClusterPki {
   };
   /** 32 bytes for AES-256-GCM of Secrets at rest. */
   readonly secretsKey: Uint8Array;
-  /** Issues what two thirds of its life have passed by; call it now and then, and `replace` the server's TLS. */
+  /**
+   * Issues what two thirds of its life have passed by, and writes admin.conf again; call it now and then, and `replace`
+   * the server's TLS.
+   */
   readonly renew: () => Promise<ClusterPki>;
 }
 
@@ -61,13 +68,15 @@ export function tlsMaterial(authority: Authority, { certPem, keyPem }: Identity)
   return { caPem: authority.certPem, certPem: certPem + authority.certPem, keyPem };
 }
 
+export const pkiFolder = (dataDir: string): string => join(dataDir, 'pki');
+
 export function adminConfPath(dataDir: string): string {
   return join(dataDir, 'admin.conf');
 }
 
 export async function loadOrCreatePki(options: PkiOptions): Promise<ClusterPki> {
   const { dataDir, name, apiAddresses, etcdHosts = [] } = options;
-  const folder = join(dataDir, 'pki');
+  const folder = pkiFolder(dataDir);
   const authority = await loadOrCreateAuthority(folder, 'ca', 'gantry', options);
   const etcdAuthority = await loadOrCreateAuthority(folder, 'etcd-ca', 'gantry-etcd', options);
   const identity = (ca: Authority, file: string, subject: Subject) => loadOrIssue(folder, file, ca, subject, options);
@@ -79,13 +88,14 @@ export async function loadOrCreatePki(options: PkiOptions): Promise<ClusterPki> 
   // etcd 3.4 dials itself with its server certificate, which therefore needs both usages.
   await identity(etcdAuthority, 'etcd-server', controlPlane('etcd', [etcdServerName, ...etcdHosts, ...loopback]));
   const etcdClient = await identity(etcdAuthority, 'etcd-client', controlPlane(name, []));
-  const secretsKey = await loadOrCreateSecretsKey(join(folder, 'secrets.key'), options.random);
-  await writeAdminConf(dataDir, apiAddresses, authority.certPem, admin);
+  const secretsKey = await loadOrCreateSecretsKey(folder, options.random);
+  await writeAdminConf(options, authority.certPem, admin);
   return {
     authority,
     server,
     admin,
     etcd: {
+      authority: etcdAuthority,
       caPem: etcdAuthority.certPem,
       client: etcdClient,
       files: {
@@ -155,13 +165,19 @@ async function loadOrIssue(
   return issued;
 }
 
-const secretsKeyBytes = 32;
+export const secretsKeyBytes = 32;
+const secretsKeyPath = (folder: string): string => join(folder, 'secrets.key');
 
-async function loadOrCreateSecretsKey(path: string, random: Random): Promise<Uint8Array> {
+export async function writeSecretsKey(folder: string, key: Uint8Array): Promise<void> {
+  await writeFileAtomic(secretsKeyPath(folder), Buffer.from(key).toString('base64'));
+}
+
+async function loadOrCreateSecretsKey(folder: string, random: Random): Promise<Uint8Array> {
+  const path = secretsKeyPath(folder);
   const stored = await readFileIfAny(path);
   if (!stored) {
     const created = random.bytes(secretsKeyBytes);
-    await writeFileAtomic(path, Buffer.from(created).toString('base64'));
+    await writeSecretsKey(folder, created);
     return created;
   }
   const key = new Uint8Array(Buffer.from(stored.toString(), 'base64'));
@@ -174,19 +190,26 @@ async function loadOrCreateSecretsKey(path: string, random: Random): Promise<Uin
 }
 
 /** What ctl reads: JSON, which is YAML too. */
-async function writeAdminConf(
-  dataDir: string,
-  apiAddresses: readonly string[],
-  caPem: string,
-  admin: Identity,
-): Promise<void> {
+async function writeAdminConf(options: PkiOptions, caPem: string, admin: Identity): Promise<void> {
+  const { dataDir, apiAddresses, otherServers = () => [] } = options;
   const config = {
     server: apiAddresses[0],
-    servers: apiAddresses,
+    servers: [...new Set([...apiAddresses, ...otherServers()])],
     caCertificate: caPem,
     clientCertificate: admin.certPem,
     clientKey: admin.keyPem,
     namespace: 'default',
   };
-  await writeFileAtomic(adminConfPath(dataDir), `${JSON.stringify(config, null, 2)}\n`);
+  const text = `${JSON.stringify(config, null, 2)}\n`;
+  const path = adminConfPath(dataDir);
+  if ((await readFileIfAny(path))?.toString() !== text) await writeFileAtomic(path, text);
+}
+
+/** Of an admin.conf from before; empty when there is none. */
+export async function serversInAdminConf(dataDir: string): Promise<readonly string[]> {
+  try {
+    return (JSON.parse(await readFile(adminConfPath(dataDir), 'utf8')) as { servers: string[] }).servers;
+  } catch {
+    return [];
+  }
 }

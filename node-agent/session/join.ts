@@ -16,7 +16,7 @@ import { parseJoinToken } from '../../lib/pki/join-token.ts';
 import { createSigningRequest } from '../../lib/pki/signing-request.ts';
 import type { Random } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
-import { readPeerChain } from '../../lib/rpc/peer-chain.ts';
+import { pinnedAuthority } from '../../lib/rpc/pinned-authority.ts';
 import { ReloadableTls, type TlsMaterial } from '../../lib/rpc/tls.ts';
 import type { JoinResponse } from '../../proto/gen/types.ts';
 
@@ -95,7 +95,7 @@ function joinAddress(server: string, joinPort: number): string {
 
 async function joinAt(address: string, { nodeName, machineID, token }: JoinOptions & { token: string }) {
   const { caHash } = parseJoinToken(token);
-  const caPem = await pinnedAuthority(address, caHash);
+  const caPem = await pinnedAuthority(address, caHash, 'node');
   const { requestPem, keyPem } = await createSigningRequest(`node:${nodeName}`);
   const connection = connect({ address, tls: { caPem } });
   try {
@@ -104,25 +104,6 @@ async function joinAt(address: string, { nodeName, machineID, token }: JoinOptio
   } finally {
     connection.close();
   }
-}
-
-async function pinnedAuthority(address: string, caHash: string): Promise<string> {
-  const chain = await readPeerChain(address);
-  const authority = chain.find((certificate) => caHashOf(certificate) === caHash);
-  if (authority) return toPem(authority);
-  throw new GantryError(
-    'unauthenticated',
-    `what answers at ${address} is not the cluster of this join token (its CA has another key); nothing was sent to it. ` +
-      'Check the address, or create a token on that cluster with `ctl token create --role node`',
-  );
-}
-
-function toPem(der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
 }
 
 /** The CA stays the one that was pinned, whatever the response says. */

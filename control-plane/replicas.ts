@@ -1,0 +1,58 @@
+/**
+ * Replicas tell one another, and through admin.conf the clients, where they are: each keeps its own key
+ * /gantry/control-planes/<name> in the store, whose value is the host:port of its API.
+ */
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { storeRoot } from '../lib/model/keys.ts';
+import { putOf, type Store } from '../lib/store/store.ts';
+import type { ClusterState } from './state/cluster-state.ts';
+
+const prefix = `${storeRoot}control-planes/`;
+const retryMs = 1000;
+
+export interface Replica {
+  readonly name: string;
+  /** host:port of its API. */
+  readonly address: string;
+}
+
+interface AnnounceParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Writes our own key unless it says so already; again and again until it does. */
+export async function announce(
+  { name, address }: Replica,
+  { store, clock, log, signal }: AnnounceParts,
+): Promise<void> {
+  const key = prefix + name;
+  while (!signal.aborted) {
+    try {
+      const { kv } = await store.get(key);
+      if (kv && new TextDecoder().decode(kv.value) === address) return;
+      await store.transact({ compare: [], success: [putOf(key, new TextEncoder().encode(address))] });
+      return;
+    } catch (error) {
+      log.warn({ cause: messageOf(error) }, 'cannot tell the other control planes where this one is; trying again');
+      await clock.sleep(retryMs, signal).catch(() => {});
+    }
+  }
+}
+
+/** Of every replica but the one named, by name. */
+export function addressesOfOthers(state: ClusterState, name: string): string[] {
+  const others = state.others(prefix).filter(({ key }) => key !== prefix + name);
+  return others.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ value }) => new TextDecoder().decode(value));
+}
+
+/** Calls back when a replica came, moved or went. */
+export function onReplicasChange(state: ClusterState, callback: () => void): void {
+  state.onOtherChange((changes) => {
+    if (changes.some(({ key }) => key.startsWith(prefix))) callback();
+  });
+}
