@@ -26,6 +26,20 @@ const ready: Filter = {
 const unschedulable: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 
 /** Cordoned counts as a taint, which the pods of DaemonSets tolerate. */
+/** A node that runs out of something is given no more that would take of it. */
+const pressure: Filter = {
+  name: 'Pressure',
+  static: true,
+  check(pod, { node }) {
+    const conditions = node.status?.conditions ?? [];
+    const under = (type: string): boolean =>
+      conditions.some((condition) => condition.type === type && condition.status === 'True');
+    if (under('DiskPressure')) return 'under disk pressure';
+    if (under('PIDPressure')) return 'under process id pressure';
+    return under('MemoryPressure') && requestsOf(pod).memoryBytes === 0 ? 'under memory pressure' : undefined;
+  },
+};
+
 const schedulable: Filter = {
   name: 'Schedulable',
   static: true,
@@ -112,6 +126,7 @@ const hostPorts: Filter = {
 /** In the order of explanation: the first reason is the one that counts for a node. */
 export const filters: readonly Filter[] = [
   ready,
+  pressure,
   schedulable,
   nodeSelector,
   nodeAffinity,

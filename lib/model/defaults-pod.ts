@@ -3,14 +3,16 @@ import type { Container, EnvVar, LifecycleHandler, PodSpec, Probe, Volume } from
 
 export function withPodSpecDefaults({ nodeName, ...spec }: PodSpec): PodSpec {
   const ownsHost = spec.hostNetwork === true || spec.hostPID === true || spec.hostIPC === true;
+  const mountsHost = (spec.volumes ?? []).some((volume) => volume.hostPath !== undefined);
   const container = (one: Container): Container => withContainerDefaults(one, spec.hostNetwork === true);
   return {
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 30,
     dnsPolicy: 'ClusterFirst',
     schedulerName: 'default-scheduler',
-    // The kernel gives a user namespace no rights over the node's own namespaces: such pods keep the node's users.
-    hostUsers: ownsHost,
+    // The kernel gives a user namespace no rights over the node's own namespaces, and the node's files belong to ids
+    // that are nobody in one: such pods keep the node's users.
+    hostUsers: ownsHost || mountsHost,
     enableServiceLinks: false,
     ...spec,
     // An empty name is no node: the scheduler must not take such a pod for bound.

@@ -286,7 +286,10 @@ export interface PodSpec {
   hostNetwork?: boolean;
   hostPID?: boolean;
   hostIPC?: boolean;
-  /** False (Gantry's default): the pod has a user namespace with ids of its own. */
+  /**
+   * False (Gantry's default): the pod has a user namespace with ids of its own. Default true for pods that share a
+   * namespace of the node or mount its files (hostNetwork, hostPID, hostIPC, hostPath).
+   */
   hostUsers?: boolean;
   /** A strategy: least-loaded (default), round-robin, random, bin-pack. Default "default-scheduler": the cluster's. */
   schedulerName?: string;

@@ -47,6 +47,19 @@ describe('why a pod waits', () => {
     expect(decision.unschedulable.map((entry) => entry.message)).toEqual([message]);
   });
 
+  it.each([
+    ['DiskPressure', {}, 'under disk pressure'],
+    ['PIDPressure', {}, 'under process id pressure'],
+    ['MemoryPressure', {}, 'under memory pressure'],
+    ['MemoryPressure', { memory: '1Mi' }, undefined],
+  ] as const)('%s, pod %j', (type, shape, reason) => {
+    const pressed = node('n1');
+    pressed.status!.conditions!.push({ type, status: 'True' });
+    const decision = place([pod('a', shape)], [pressed]);
+    const message = reason && `0/1 nodes fit: 1 ${reason}`;
+    expect(decision.unschedulable.map((entry) => entry.message)).toEqual(message ? [message] : []);
+  });
+
   it('counts nodes by reason, the most frequent first', () => {
     const nodes = [
       node('n1', { memory: '1Gi' }),
