@@ -105,6 +105,8 @@ export class Term {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       // Hello alone is no sign of life: a node that hears nobody says it again and again. Heartbeats follow our welcome.
+      // Only one that is new to this term is believed at once; it may be here before our mirror shows that it exists.
+      this.leases.grant(nodeName, this.#options.clock.monotonicMs());
       this.#reports.set(nodeName, reportOf(hello));
       void stream.receive(inbox);
       stream.welcome(await this.#admit(nodeName, hello, signal));
