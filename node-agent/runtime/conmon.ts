@@ -72,8 +72,10 @@ export async function runConmon(
   exec: Exec,
   clock: Clock,
   argv: readonly string[],
+  bundle: string,
 ): Promise<{ readonly pid: number } | { readonly problem: string }> {
   const child = exec.start(argv, {
+    cwd: bundle, // where it leaves a file called "oom" when the kernel kills for memory
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     detached: true,
     env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },

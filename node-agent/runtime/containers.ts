@@ -41,7 +41,7 @@ export async function createContainer(host: RuntimeHost, config: ContainerConfig
     const user = await writeBundle(host, config);
     await mkdir(dirname(config.logPath), { recursive: true });
     const bundle = host.containerStore.dirOf(config.id);
-    const answer = await runConmon(host.exec, host.clock, conmonArgv({ ...host, bundle }, config));
+    const answer = await runConmon(host.exec, host.clock, conmonArgv({ ...host, bundle }, config), bundle);
     if ('pid' in answer) {
       const identity = identifyProcess(answer.pid);
       const shim = readShim(host, config.id);
