@@ -100,6 +100,7 @@ function fileLines(): string[] {
       .filter(wanted)
       .map((name) => entry('file', `${folder}/${name}`));
   return [
+    ...names('/').map((name) => entry('file', `/${name}`)),
     ...names(stateRoot).map((name) => entry('file', `${stateRoot}/${name}`, labs.has(name) ? name : 'labs')),
     ...(labs.size === 0
       ? top('/var/lib')
