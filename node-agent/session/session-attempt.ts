@@ -6,8 +6,14 @@ import { Outbox } from './outbox.ts';
 import type { ReportBuffer } from './report-buffer.ts';
 import type { SessionClientOptions } from './session-client.ts';
 
-/** From dialing to welcome. */
-const welcomePatienceMs = 5_000;
+/** The server said nothing for too long. */
+export class SilentServerError extends GantryError {
+  constructor(message: string) {
+    super('unavailable', message);
+    this.name = 'SilentServerError';
+  }
+}
+
 /** Until welcome says otherwise. */
 const defaultHeartbeatMs = 1_000;
 const defaultLeaseMs = 3_000;
@@ -19,6 +25,8 @@ export class SessionAttempt {
   readonly #address: string;
   readonly #options: SessionClientOptions;
   readonly #reports: ReportBuffer;
+  /** From dialing to welcome. */
+  readonly #welcomePatienceMs: number;
   readonly #onAck: (sentAtMs: number) => void;
   readonly #outbox = new Outbox();
   readonly #over = new AbortController();
@@ -35,11 +43,13 @@ export class SessionAttempt {
     address: string,
     options: SessionClientOptions,
     reports: ReportBuffer,
+    welcomePatienceMs: number,
     onAck: (sentAtMs: number) => void,
   ) {
     this.#address = address;
     this.#options = options;
     this.#reports = reports;
+    this.#welcomePatienceMs = welcomePatienceMs;
     this.#onAck = onAck;
     this.#aliveMs = options.clock.monotonicMs();
   }
@@ -47,8 +57,8 @@ export class SessionAttempt {
   async run(signal: AbortSignal): Promise<void> {
     const { transport, clock } = this.#options;
     const either = AbortSignal.any([signal, this.#over.signal]);
-    const patience = clock.schedule(welcomePatienceMs, () => {
-      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${welcomePatienceMs / 1000} s`);
+    const patience = clock.schedule(this.#welcomePatienceMs, () => {
+      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${this.#welcomePatienceMs / 1000} s`);
     });
     this.#timers.add(patience);
     this.#reports.startAgain();
@@ -130,6 +140,6 @@ export class SessionAttempt {
   }
 
   #giveUp(reason: string): void {
-    this.#over.abort(new GantryError('unavailable', reason));
+    this.#over.abort(new SilentServerError(reason));
   }
 }

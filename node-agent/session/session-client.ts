@@ -16,7 +16,8 @@ import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { Node, SessionDown, SessionUp, Welcome } from '../../proto/gen/types.ts';
 import type { StatusSink } from '../pods/report.ts';
 import { ReportBuffer } from './report-buffer.ts';
-import { SessionAttempt } from './session-attempt.ts';
+import { ServerChoice } from './server-choice.ts';
+import { SessionAttempt, SilentServerError } from './session-attempt.ts';
 import type { SliceStore } from './slice-store.ts';
 
 /** One end of a session stream; lib/rpc in production, a direct call in the simulation. */
@@ -76,14 +77,14 @@ class ReconnectingClient implements SessionClient {
   readonly #options: SessionClientOptions;
   readonly #reports = new ReportBuffer();
   #attempt: SessionAttempt | undefined;
-  #nextServer = 0;
-  #leader: string | undefined;
+  readonly #choice: ServerChoice;
   #failures = 0;
   #electing = false;
   #lastTrouble = '';
 
   constructor(options: SessionClientOptions) {
     this.#options = options;
+    this.#choice = new ServerChoice(options.servers);
   }
 
   get connected(): boolean {
@@ -113,8 +114,7 @@ class ReconnectingClient implements SessionClient {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
     while (!signal.aborted) {
-      const address = this.#leader ?? this.#options.servers[this.#nextServer % this.#options.servers.length]!;
-      this.#leader = undefined;
+      const address = this.#choice.next(clock.monotonicMs());
       try {
         await this.#connect(address, signal);
         log.info({ server: address }, 'the session has ended');
@@ -127,9 +127,10 @@ class ReconnectingClient implements SessionClient {
   }
 
   async #connect(address: string, signal: AbortSignal): Promise<void> {
-    const attempt = new SessionAttempt(address, this.#options, this.#reports, (sentAtMs) => {
+    const attempt = new SessionAttempt(address, this.#options, this.#reports, this.#choice.patienceMs, (sentAtMs) => {
       this.lastAckMs = sentAtMs;
       this.#failures = 0;
+      this.#choice.welcomed();
     });
     this.#attempt = attempt;
     try {
@@ -140,12 +141,13 @@ class ReconnectingClient implements SessionClient {
   }
 
   #learnFrom(error: unknown, address: string): void {
-    const { log } = this.#options;
+    const { log, clock } = this.#options;
     this.#failures += 1;
-    const leader = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
-    if (leader && leader !== address) this.#leader = leader;
-    else this.#nextServer += 1;
-    const fields = { server: address, error: messageOf(error), ...(this.#leader && { leader: this.#leader }) };
+    const told = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
+    if (error instanceof SilentServerError) this.#choice.silent(address, clock.monotonicMs());
+    else this.#choice.refused(address, told, clock.monotonicMs());
+    const { leader } = this.#choice;
+    const fields = { server: address, error: messageOf(error), ...(leader && { leader }) };
     // Once for each reason, and now and then while it lasts.
     const news = fields.error !== this.#lastTrouble || this.#failures % 100 === 0;
     this.#lastTrouble = fields.error;
@@ -156,7 +158,7 @@ class ReconnectingClient implements SessionClient {
 
   #backoffMs(): number {
     // Straight to a leader one was just told of, once: two replicas that name each other must not make us spin.
-    if (this.#leader && this.#failures <= 1) return 0;
+    if (this.#choice.leader && this.#failures <= 1) return 0;
     const longestMs = this.#electing ? longestElectionBackoffMs : longestBackoffMs;
     const ceilingMs = Math.min(longestMs, firstBackoffMs * 2 ** Math.min(this.#failures, 10));
     return ceilingMs * (0.5 + this.#options.random.next() / 2);

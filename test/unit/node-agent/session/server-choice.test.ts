@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest';
+import { ServerChoice } from '../../../../node-agent/session/server-choice.ts';
+
+const servers = ['a:1', 'b:1', 'c:1'];
+
+describe('the choice of a server', () => {
+  test('goes round, and straight to a leader it is told of, once', () => {
+    const choice = new ServerChoice(servers);
+    expect(choice.next(0)).toBe('a:1');
+    choice.refused('a:1', undefined, 0);
+    expect(choice.next(0)).toBe('b:1');
+    choice.refused('b:1', 'd:1', 0);
+    expect(choice.leader).toBe('d:1');
+    expect([choice.next(0), choice.next(0)]).toEqual(['d:1', 'b:1']);
+    choice.refused('b:1', 'b:1', 0);
+    expect(choice.next(0)).toBe('c:1');
+  });
+
+  test('leaves a silent server alone for a while, whoever takes it for the leader', () => {
+    const choice = new ServerChoice(servers);
+    choice.silent('a:1', 1000);
+    expect(choice.next(1000)).toBe('b:1');
+    choice.refused('b:1', 'a:1', 1100);
+    expect(choice.leader).toBeUndefined();
+    expect(choice.next(1100)).toBe('c:1');
+    choice.refused('c:1', 'a:1', 1200);
+    expect(choice.next(1200)).toBe('b:1');
+    choice.refused('b:1', 'c:1', 1300);
+    expect(choice.next(1300)).toBe('c:1');
+    choice.refused('c:1', 'a:1', 3001);
+    expect(choice.next(3001)).toBe('a:1');
+  });
+
+  test('asks a silent server when all are, and waits longer each time, until one welcomes', () => {
+    const choice = new ServerChoice(servers);
+    expect(choice.patienceMs).toBe(2000);
+    for (const server of servers) choice.silent(server, 0);
+    expect(choice.patienceMs).toBe(5000);
+    expect(servers).toContain(choice.next(1));
+    choice.welcomed();
+    expect(choice.patienceMs).toBe(2000);
+    expect(new ServerChoice(['a:1']).patienceMs).toBe(5000);
+  });
+});
