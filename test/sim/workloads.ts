@@ -6,6 +6,7 @@ import { isControlledBy } from '../../lib/model/object.ts';
 import { isPodFinished, isPodReady } from '../../lib/model/pods.ts';
 import type { Random } from '../../lib/random.ts';
 import type {
+  DaemonSet,
   Deployment,
   DeploymentStrategy,
   KubeObject,
@@ -160,6 +161,39 @@ const configMap: Workload = {
   problem: () => undefined,
 };
 
+/** One pod on every node; small, so that it fits beside all others. */
+const daemonSet: Workload = {
+  kind: 'DaemonSet',
+  weight: 1,
+  make: (name, random) => ({
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      selector: { matchLabels: { daemon: name } },
+      template: { metadata: { labels: { daemon: name } }, spec: smallPodSpec(random) },
+    },
+  }),
+  change: (object, random) => daemonSet.make(object.metadata.name, random, 0),
+  load: () => 0,
+  problem(object, view) {
+    const { metadata, status = {} } = object as DaemonSet;
+    if ((status.observedGeneration ?? 0) !== metadata.generation) return 'its controller has not seen it';
+    const wanted = view.list('Node').length;
+    const { desiredNumberScheduled = 0, updatedNumberScheduled = 0, numberReady = 0, numberMisscheduled = 0 } = status;
+    const pods = view.list('Pod').filter((pod) => isControlledBy(pod, object));
+    const counts = [pods.length, desiredNumberScheduled, updatedNumberScheduled, numberReady];
+    if (counts.some((count) => count !== wanted)) return `it counts ${counts.join(', ')} for ${wanted} nodes`;
+    return numberMisscheduled > 0 ? `${numberMisscheduled} pods where none should be` : undefined;
+  },
+};
+
+function smallPodSpec(random: Random): PodSpec {
+  const { containers, ...rest } = podSpec(random);
+  const resources = { requests: { cpu: '10m', memory: '16Mi' } };
+  return { ...rest, containers: containers.map((container) => ({ ...container, resources })) };
+}
+
 /** A pod of nobody: it goes with its node, and some come to an end of their own. */
 const bare: Workload = {
   kind: 'Pod',
@@ -204,7 +238,7 @@ const secret: Workload = {
 /** Names that users choose from, so that they meet. */
 export const appNames = ['web', 'api', 'db', 'cache', 'queue'] as const;
 
-export const workloads: readonly Workload[] = [deployment, service, configMap, secret, bare];
+export const workloads: readonly Workload[] = [deployment, service, configMap, secret, bare, daemonSet];
 
 export function workloadOf(kind: string): Workload | undefined {
   return workloads.find((workload) => workload.kind === kind);
