@@ -76,7 +76,7 @@ export function parseSources(sources: readonly SourceText[], read: Read = fromMa
 /** What others are in or refer to goes first. The sort keeps the order within a rank. */
 function rank({ kind }: KubeObject): number {
   if (kind === 'Namespace') return 0;
-  return kind === 'ConfigMap' || kind === 'Secret' ? 1 : 2;
+  return kind === 'ConfigMap' || kind === 'Secret' || kind === 'PriorityClass' ? 1 : 2;
 }
 
 function parseSource({ name, text }: SourceText, read: Read, objects: KubeObject[], problems: string[]): void {

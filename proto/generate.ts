@@ -6,7 +6,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
 
 const here = new URL('.', import.meta.url).pathname;
-const files = ['options', 'meta', 'placement', 'core', 'apps', 'workloads', 'cluster', 'session', 'agent', 'health'];
+const files = [
+  'options',
+  'meta',
+  'placement',
+  'core',
+  'apps',
+  'workloads',
+  'policy',
+  'cluster',
+  'session',
+  'agent',
+  'health',
+];
 
 const scalarTypes: Readonly<Record<string, string>> = {
   string: 'string',

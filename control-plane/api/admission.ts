@@ -103,6 +103,12 @@ function keepClusterFields(given: KubeObject, old: KubeObject): KubeObject {
     const { podCIDR, providerID } = old.spec;
     return { ...object, spec: { ...(podCIDR && { podCIDR }), ...(providerID && { providerID }), ...object.spec } };
   }
+  if (object.kind === 'Pod' && old.kind === 'Pod' && object.spec) {
+    const { priority, priorityClassName, preemptionPolicy } = old.spec;
+    const settled = { priority, priorityClassName, preemptionPolicy };
+    const held = Object.fromEntries(Object.entries(settled).filter(([, value]) => value !== undefined));
+    return { ...object, spec: { ...held, ...object.spec } };
+  }
   return object;
 }
 

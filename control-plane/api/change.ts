@@ -20,6 +20,7 @@ import {
   write,
   writeRemoval,
 } from './objects.ts';
+import { checkOneDefault } from './priority.ts';
 
 export interface Precondition {
   /** The change was made against this state; another one is refused instead of retried. */
@@ -61,6 +62,7 @@ export async function writeChange(
 ): Promise<KubeObject | undefined> {
   const { object, compare, operations } = await claimAllocations(dependencies, wanted, old);
   if (sameValue(object, old)) return old;
+  await checkOneDefault(dependencies, object);
   if (dryRun) return object;
   const unchanged = modRevisionIs(key, revisionOf(old));
   if (hasNothingToWaitFor(object)) {

@@ -8,6 +8,7 @@ import { admitNew } from './admission.ts';
 import { claimAllocations } from './allocations.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { nameOf, readObject, retryConflicts, targetOf, withRevision, write } from './objects.ts';
+import { checkOneDefault, withClassPriority } from './priority.ts';
 
 export interface CreateOptions {
   readonly dryRun: boolean;
@@ -32,7 +33,9 @@ export async function createObject(
 ): Promise<KubeObject | undefined> {
   const result = await retryConflicts(nameOf(given), async () => {
     // Drawn anew each time: a generated name may be taken.
-    const admitted = admitNew(given, dependencies.random, dependencies.clock.nowMs());
+    const fresh = admitNew(given, dependencies.random, dependencies.clock.nowMs());
+    const admitted = await withClassPriority(dependencies, fresh);
+    await checkOneDefault(dependencies, admitted);
     const key = keyOf(admitted);
     const namespaceHolds = await checkNamespace(dependencies, admitted);
     if ((await dependencies.store.get(key)).kv) {

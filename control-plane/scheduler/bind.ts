@@ -25,11 +25,12 @@ export const bindingsPerTransaction = 60;
 
 /** The pod as bound. `podIP` is the node's address for a pod in the node's network. */
 export function boundPod(pod: Pod, node: Node, podIP: string, nowMs: number): Pod {
+  const { nominatedNodeName: _served, ...status } = pod.status ?? {};
   return {
     ...pod,
     spec: { ...pod.spec, nodeName: node.metadata.name },
     status: {
-      ...pod.status,
+      ...status,
       phase: 'Pending',
       hostIP: addressOf(node),
       podIP,

@@ -10,15 +10,18 @@ import { podIPKey } from '../../lib/model/allocations.ts';
 import { encodeObject } from '../../lib/model/codec.ts';
 import { referenceTo } from '../../lib/model/event.ts';
 import { keyOf } from '../../lib/model/keys.ts';
+import { priorityOf, withPriority } from '../../lib/model/priority.ts';
 import type { Random } from '../../lib/random.ts';
 import { type Compare, modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
 import { transactOnce } from '../../lib/store/transact-once.ts';
-import type { Pod } from '../../proto/gen/types.ts';
+import type { Pod, PriorityClass } from '../../proto/gen/types.ts';
 import type { EventRecorder } from '../events/recorder.ts';
 import { nextPodIP } from '../network/pod-ips.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import { addressOf, boundPod, withScheduled, writeBindings } from './bind.ts';
+import type { PodPreemption } from './eviction-round.ts';
 import { nodeInfos } from './node-info.ts';
+import { preemptionTransaction } from './preemption-write.ts';
 import { type Binding, isPending, schedule, type Unschedulable } from './schedule.ts';
 import type { StrategyName, StrategyState } from './strategies.ts';
 
@@ -85,7 +88,7 @@ class SchedulerLoop {
     if (this.#dirty) return;
     const matters = changes.some(({ object, previous }) => {
       const kind = (object ?? previous)!.kind;
-      return kind === 'Pod' || kind === 'Node';
+      return kind === 'Pod' || kind === 'Node' || kind === 'PriorityClass';
     });
     if (!matters) return;
     this.#dirty = true;
@@ -97,11 +100,19 @@ class SchedulerLoop {
     const pods = state.list('Pod');
     const pending = pods.filter(isPending);
     if (pending.length === 0) return;
-    const decision = schedule(pending, nodeInfos(state.list('Node'), pods), {
+    const { ready, refused } = withPriorities(pending, state.list('PriorityClass'));
+    const decision = schedule(ready, nodeInfos(state.list('Node'), pods), {
       defaultStrategy,
       state: this.#strategyState,
     });
-    const revisions = [await this.#bind(decision.bindings), await this.#refuse(decision.unschedulable)];
+    const messages = new Map(decision.unschedulable.map(({ pod, message }) => [pod, message]));
+    const revisions = [await this.#bind(decision.bindings)];
+    for (const preemption of decision.preemptions) {
+      revisions.push(await this.#makeRoom(preemption, messages.get(preemption.pod)!));
+      messages.delete(preemption.pod);
+    }
+    const waiting = [...messages].map(([pod, message]) => ({ pod, message }));
+    revisions.push(await this.#refuse([...waiting, ...refused]));
     for (const revision of revisions) await state.waitFor(revision, signal);
   }
 
@@ -148,6 +159,28 @@ class SchedulerLoop {
     });
   }
 
+  /** Marks the victims, and the pod with the node on which it will have room, in one transaction. */
+  async #makeRoom(preemption: PodPreemption, message: string): Promise<bigint> {
+    const { store, fence, events, clock } = this.#options;
+    const { pod, node, victims } = preemption;
+    const result = await transactOnce(store, preemptionTransaction(preemption, message, fence, clock.nowMs()), {
+      clock,
+    });
+    if (!result.succeeded) {
+      this.#dirty = true; // the pod or a victim changed meanwhile: decided again
+      await clock.sleep(retryMs, this.#options.signal);
+      return 0n;
+    }
+    const component = 'scheduler';
+    events.record({ type: 'Warning', reason: 'FailedScheduling', message, about: referenceTo(pod), component });
+    for (const victim of victims) {
+      const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
+      const by = `Preempted by pod ${name} (priority ${priorityOf(pod)}) on node ${node.metadata.name}`;
+      events.record({ type: 'Normal', reason: 'Preempted', message: by, about: referenceTo(victim), component });
+    }
+    return result.revision;
+  }
+
   /** Says why, in the pod's condition and an event, when the reason is new. */
   async #refuse(unschedulable: readonly Unschedulable[]): Promise<bigint> {
     const { store, fence, events, clock } = this.#options;
@@ -175,4 +208,19 @@ class SchedulerLoop {
     }
     return newest;
   }
+}
+
+/** Pods of templates get the priority of their class here; one whose class is missing waits for it. */
+export function withPriorities(
+  pending: readonly Pod[],
+  classes: readonly PriorityClass[],
+): { readonly ready: readonly Pod[]; readonly refused: readonly Unschedulable[] } {
+  const ready: Pod[] = [];
+  const refused: Unschedulable[] = [];
+  for (const pod of pending) {
+    const settled = withPriority(pod, classes);
+    if ('pod' in settled) ready.push(settled.pod);
+    else refused.push({ pod, message: settled.problem });
+  }
+  return { ready, refused };
 }

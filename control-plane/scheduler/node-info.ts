@@ -39,6 +39,19 @@ export function nodeInfo(node: Node): NodeInfo {
   };
 }
 
+/** The same node without its pods. */
+export function emptied(info: NodeInfo): NodeInfo {
+  return {
+    ...info,
+    requestedCpuMillis: 0,
+    requestedMemoryBytes: 0,
+    podCount: 0,
+    hostPorts: new Set(),
+    pods: [],
+    podsOfWorkload: new Map(),
+  };
+}
+
 /** Finished pods hold nothing; a pod being deleted holds its place until the agent says that it is gone. */
 export function holdsResources(pod: Pod): boolean {
   return pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed';

@@ -3,13 +3,17 @@
  * strategy's state (turn, chance).
  *
  * Identical pods are one equivalence class: the nodes are filtered once for the class, then its pods are placed from
- * the strategy's index, each placement reserved before the next. Pods keep the order of their creation between
- * classes: a class is served when its oldest pod's turn has come.
+ * the strategy's index, each placement reserved before the next. Between classes the higher priority goes first, then the
+ * older: a class is served when its oldest pod's turn has come. A pod that fits nowhere may make room (preempt.ts) and
+ * holds it against those that come after it.
  */
+import { priorityOf } from '../../lib/model/priority.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
+import { evictionRound, type PodPreemption } from './eviction-round.ts';
 import { dynamicFilters, verdict } from './filters.ts';
 import { allRepellents, type Neighbourhood, neighbourhood, type Repellent, repellentsOf } from './neighbourhood.ts';
 import { type NodeInfo, reserve, workloadOf } from './node-info.ts';
+import type { Budget } from './preempt.ts';
 import { type PodClass, type StrategyName, type StrategyState, strategyFor } from './strategies.ts';
 
 export interface Binding {
@@ -26,33 +30,47 @@ export interface Unschedulable {
 export interface Decision {
   readonly bindings: readonly Binding[];
   readonly unschedulable: readonly Unschedulable[];
+  /** For pods that are among the unschedulable, too: they wait until the victims have gone. */
+  readonly preemptions: readonly PodPreemption[];
 }
 
 export interface ScheduleOptions {
   readonly defaultStrategy: StrategyName;
   readonly state: StrategyState;
+  /** Default: none. */
+  readonly budgets?: readonly Budget[];
 }
 
-/** `infos` is used up: placements are reserved in it. */
+/** `infos` is used up: placements and reservations are kept in it. */
 export function schedule(pending: readonly Pod[], infos: readonly NodeInfo[], options: ScheduleOptions): Decision {
   const bindings: Binding[] = [];
   const unschedulable: Unschedulable[] = [];
+  const preemptions: PodPreemption[] = [];
   const repellents = allRepellents(infos);
+  const eviction = evictionRound(infos, options.budgets ?? []);
   for (const pods of classesOf(pending)) {
     const decision = placeClass(pods, infos, repellents, options);
     for (const { pod, node } of decision.bindings) repellents.push(...repellentsOf(pod, node));
     bindings.push(...decision.bindings);
-    unschedulable.push(...decision.unschedulable);
+    for (const entry of decision.unschedulable) {
+      const { node, preemption } = eviction(entry.pod);
+      if (preemption) preemptions.push(preemption);
+      if (node) repellents.push(...repellentsOf(entry.pod, node));
+      const message = node ? `${entry.message}; ${waitsFor(node)}` : entry.message;
+      unschedulable.push({ pod: entry.pod, message });
+    }
   }
-  return { bindings, unschedulable };
+  return { bindings, unschedulable, preemptions };
 }
+
+const waitsFor = ({ metadata }: Node): string => `waiting for pods to leave ${metadata.name}`;
 
 function placeClass(
   pods: readonly Pod[],
   infos: readonly NodeInfo[],
   repellents: readonly Repellent[],
   { defaultStrategy, state }: ScheduleOptions,
-): Decision {
+): Omit<Decision, 'preemptions'> {
   const [first] = pods as [Pod, ...Pod[]];
   const neighbours = neighbourhood(first, infos, repellents);
   const podClass: PodClass = {
@@ -109,7 +127,7 @@ export function explain(pod: Pod, infos: readonly NodeInfo[], neighbours?: Neigh
 
 /** Everything of a pod that a filter or a strategy reads. Pods with equal keys are interchangeable. */
 function classKey(pod: Pod): string {
-  const { metadata, spec } = pod;
+  const { metadata, spec, status } = pod;
   const resources = [...spec.containers, ...(spec.initContainers ?? [])].map((container) => container.resources);
   const ports = spec.containers.flatMap((container) => container.ports ?? []).filter((port) => port.hostPort);
   return JSON.stringify([
@@ -123,6 +141,9 @@ function classKey(pod: Pod): string {
     spec.hostNetwork,
     spec.affinity,
     spec.topologySpreadConstraints,
+    spec.priority,
+    spec.preemptionPolicy,
+    status?.nominatedNodeName,
     // Whom the pods of others attract or repel goes by namespace and labels.
     metadata.namespace,
     metadata.labels,
@@ -131,13 +152,19 @@ function classKey(pod: Pod): string {
 
 function classesOf(pending: readonly Pod[]): Iterable<Pod[]> {
   const classes = new Map<string, Pod[]>();
-  for (const pod of [...pending].sort(byAge)) {
+  for (const pod of [...pending].sort(byTurn)) {
     const key = classKey(pod);
     const members = classes.get(key);
     if (members) members.push(pod);
     else classes.set(key, [pod]);
   }
   return classes.values();
+}
+
+/** Higher priorities first, among equals those for whom room is being made, then the oldest. */
+function byTurn(a: Pod, b: Pod): number {
+  const nominated = (pod: Pod): number => (pod.status?.nominatedNodeName ? 1 : 0);
+  return priorityOf(b) - priorityOf(a) || nominated(b) - nominated(a) || byAge(a, b);
 }
 
 function byAge(a: Pod, b: Pod): number {

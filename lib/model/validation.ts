@@ -11,6 +11,7 @@ import { checkConfigMap, checkSecret } from './validation/config.ts';
 import { checkControllerRevision, checkDaemonSet } from './validation/daemon-set.ts';
 import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
+import { checkPriorityClass } from './validation/policy.ts';
 import { checkEndpointSlice, checkService } from './validation/service.ts';
 import { checkDeployment, checkPod, checkReplicaSet } from './validation/workloads.ts';
 
@@ -31,6 +32,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   EndpointSlice: (object, old, problems) => checkEndpointSlice(object, old, collect(problems)),
   ConfigMap: (object, old, problems) => checkConfigMap(object, old, collect(problems)),
   Secret: (object, old, problems) => checkSecret(object, old, collect(problems)),
+  PriorityClass: (object, old, problems) => checkPriorityClass(object, old, collect(problems)),
   Node: (object, old, problems) => checkNode(object, old, collect(problems)),
 };
 

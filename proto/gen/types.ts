@@ -307,6 +307,12 @@ export interface PodSpec {
   affinity?: Affinity;
   /** Every one with DoNotSchedule must hold; the others rank the nodes. */
   topologySpreadConstraints?: TopologySpreadConstraint[];
+  /** The PriorityClass. Default: the one with globalDefault. */
+  priorityClassName?: string;
+  /** The value of the class (0 without one). API server at admission; scheduler for pods of a template. */
+  priority?: number;
+  /** Of the class. Never: waits for room and takes no other pod's place. */
+  preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
 }
 
 export interface PodDNSConfig {
@@ -580,6 +586,8 @@ export interface PodStatus {
   initContainerStatuses?: ContainerStatus[];
   qosClass?: 'Guaranteed' | 'Burstable' | 'BestEffort';
   observedGeneration?: number;
+  /** Where room is being made for the pod. Scheduler. */
+  nominatedNodeName?: string;
 }
 
 export interface PodIP {
@@ -898,6 +906,20 @@ export interface ControllerRevisionSpec {
   template?: PodTemplateSpec;
 }
 
+/** A name for a priority, which pods refer to. system-cluster-critical and system-node-critical are always there. */
+export interface PriorityClass {
+  apiVersion: 'scheduling.k8s.io/v1';
+  kind: 'PriorityClass';
+  metadata: ObjectMeta;
+  /** Higher goes first. At most 1000000000. Never changes. */
+  value: number;
+  /** The class of pods that name none. At most one class has it. */
+  globalDefault?: boolean;
+  description?: string;
+  /** PreemptLowerPriority (default): pods of this class may take the place of lesser ones. Never: they wait. Never changes. */
+  preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
+}
+
 /** One object of any kind. */
 export interface ObjectEnvelope {
   namespace?: Namespace;
@@ -912,6 +934,7 @@ export interface ObjectEnvelope {
   event?: Event;
   daemonSet?: DaemonSet;
   controllerRevision?: ControllerRevision;
+  priorityClass?: PriorityClass;
 }
 
 export interface ApplyRequest {
@@ -1331,7 +1354,8 @@ export type KubeObject =
   | ReplicaSet
   | Deployment
   | DaemonSet
-  | ControllerRevision;
+  | ControllerRevision
+  | PriorityClass;
 
 /** Every service's methods by name. */
 export interface Services {
@@ -1412,4 +1436,5 @@ export interface KindMap {
   Deployment: Deployment;
   DaemonSet: DaemonSet;
   ControllerRevision: ControllerRevision;
+  PriorityClass: PriorityClass;
 }

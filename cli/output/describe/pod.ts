@@ -11,6 +11,8 @@ export function podLines(pod: Pod, nowMs: number): string[] {
   return [
     `Name:\t${metadata.name}`,
     `Namespace:\t${metadata.namespace ?? ''}`,
+    ...(spec.priority === undefined ? [] : [`Priority:\t${spec.priority}`]),
+    ...(spec.priorityClassName ? [`Priority Class Name:\t${spec.priorityClassName}`] : []),
     `Node:\t${spec.nodeName ? `${spec.nodeName}/${status?.hostIP ?? ''}` : none}`,
     ...(status?.startTime ? [`Start Time:\t${timeText(status.startTime)}`] : []),
     ...labelsField('Labels', metadata.labels),
@@ -19,6 +21,7 @@ export function podLines(pod: Pod, nowMs: number): string[] {
     `IP:\t${status?.podIP ?? ''}`,
     ...ipLines(pod),
     ...controlledBy(pod),
+    ...(status?.nominatedNodeName ? [`NominatedNodeName:\t${status.nominatedNodeName}`] : []),
     ...containersSection('Init Containers', spec.initContainers, status?.initContainerStatuses, pod),
     ...containersSection('Containers', spec.containers, status?.containerStatuses, pod),
     ...conditionLines(status?.conditions, false),

@@ -108,6 +108,7 @@ function checkTemplate({ selector, template }: WorkloadSpec, problems: Problem[]
   }
   checkPodSpec(template?.spec, 'spec.template.spec', report);
   checkNodeName(template?.spec, 'spec.template.spec', problems);
+  checkTemplatePriority(template?.spec, 'spec.template.spec', report);
   const { restartPolicy = 'Always', activeDeadlineSeconds } = template?.spec ?? {};
   if (restartPolicy !== 'Always') {
     report('spec.template.spec.restartPolicy', `${restartPolicy} is not allowed here; its pods always restart`);
@@ -115,6 +116,12 @@ function checkTemplate({ selector, template }: WorkloadSpec, problems: Problem[]
   if (activeDeadlineSeconds !== undefined) {
     report('spec.template.spec.activeDeadlineSeconds', 'is not allowed here: its pods run for ever; remove it');
   }
+}
+
+/** Its pods get the number of their class when they are made. */
+export function checkTemplatePriority(spec: PodSpec | undefined, path: string, report: Report): void {
+  if (!spec?.priority) return;
+  report(at(path, 'priority'), "is the cluster's to set; set priorityClassName to a PriorityClass instead");
 }
 
 function checkStrategy({ strategy }: DeploymentSpec, report: Report): void {

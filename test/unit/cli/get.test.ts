@@ -300,7 +300,9 @@ describe('what needs no cluster', () => {
     expect((await cli.run('api-resources')).out).toMatch(
       /^NAME +SHORTNAMES +APIVERSION +NAMESPACED +KIND\nconfigmaps +cm +v1 +true +ConfigMap\n/,
     );
-    expect((await cli.run('api-resources --namespaced=false -o name')).out).toBe('namespaces\nnodes\n');
+    expect((await cli.run('api-resources --namespaced=false -o name')).out).toBe(
+      'namespaces\nnodes\npriorityclasses.scheduling.k8s.io\n',
+    );
     expect((await cli.run('api-resources -o name')).out).toContain('deployments.apps\n');
   });
 

@@ -13,7 +13,7 @@ import { keyOf, kindPrefix } from '../../../../lib/model/keys.ts';
 import { seededRandom } from '../../../../lib/random.ts';
 import { createMemoryStore } from '../../../../lib/store/memory.ts';
 import { createRevisionIs, putOf, type Store, type Transaction } from '../../../../lib/store/store.ts';
-import type { KubeObject, Pod } from '../../../../proto/gen/types.ts';
+import type { Event, KubeObject, Pod } from '../../../../proto/gen/types.ts';
 import { node, pod } from './objects.ts';
 
 const leaderKey = '/gantry/leader';
@@ -70,6 +70,8 @@ async function pods(store: Store): Promise<Pod[]> {
   return items.map((item) => decodeObject('Pod', item.value, item.modRevision));
 }
 
+const isPreempted = ({ reason }: Event): boolean => reason === 'Preempted';
+
 describe('the scheduling loop', () => {
   it('binds pods with unique addresses that are taken in the same revision', async () => {
     await withScheduler(async (store) => {
@@ -101,6 +103,37 @@ describe('the scheduling loop', () => {
       const events = await store.list(kindPrefix('Event'));
       const reasons = events.items.map((item) => decodeObject('Event', item.value).reason);
       expect(reasons.filter((reason) => reason === 'FailedScheduling')).toHaveLength(1);
+    });
+  });
+
+  it('makes room for a pod of a better class, and binds it when the victim has gone', async () => {
+    await withScheduler(async (store) => {
+      const better = {
+        apiVersion: 'scheduling.k8s.io/v1',
+        kind: 'PriorityClass',
+        metadata: { name: 'better' },
+        value: 5,
+      };
+      await put(store, node('n1', { cpu: '2' }), pod('small', { cpu: '2', spec: { nodeName: 'n1' } }));
+      await put(store, pod('vip', { cpu: '2', spec: { priorityClassName: 'better' } }));
+      const named = async (name: string) => (await pods(store)).find(({ metadata }) => metadata.name === name);
+      const message = async () => (await named('vip'))!.status?.conditions?.[0]?.message;
+      await expect.poll(message).toContain('there is no PriorityClass "better"');
+      await put(store, better as KubeObject);
+      await expect.poll(async () => (await named('small'))!.metadata.deletionTimestamp).toBeDefined();
+      expect((await named('vip'))!.status).toMatchObject({ nominatedNodeName: 'n1' });
+      const small = await named('small');
+      await store.transact({ compare: [], success: [{ kind: 'delete', key: keyOf(small!) }] });
+      await expect.poll(async () => (await named('vip'))!.spec.nodeName).toBe('n1');
+      const vip = (await named('vip'))!;
+      expect(vip.spec.priority).toBe(5);
+      expect(vip.status!.nominatedNodeName).toBeUndefined();
+      const events = await store.list(kindPrefix('Event'));
+      const preempted = events.items.map((item) => decodeObject('Event', item.value)).find(isPreempted);
+      expect(preempted).toMatchObject({
+        message: 'Preempted by pod default/vip (priority 5) on node n1',
+        involvedObject: { name: 'small' },
+      });
     });
   });
 

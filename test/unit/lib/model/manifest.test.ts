@@ -88,7 +88,7 @@ describe('a manifest is refused', () => {
       { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { a: 'not base64!' } },
       /^data\["a"\]: not base64 text/,
     ],
-    [pod({ priorityClassName: 'high' }), /^not supported: spec\.priorityClassName, because .*; remove it/],
+    [pod({ runtimeClassName: 'high' }), /^not supported: spec\.runtimeClassName, because .*; remove it/],
     [pod({ serviceAccountName: 'robot' }), /^not supported: spec\.serviceAccountName, because .*; remove it$/],
     [
       pod({ volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }] }),
