@@ -13,6 +13,7 @@ const files = [
   'core',
   'apps',
   'workloads',
+  'batch',
   'policy',
   'cluster',
   'session',

@@ -1,5 +1,6 @@
 /** Columns that several kinds have. Pure. */
-import type { Container, KubeObject, LabelSelector } from '../../proto/gen/types.ts';
+import { podSelectorOf, podTemplateOf } from '../../lib/model/workloads.ts';
+import type { Container, KubeObject } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
 import type { Column } from './table.ts';
 
@@ -11,33 +12,14 @@ export function ageColumn(nowMs: number): Column<KubeObject> {
   return { header: 'AGE', cell: ({ metadata }) => age(metadata.creationTimestamp, nowMs) };
 }
 
-interface Templated {
-  readonly spec: {
-    readonly selector: LabelSelector;
-    readonly template: { readonly spec: { containers: Container[] } };
-  };
-}
-
-export function templateColumns<T extends Templated>(): Column<T>[] {
-  const containers = ({ spec }: T): Container[] => spec.template.spec.containers;
+/** Of a workload. */
+export function templateColumns(): Column<KubeObject>[] {
+  const containers = (object: KubeObject): Container[] => podTemplateOf(object)?.spec.containers ?? [];
+  const list = (words: readonly string[]): string => words.join(',');
   return [
-    {
-      header: 'CONTAINERS',
-      wide: true,
-      cell: (row) =>
-        containers(row)
-          .map(({ name }) => name)
-          .join(','),
-    },
-    {
-      header: 'IMAGES',
-      wide: true,
-      cell: (row) =>
-        containers(row)
-          .map(({ image }) => image)
-          .join(','),
-    },
-    { header: 'SELECTOR', wide: true, cell: ({ spec }) => labelsText(spec.selector.matchLabels) },
+    { header: 'CONTAINERS', wide: true, cell: (object) => list(containers(object).map(({ name }) => name)) },
+    { header: 'IMAGES', wide: true, cell: (object) => list(containers(object).map(({ image }) => image)) },
+    { header: 'SELECTOR', wide: true, cell: (object) => labelsText(podSelectorOf(object)?.matchLabels) },
   ];
 }
 

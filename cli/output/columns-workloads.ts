@@ -1,7 +1,9 @@
-/** Columns of DaemonSets and of template histories. Pure. */
+/** Columns of DaemonSets, Jobs and the histories of templates. Pure. */
+import { findCondition } from '../../lib/model/conditions.ts';
 import { controllerOf } from '../../lib/model/object.ts';
-import type { ControllerRevision, DaemonSet } from '../../proto/gen/types.ts';
+import type { ControllerRevision, DaemonSet, Job } from '../../proto/gen/types.ts';
 import { groupedKind } from '../resources.ts';
+import { shortDuration } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
 import type { Column } from './table.ts';
 
@@ -15,7 +17,7 @@ export function daemonSetColumns(nowMs: number): readonly Column<DaemonSet>[] {
     { header: 'AVAILABLE', cell: ({ status }) => String(status?.numberAvailable ?? 0) },
     { header: 'NODE SELECTOR', cell: ({ spec }) => labelsText(spec.template.spec.nodeSelector) },
     ageColumn(nowMs),
-    ...templateColumns<DaemonSet>(),
+    ...templateColumns(),
   ];
 }
 
@@ -26,6 +28,40 @@ export function controllerRevisionColumns(nowMs: number): readonly Column<Contro
     { header: 'REVISION', cell: ({ revision }) => String(revision ?? 0) },
     ageColumn(nowMs),
   ];
+}
+
+export function jobColumns(nowMs: number): readonly Column<Job>[] {
+  return [
+    nameColumn,
+    { header: 'STATUS', cell: jobState },
+    { header: 'COMPLETIONS', cell: completionsText },
+    { header: 'DURATION', cell: (job) => jobDuration(job, nowMs) },
+    ageColumn(nowMs),
+    ...templateColumns(),
+  ];
+}
+
+function jobState({ metadata, status }: Job): string {
+  const holds = (type: string): boolean => findCondition(status?.conditions, type)?.status === 'True';
+  if (holds('Complete')) return 'Complete';
+  if (holds('Failed')) return 'Failed';
+  if (metadata.deletionTimestamp !== undefined) return 'Terminating';
+  return holds('Suspended') ? 'Suspended' : 'Running';
+}
+
+function completionsText({ spec, status }: Job): string {
+  const succeeded = status?.succeeded ?? 0;
+  if (spec.completions !== undefined) return `${succeeded}/${spec.completions}`;
+  const { parallelism = 1 } = spec;
+  return parallelism > 1 ? `${succeeded}/1 of ${parallelism}` : `${succeeded}/1`;
+}
+
+/** From its start to its end, or until now. */
+export function jobDuration({ status }: Job, nowMs: number): string {
+  if (!status?.startTime) return '';
+  const failed = findCondition(status.conditions, 'Failed');
+  const end = status.completionTime ?? (failed?.status === 'True' ? failed.lastTransitionTime : undefined);
+  return shortDuration((end === undefined ? nowMs : Date.parse(end)) - Date.parse(status.startTime));
 }
 
 function ownerOf(revision: ControllerRevision): string {

@@ -1,10 +1,10 @@
 /** What `ctl get` shows of each kind: kubectl's columns; name and age of a kind that has none here. Pure. */
 import type { Kind } from '../../lib/model/schema.ts';
-import type { Deployment, EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '../../proto/gen/types.ts';
+import type { EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
 import { priorityClassColumns } from './columns-policy.ts';
-import { controllerRevisionColumns, daemonSetColumns } from './columns-workloads.ts';
+import { controllerRevisionColumns, daemonSetColumns, jobColumns } from './columns-workloads.ts';
 import { podState, readyCount, restarts } from './pod-state.ts';
 import type { Column } from './table.ts';
 
@@ -41,7 +41,7 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       { header: 'UP-TO-DATE', cell: ({ status }) => String(status?.updatedReplicas ?? 0) },
       { header: 'AVAILABLE', cell: ({ status }) => String(status?.availableReplicas ?? 0) },
       ageColumn(nowMs),
-      ...templateColumns<Deployment>(),
+      ...templateColumns(),
     ],
     ReplicaSet: [
       nameColumn,
@@ -49,10 +49,11 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       { header: 'CURRENT', cell: ({ status }) => String(status?.replicas ?? 0) },
       { header: 'READY', cell: ({ status }) => String(status?.readyReplicas ?? 0) },
       ageColumn(nowMs),
-      ...templateColumns<KindMap['ReplicaSet']>(),
+      ...templateColumns(),
     ],
     DaemonSet: daemonSetColumns(nowMs),
     ControllerRevision: controllerRevisionColumns(nowMs),
+    Job: jobColumns(nowMs),
     Service: [
       nameColumn,
       { header: 'TYPE', cell: ({ spec }) => spec.type ?? 'ClusterIP' },

@@ -4,8 +4,10 @@ import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { eventController } from './events/controller.ts';
 import { garbageController } from './garbage/controller.ts';
+import { jobController } from './job/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/controller.ts';
+import { podGarbageController } from './pod-garbage/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
 import { type Controller, type RunParts, runController } from './run-controller.ts';
 
@@ -22,9 +24,11 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     deploymentController,
     replicaSetController(options),
     daemonSetController(options),
+    jobController(options),
     endpointSliceController,
     namespaceController,
     garbageController,
+    podGarbageController,
     eventController,
   ];
 }

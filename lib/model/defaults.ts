@@ -6,6 +6,7 @@
 import type {
   DaemonSet,
   Deployment,
+  JobSpec,
   KubeObject,
   Namespace,
   PodTemplateSpec,
@@ -37,6 +38,8 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return replicaSet(object);
     case 'DaemonSet':
       return daemonSet(object);
+    case 'Job':
+      return object.spec ? { ...object, spec: withJobSpecDefaults(object.spec) } : object;
     case 'Service':
       return service(object);
     case 'Secret':
@@ -90,6 +93,18 @@ function daemonSet(object: DaemonSet): DaemonSet {
       ...template(rest as DaemonSet['spec']),
       updateStrategy: { ...updateStrategy, type, ...rollingUpdate },
     },
+  };
+}
+
+/** With neither number given it is one pod; with parallelism alone the pods share a queue. */
+function withJobSpecDefaults(spec: JobSpec): JobSpec {
+  const { parallelism, completions } = spec;
+  return {
+    parallelism: 1,
+    ...(parallelism === undefined && completions === undefined && { completions: 1 }),
+    backoffLimit: 6,
+    completionMode: 'NonIndexed',
+    ...template(spec),
   };
 }
 

@@ -22,6 +22,15 @@ const later = (what: string, cure: string): Unsupported => ({ reason: `Gantry ha
 const noVolume = (what: string): Unsupported =>
   later(`${what} volumes`, 'use emptyDir, configMap, secret or hostPath instead');
 
+/** What Kubernetes writes into every Job. */
+function isGeneratedSelector(value: unknown): boolean {
+  const { matchLabels, ...rest } = (value ?? {}) as { matchLabels?: object | null };
+  const generated = Object.keys(matchLabels ?? {}).every((key) =>
+    /^(batch\.kubernetes\.io\/)?controller-uid$/.test(key),
+  );
+  return generated && Object.keys(rest).length === 0;
+}
+
 const probeByGRPC = later('gRPC probes', 'use httpGet, tcpSocket or exec instead');
 const handlerByTCP = later('tcpSocket hooks', 'use exec or httpGet instead');
 const noServiceAccount: Unsupported = {
@@ -181,11 +190,39 @@ const fields: Readonly<Record<string, Unsupported>> = {
     harmless: isOneOf(0, '0', '0%'),
   },
   'DaemonSetSpec.templateGeneration': { reason: 'it is gone from apps/v1', cure: 'remove it', harmless: always },
+  'JobSpec.selector': {
+    reason: 'the cluster knows the pods of a Job by its uid',
+    cure: 'remove it',
+    harmless: isGeneratedSelector,
+  },
+  'JobSpec.manualSelector': {
+    reason: 'the cluster knows the pods of a Job by its uid',
+    cure: 'remove it',
+    harmless: isOneOf(false),
+  },
+  'JobSpec.podReplacementPolicy': {
+    reason: 'pods that are told to stop are replaced at once',
+    cure: 'remove it',
+    harmless: isOneOf('TerminatingOrFailed'),
+  },
+  'JobSpec.backoffLimitPerIndex': later('backoff limits for each index', 'use backoffLimit'),
+  'JobSpec.maxFailedIndexes': later('backoff limits for each index', 'use backoffLimit'),
+  'JobSpec.successPolicy': later('success policies', 'use completions'),
+  'JobSpec.managedBy': {
+    reason: 'the Job controller runs every Job',
+    cure: 'remove it',
+    harmless: isOneOf('kubernetes.io/job-controller'),
+  },
+  'PodFailurePolicyRule.onPodConditions': {
+    reason: 'pods that are told to stop never count as failures',
+    cure: 'remove the rule when its action is Ignore or Count; there is nothing instead of FailJob',
+  },
   'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
 };
 
 /** By message type, field and value: values of an enumeration that Kubernetes has beside ours. */
 const values: Readonly<Record<string, Unsupported>> = {
+  'PodFailurePolicyRule.action=FailIndex': later('backoff limits for each index', 'use FailJob'),
   'ServiceSpec.type=LoadBalancer': later('load balancers', 'use type NodePort, which opens the port on every node'),
   'EmptyDirVolumeSource.medium=HugePages': later('huge pages', 'use medium: Memory'),
   'EndpointSlice.addressType=IPv6': later('IPv6 endpoints', 'use addressType: IPv4'),
@@ -197,7 +234,6 @@ const noRBAC = 'the role in a client certificate (admin, editor or viewer) says 
 
 const kinds: Readonly<Record<string, Unsupported>> = {
   StatefulSet: later('StatefulSets', deployment),
-  Job: later('Jobs', 'use a Pod with restartPolicy: OnFailure'),
   CronJob: later('CronJobs', 'start a Pod with restartPolicy: OnFailure from a cron of your own'),
   ReplicationController: { reason: 'ReplicaSets replaced it', cure: deployment },
   PersistentVolume: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),

@@ -9,6 +9,7 @@ import type { Problem } from './problems.ts';
 import { collect } from './validation/checks.ts';
 import { checkConfigMap, checkSecret } from './validation/config.ts';
 import { checkControllerRevision, checkDaemonSet } from './validation/daemon-set.ts';
+import { checkJob } from './validation/job.ts';
 import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
 import { checkPriorityClass } from './validation/policy.ts';
@@ -28,6 +29,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   ReplicaSet: checkReplicaSet,
   DaemonSet: checkDaemonSet,
   ControllerRevision: checkControllerRevision,
+  Job: checkJob,
   Service: (object, old, problems) => checkService(object, old, collect(problems)),
   EndpointSlice: (object, old, problems) => checkEndpointSlice(object, old, collect(problems)),
   ConfigMap: (object, old, problems) => checkConfigMap(object, old, collect(problems)),

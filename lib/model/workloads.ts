@@ -2,8 +2,11 @@
 import type { KubeObject, LabelSelector, PodTemplateSpec } from '../../proto/gen/types.ts';
 import type { Kind } from './schema.ts';
 
+/** On the pods of a Job: its uid. */
+export const jobUIDLabel = 'batch.kubernetes.io/controller-uid';
+
 /** Kinds that select pods. */
-export const kindsWithPods: readonly Kind[] = ['Deployment', 'ReplicaSet', 'DaemonSet', 'Service'];
+export const kindsWithPods: readonly Kind[] = ['Deployment', 'ReplicaSet', 'DaemonSet', 'Job', 'Service'];
 
 /** Undefined for kinds without. */
 export function podTemplateOf(object: KubeObject): PodTemplateSpec | undefined {
@@ -11,6 +14,7 @@ export function podTemplateOf(object: KubeObject): PodTemplateSpec | undefined {
     case 'Deployment':
     case 'ReplicaSet':
     case 'DaemonSet':
+    case 'Job':
       return object.spec.template;
     default:
       return undefined;
@@ -30,6 +34,8 @@ export function podSelectorOf(object: KubeObject): LabelSelector | undefined {
     case 'ReplicaSet':
     case 'DaemonSet':
       return object.spec.selector;
+    case 'Job':
+      return { matchLabels: { [jobUIDLabel]: object.metadata.uid ?? '' } };
     case 'Service':
       return { matchLabels: object.spec.selector ?? {} };
     default:

@@ -906,6 +906,75 @@ export interface ControllerRevisionSpec {
   template?: PodTemplateSpec;
 }
 
+/** Runs pods until enough of them have succeeded. */
+export interface Job {
+  apiVersion: 'batch/v1';
+  kind: 'Job';
+  metadata: ObjectMeta;
+  spec: JobSpec;
+  status?: JobStatus;
+}
+
+export interface JobSpec {
+  /** Pods at the same time. Default 1; 0 holds the Job. */
+  parallelism?: number;
+  /**
+   * Pods that must succeed. Default 1; absent with a given parallelism: the pods share a queue, and when one has
+   * succeeded no others are made. Never changes, save together with parallelism when Indexed.
+   */
+  completions?: number;
+  /** From the start the Job may take this long, then its pods are stopped and it has failed. */
+  activeDeadlineSeconds?: number;
+  /** Pods (with restartPolicy OnFailure: restarts) that may fail before the Job has. Default 6. */
+  backoffLimit?: number;
+  /** The Job and its pods are deleted so long after its end. Absent: never. */
+  ttlSecondsAfterFinished?: number;
+  /** Indexed: each pod has an index from 0 to completions - 1 (JOB_COMPLETION_INDEX, host name JOB-INDEX). Never changes. */
+  completionMode?: 'NonIndexed' | 'Indexed';
+  /** True: its pods are stopped, and none are made. Its time starts anew when it is resumed. */
+  suspend?: boolean;
+  /** What a pod's exit code means for the Job; the first rule that matches counts. Needs restartPolicy Never. Never changes. */
+  podFailurePolicy?: PodFailurePolicy;
+  /** restartPolicy must be OnFailure or Never. Never changes. */
+  template: PodTemplateSpec;
+}
+
+export interface PodFailurePolicy {
+  rules: PodFailurePolicyRule[];
+}
+
+export interface PodFailurePolicyRule {
+  /** FailJob: the Job has failed. Ignore: it does not count. Count: as without a rule. */
+  action: 'FailJob' | 'Ignore' | 'Count';
+  onExitCodes: PodFailurePolicyOnExitCodesRequirement;
+}
+
+export interface PodFailurePolicyOnExitCodesRequirement {
+  /** Absent: any container. */
+  containerName?: string;
+  operator: 'In' | 'NotIn';
+  /** Of containers that failed, so never 0. */
+  values: number[];
+}
+
+/** Job controller. Counts of pods that ended stay when the pods have gone. */
+export interface JobStatus {
+  /** Complete, Failed, Suspended. */
+  conditions?: Condition[];
+  /** When it was started or resumed. */
+  startTime?: string;
+  /** When it was complete. */
+  completionTime?: string;
+  active?: number;
+  succeeded?: number;
+  failed?: number;
+  /** Pods that are being stopped. */
+  terminating?: number;
+  ready?: number;
+  /** Indexed: those that succeeded, such as "0-3,7". */
+  completedIndexes?: string;
+}
+
 /** A name for a priority, which pods refer to. system-cluster-critical and system-node-critical are always there. */
 export interface PriorityClass {
   apiVersion: 'scheduling.k8s.io/v1';
@@ -933,6 +1002,7 @@ export interface ObjectEnvelope {
   secret?: Secret;
   event?: Event;
   daemonSet?: DaemonSet;
+  job?: Job;
   controllerRevision?: ControllerRevision;
   priorityClass?: PriorityClass;
 }
@@ -1355,6 +1425,7 @@ export type KubeObject =
   | Deployment
   | DaemonSet
   | ControllerRevision
+  | Job
   | PriorityClass;
 
 /** Every service's methods by name. */
@@ -1436,5 +1507,6 @@ export interface KindMap {
   Deployment: Deployment;
   DaemonSet: DaemonSet;
   ControllerRevision: ControllerRevision;
+  Job: Job;
   PriorityClass: PriorityClass;
 }

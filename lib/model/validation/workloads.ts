@@ -22,7 +22,7 @@ export function checkPod(pod: Pod, old: Pod | undefined, problems: Problem[]): v
 }
 
 /** The address is taken together with the node, in the binding; nobody else may bind. */
-export function checkNodeName(spec: PodSpec | undefined, path: string, problems: Problem[]): void {
+function checkNodeName(spec: PodSpec | undefined, path: string, problems: Problem[]): void {
   if (!spec?.nodeName) return;
   const cure = `use nodeSelector with kubernetes.io/hostname: ${spec.nodeName} to choose the node`;
   const reason = 'the scheduler gives a pod its node and its address in one step';
@@ -106,9 +106,7 @@ function checkTemplate({ selector, template }: WorkloadSpec, problems: Problem[]
     const message = `the selector ${wanted} does not match these labels; make spec.selector and the template agree`;
     report('spec.template.metadata.labels', message);
   }
-  checkPodSpec(template?.spec, 'spec.template.spec', report);
-  checkNodeName(template?.spec, 'spec.template.spec', problems);
-  checkTemplatePriority(template?.spec, 'spec.template.spec', report);
+  checkTemplateSpec(template, 'spec.template', problems);
   const { restartPolicy = 'Always', activeDeadlineSeconds } = template?.spec ?? {};
   if (restartPolicy !== 'Always') {
     report('spec.template.spec.restartPolicy', `${restartPolicy} is not allowed here; its pods always restart`);
@@ -116,6 +114,14 @@ function checkTemplate({ selector, template }: WorkloadSpec, problems: Problem[]
   if (activeDeadlineSeconds !== undefined) {
     report('spec.template.spec.activeDeadlineSeconds', 'is not allowed here: its pods run for ever; remove it');
   }
+}
+
+/** What holds for every pod template, whatever its owner. */
+export function checkTemplateSpec(template: PodTemplateSpec | undefined, path: string, problems: Problem[]): void {
+  const here = at(path, 'spec');
+  checkPodSpec(template?.spec, here, collect(problems));
+  checkNodeName(template?.spec, here, problems);
+  checkTemplatePriority(template?.spec, here, collect(problems));
 }
 
 /** Its pods get the number of their class when they are made. */

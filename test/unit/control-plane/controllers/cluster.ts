@@ -16,11 +16,11 @@ import { type VirtualClock, virtualClock } from '../../../../lib/clock-virtual.t
 import type { Log } from '../../../../lib/log.ts';
 import { setCondition } from '../../../../lib/model/conditions.ts';
 import { isDeleting } from '../../../../lib/model/object.ts';
-import { isPodBound, isPodReady } from '../../../../lib/model/pods.ts';
+import { isPodBound, isPodFinished, isPodReady } from '../../../../lib/model/pods.ts';
 import type { Kind } from '../../../../lib/model/schema.ts';
 import { seededRandom } from '../../../../lib/random.ts';
 import { createMemoryStore, type MemoryStore } from '../../../../lib/store/memory.ts';
-import type { Condition, Deployment, KindMap, KubeObject, Node, Pod } from '../../../../proto/gen/types.ts';
+import type { Condition, Deployment, KindMap, KubeObject, Node, Pod, PodStatus } from '../../../../proto/gen/types.ts';
 
 export interface Cluster {
   readonly clock: VirtualClock;
@@ -38,6 +38,8 @@ export interface Cluster {
   readonly stoppedAgents: Set<string>;
   /** Pods with this image never become ready. */
   readonly brokenImages: Set<string>;
+  /** Pods with this image end so, with this exit code, when they have run. */
+  readonly exitCodes: Map<string, (pod: Pod) => number>;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const events = createEventRecorder({ store, clock, random, log });
   const stoppedAgents = new Set<string>();
   const brokenImages = new Set<string>();
+  const exitCodes: Cluster['exitCodes'] = new Map();
 
   const write = async (decide: () => Change | undefined): Promise<void> => {
     for (;;) {
@@ -114,7 +117,23 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     }
     if (stoppedAgents.has(pod.spec.nodeName ?? '')) return undefined;
     if (isDeleting(pod)) return byName((object) => ({ type: 'remove', object }));
-    if (isPodReady(pod) || brokenImages.has(pod.spec.containers[0]!.image)) return undefined;
+    const [{ image, name } = { image: '', name: '' }] = pod.spec.containers;
+    if (isPodFinished(pod) || brokenImages.has(image)) return undefined;
+    if (isPodReady(pod)) {
+      const exitCode = exitCodes.get(image)?.(pod);
+      if (exitCode === undefined) return undefined;
+      const state = { terminated: { exitCode } };
+      return byName((object) => {
+        const ready = { type: 'Ready', status: 'False' as const, reason: 'PodCompleted' };
+        const status: PodStatus = {
+          ...object.status,
+          phase: exitCode === 0 ? 'Succeeded' : 'Failed',
+          conditions: setCondition(object.status?.conditions, ready, clock.nowMs()),
+          containerStatuses: [{ name, state }],
+        };
+        return { type: 'update', object: { ...object, status } };
+      });
+    }
     return byName((object) =>
       isDeleting(object)
         ? undefined
@@ -172,6 +191,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     problems,
     stoppedAgents,
     brokenImages,
+    exitCodes,
     edit,
     async create(...objects) {
       for (const object of objects) await write(() => ({ type: 'create', object }));

@@ -1,7 +1,8 @@
 /** Workloads beside Deployments, with the real controllers, commits and store, under a virtual clock. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { finishedKeptPerNode } from '../../../../control-plane/controllers/pod-garbage/reconcile.ts';
 import { isPodReady } from '../../../../lib/model/pods.ts';
-import type { DaemonSet, Pod } from '../../../../proto/gen/types.ts';
+import type { DaemonSet, Job, JobSpec, Pod } from '../../../../proto/gen/types.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts';
 
 let cluster: Cluster;
@@ -91,5 +92,83 @@ describe('a DaemonSet', () => {
     await cluster.edit('Node', 'node-1', (node) => ({ ...node, spec: { ...node.spec, taints } }));
     await cluster.until(isUp(1), 'one left');
     expect(podsOn('node-1')).toEqual([]);
+  });
+});
+
+function job(name: string, spec: Partial<JobSpec> = {}, image = 'done:1'): Job {
+  const template = { spec: { restartPolicy: 'Never' as const, containers: [{ name: 'main', image }] } };
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name, namespace: 'default' },
+    spec: { parallelism: 1, completions: 1, template, ...spec },
+  };
+}
+
+describe('a Job', () => {
+  const status = (name = 'sum') => cluster.state.get('Job', 'default', name)?.status;
+  const has = (type: string, name?: string) => (): boolean =>
+    status(name)?.conditions?.some((condition) => condition.type === type && condition.status === 'True') === true;
+
+  async function startWorking(): Promise<void> {
+    await start({ nodes: 2 });
+    cluster.exitCodes.set('done:1', () => 0);
+    cluster.exitCodes.set('fail:1', () => 1);
+  }
+
+  it('runs to its end, never too many at once, and its pods stay until it goes', async () => {
+    await startWorking();
+    let most = 0;
+    cluster.state.onChange(() => {
+      const active = cluster.pods().filter(({ status: pod }) => pod?.phase === 'Pending' || pod?.phase === 'Running');
+      most = Math.max(most, active.length);
+    });
+    await cluster.create(job('sum', { completions: 10, parallelism: 3 }));
+    await cluster.until(has('Complete'), 'the end');
+    expect(most).toBe(3);
+    expect(status()).toMatchObject({ succeeded: 10 });
+    expect(cluster.pods().filter(({ status: pod }) => pod?.phase === 'Succeeded')).toHaveLength(10);
+    await expectRest();
+    await cluster.remove('Job', 'sum');
+    await cluster.until(() => cluster.pods().length === 0, 'nothing left');
+  });
+
+  it('gives up after its backoff limit', async () => {
+    await startWorking();
+    await cluster.create(job('sum', { backoffLimit: 2 }, 'fail:1'));
+    await cluster.until(has('Failed'), 'the failure', 120_000);
+    expect(cluster.pods()).toHaveLength(3);
+    await expectRest();
+  });
+
+  it('runs every index once, also when one fails on the way', async () => {
+    await startWorking();
+    const failedOnce = new Set<string>();
+    cluster.exitCodes.set('flaky:1', ({ spec: { hostname = '' } }) => {
+      if (hostname !== 'sum-2' || failedOnce.has(hostname)) return 0;
+      failedOnce.add(hostname);
+      return 1;
+    });
+    await cluster.create(job('sum', { completionMode: 'Indexed', completions: 5, parallelism: 5 }, 'flaky:1'));
+    await cluster.until(has('Complete'), 'the end', 120_000);
+    expect(status()).toMatchObject({ succeeded: 5, failed: 1, completedIndexes: '0-4' });
+  });
+
+  it('has more pods than a node can remember', async () => {
+    await startWorking();
+    const completions = 2 * finishedKeptPerNode + 60;
+    await cluster.create(job('sum', { completions, parallelism: 50 }));
+    await cluster.until(has('Complete'), 'the end', 600_000);
+    await cluster.until(() => cluster.pods().length <= 2 * finishedKeptPerNode, 'the oldest to go');
+    expect(status()).toMatchObject({ succeeded: completions });
+    await expectRest();
+  });
+
+  it('stops what still runs when its time is up, and then goes by itself', async () => {
+    await startWorking();
+    await cluster.create(job('sum', { activeDeadlineSeconds: 5, ttlSecondsAfterFinished: 60 }, 'forever:1'));
+    await cluster.until(has('Failed'), 'the deadline');
+    await cluster.until(() => cluster.pods().length === 0, 'its pods to go');
+    await cluster.until(() => status() === undefined, 'the Job to go', 90_000);
   });
 });

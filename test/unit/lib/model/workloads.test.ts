@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { checkManifest } from '../../../../lib/model/check.ts';
 import { withDefaults } from '../../../../lib/model/defaults.ts';
 import { problemLine } from '../../../../lib/model/manifest.ts';
-import type { DaemonSet } from '../../../../proto/gen/types.ts';
+import { validate } from '../../../../lib/model/validation.ts';
+import type { DaemonSet, Job, KubeObject } from '../../../../proto/gen/types.ts';
 
 const linesOf = (value: object): string[] => checkManifest(value).problems.map(problemLine);
 const line = (path: string, text: string): RegExp => new RegExp(`^${path.replaceAll(/[.[\]]/g, '\\$&')}: .*${text}`);
@@ -22,6 +23,16 @@ const daemonSet = (spec: object = {}): object => ({
 });
 const rolling = (rollingUpdate: object): object => daemonSet({ updateStrategy: { rollingUpdate } });
 
+const job = (spec: object = {}, podSpec: object = { restartPolicy: 'Never' }, name = 'j'): object => ({
+  apiVersion: 'batch/v1',
+  kind: 'Job',
+  metadata: { name },
+  spec: { template: template(podSpec), ...spec },
+});
+const rule = (parts: object): object =>
+  job({ podFailurePolicy: { rules: [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1], ...parts } }] } });
+const firstRule = 'spec.podFailurePolicy.rules[0]';
+
 const refused: readonly (readonly [object, ...RegExp[]])[] = [
   [daemonSet({ template: template({}, { app: 'y' }) }), line('spec.template.metadata.labels', 'does not match')],
   [daemonSet({ replicas: 2 }), line('spec.replicas', 'unknown field')],
@@ -37,6 +48,28 @@ const refused: readonly (readonly [object, ...RegExp[]])[] = [
   [
     { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'r' }, revision: 1 },
     line('kind', 'made by its workload'),
+  ],
+  [job({}, {}), line('spec.template.spec.restartPolicy', 'OnFailure or Never')],
+  [job({ completions: -1 }), line('spec.completions', 'at least 0')],
+  [job({ activeDeadlineSeconds: 0 }), line('spec.activeDeadlineSeconds', 'at least 1')],
+  [job({ completionMode: 'Indexed', parallelism: 2 }), line('spec.completions', 'required with completionMode')],
+  [job({ completionMode: 'Indexed', completions: 1_000_000 }), line('spec.completions', 'from 0 to 100000')],
+  [job({}, { restartPolicy: 'Never' }, 'x'.repeat(64)), line('metadata.name', 'at most 63')],
+  [
+    job({ completionMode: 'Indexed', completions: 100 }, { restartPolicy: 'Never' }, 'x'.repeat(62)),
+    line('metadata.name', 'too long for the pods'),
+  ],
+  [job({ selector: { matchLabels: { app: 'x' } } }), unsupported('spec.selector', 'remove it')],
+  [job({ manualSelector: true }), unsupported('spec.manualSelector', 'remove it')],
+  [job({ backoffLimitPerIndex: 1 }), unsupported('spec.backoffLimitPerIndex', 'use backoffLimit')],
+  [job({ podReplacementPolicy: 'Failed' }), unsupported('spec.podReplacementPolicy', 'remove it')],
+  [rule({ containerName: 'x' }), line(`${firstRule}.onExitCodes.containerName`, 'it may be c')],
+  [rule({ values: [0] }), line(`${firstRule}.onExitCodes.values[0]`, '0 is success')],
+  [rule({ values: [256] }), line(`${firstRule}.onExitCodes.values[0]`, 'from 0 to 255')],
+  [
+    job({ podFailurePolicy: { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] }] } }),
+    unsupported(`${firstRule}.onPodConditions`, 'remove the rule'),
+    line(`${firstRule}.onExitCodes`, 'required'),
   ],
 ];
 
@@ -56,6 +89,11 @@ describe('accepted', () => {
     [daemonSet()],
     [rolling({ maxUnavailable: '10%', maxSurge: 0 })],
     [daemonSet({ updateStrategy: { type: 'OnDelete' } })],
+    [job()],
+    [job({ parallelism: 3, suspend: true, ttlSecondsAfterFinished: 0, podReplacementPolicy: 'TerminatingOrFailed' })],
+    [job({ completionMode: 'Indexed', completions: 3 }, { restartPolicy: 'OnFailure' })],
+    [job({ selector: { matchLabels: { 'batch.kubernetes.io/controller-uid': 'u' } }, manualSelector: false })],
+    [rule({ containerName: 'c', operator: 'NotIn' })],
   ])('%j', (value) => {
     expect(linesOf(value)).toEqual([]);
   });
@@ -67,5 +105,48 @@ describe('defaults', () => {
     expect(spec.updateStrategy).toEqual({ type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '1' } });
     expect(spec.revisionHistoryLimit).toBe(10);
     expect(spec.template.spec.restartPolicy).toBe('Always');
+  });
+
+  it.each([
+    [{}, { parallelism: 1, completions: 1, backoffLimit: 6, completionMode: 'NonIndexed' }],
+    [{ completions: 4 }, { parallelism: 1, completions: 4 }],
+  ])('of a Job with %j', (spec, expected) => {
+    expect(withDefaults(checkManifest(job(spec)).object as Job).spec).toMatchObject(expected);
+  });
+
+  it('of a Job with parallelism alone: its pods share a queue', () => {
+    const { spec } = withDefaults(checkManifest(job({ parallelism: 4 })).object as Job);
+    expect(spec).toMatchObject({ parallelism: 4 });
+    expect(spec.completions).toBeUndefined();
+  });
+});
+
+describe('changes', () => {
+  const changed = (before: object, after: object): string[] => {
+    const [old, object] = [before, after].map((value) => withDefaults(checkManifest(value).object as KubeObject));
+    return validate(object!, old).map(problemLine);
+  };
+
+  it.each([
+    [job({ completions: 2 }), job({ completions: 3 }), line('spec.completions', 'never changes')],
+    [job(), job({}, { restartPolicy: 'OnFailure' }), line('spec.template', 'never changes')],
+    [job(), job({ completionMode: 'Indexed', completions: 1 }), line('spec.completionMode', 'never changes')],
+    [
+      daemonSet(),
+      daemonSet({ selector: { matchExpressions: [{ key: 'app', operator: 'Exists' }] } }),
+      line('spec.selector', 'never changes'),
+    ],
+  ])('of %j to %j', (before, after, expected) => {
+    expect(changed(before, after)[0]).toMatch(expected);
+  });
+
+  it.each([
+    [job(), job({ completions: 1, parallelism: 5, suspend: true, backoffLimit: 1, activeDeadlineSeconds: 9 })],
+    [
+      job({ completionMode: 'Indexed', completions: 2, parallelism: 2 }),
+      job({ completionMode: 'Indexed', completions: 4, parallelism: 4 }),
+    ],
+  ])('may be %j to %j', (before, after) => {
+    expect(changed(before, after)).toEqual([]);
   });
 });
