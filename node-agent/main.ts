@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { systemClock } from '../lib/clock.ts';
 import { GantryError, messageOf } from '../lib/errors.ts';
+import { openCLibrary } from '../lib/libc.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { type Exec, systemExec } from '../lib/process.ts';
 import { systemRandom } from '../lib/random.ts';
@@ -20,6 +21,7 @@ import type { HostFacts } from './host/facts.ts';
 import { type AgentFlags, parseFlags } from './host/flags.ts';
 import { createLinuxHost } from './host/linux.ts';
 import { createNodeReporter } from './host/node-reporter.ts';
+import { keepResidentMemorySmall, ownMemory } from './host/resident-memory.ts';
 import { createImageStorage } from './images/storage.ts';
 import { overlayMAC } from './network/addresses.ts';
 import { createPodNetwork } from './network/pod-network.ts';
@@ -161,6 +163,8 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   if (stored) beginSession();
   // From the second start on, modules come from the compile cache (where there is one), without a compiler in memory.
   flushCompileCache();
+  const memory = keepResidentMemorySmall(ownMemory(await openCLibrary()), clock, log);
+  closers.add(() => memory.stop());
   log.info({ node: flags.nodeName, pods: begun.uids().length }, 'the node agent is up');
 }
 

@@ -127,6 +127,10 @@ describe('the sources', () => {
     expect(violations(['lib/rpc/', 'lib/store/'], importsOf('@grpc/grpc-js'))).toEqual([]);
   });
 
+  it('foreign code is called in lib/libc.ts', () => {
+    expect(violations(['lib/libc.ts'], importsOf('node:ffi'))).toEqual([]);
+  });
+
   it('etcd is spoken to in lib/store', () => {
     expect(violations(['lib/store/'], importsOf('etcd3'))).toEqual([]);
   });

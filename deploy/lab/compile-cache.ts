@@ -6,11 +6,16 @@ import { createHash } from 'node:crypto';
 import { globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Exec } from '../../lib/process.ts';
+import { agentNodeFlags } from './programs.ts';
 import { cloneFolder } from './state.ts';
 
 export const compileCacheFolder = join(cloneFolder, '.cache/node');
 const stampFile = join(cloneFolder, '.cache/node.stamp');
-const programs = ['node-agent/main.ts', 'control-plane/main.ts'];
+/** With the flags they are run with: V8 takes no cache from a Node with other ones. */
+const programs = [
+  [...agentNodeFlags, join(cloneFolder, 'node-agent/main.ts')],
+  [join(cloneFolder, 'control-plane/main.ts')],
+];
 const sources = '{lib,proto/gen,node-agent,control-plane}/**/*.ts';
 
 /** Runs each program once, to its version, if its sources have changed. What fails here fails again where it is run. */
@@ -21,7 +26,7 @@ export async function warmCompileCache(exec: Exec): Promise<void> {
   const node = join(cloneFolder, 'node_modules/.bin/node');
   await Promise.all(
     programs.map((program) =>
-      exec.run([node, join(cloneFolder, program), '--version'], { env: { NODE_COMPILE_CACHE: compileCacheFolder } }),
+      exec.run([node, ...program, '--version'], { env: { NODE_COMPILE_CACHE: compileCacheFolder } }),
     ),
   );
   writeFileSync(stampFile, stamp);
@@ -29,7 +34,7 @@ export async function warmCompileCache(exec: Exec): Promise<void> {
 
 /** Times rather than contents: two hundred files, a few milliseconds. */
 function sourceStamp(): string {
-  const hash = createHash('sha256').update(process.version);
+  const hash = createHash('sha256').update(process.version).update(agentNodeFlags.join());
   for (const path of globSync(sources, { cwd: cloneFolder }).sort()) {
     hash.update(`${path} ${statSync(join(cloneFolder, path)).mtimeMs}\n`);
   }
