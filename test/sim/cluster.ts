@@ -139,7 +139,8 @@ export class SimCluster {
       const asked = deployments.reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0);
       if (asked <= this.#options.mostPods) return;
       const largest = deployments.reduce((a, b) => ((b.spec.replicas ?? 1) > (a.spec.replicas ?? 1) ? b : a));
-      await this.#administrator.scale('Deployment', largest.metadata.name, (largest.spec.replicas ?? 1) - 1);
+      const { name, namespace } = largest.metadata;
+      await this.#administrator.scale('Deployment', name, (largest.spec.replicas ?? 1) - 1, namespace);
       await this.world.sleep(100);
     }
   }

@@ -79,6 +79,11 @@ export const faults = {
     const chosen = all ? replicas : [world.pick(replicas)];
     for (const replica of chosen) partition(cluster, node.name, replica.name, 20_000);
   },
+  nodesFromAll(cluster) {
+    const { world, nodes, replicas } = cluster;
+    const cutOff = nodes.filter(() => world.chance(0.8));
+    for (const node of cutOff) for (const replica of replicas) partition(cluster, node.name, replica.name, 15_000);
+  },
   replicaFromEtcd: (cluster) => partition(cluster, cluster.world.pick(cluster.replicas).name, 'etcd', 15_000),
   replicaFromAll(cluster) {
     const replica = cluster.world.pick(cluster.replicas);
@@ -98,6 +103,13 @@ export const faults = {
     const leader = replicas.find(({ process }) => process !== undefined && process === checker.leader);
     kill(cluster, leader?.process);
     world.after(world.between(100, 10_000), () => leader?.start());
+  },
+  killAllReplicas(cluster) {
+    const { world, replicas } = cluster;
+    for (const replica of replicas) {
+      replica.kill();
+      world.after(world.between(100, 8_000), () => replica.start());
+    }
   },
   killAgent(cluster) {
     const { world } = cluster;
@@ -166,6 +178,13 @@ export const faults = {
     else if (dice < 0.5) node.network.failNext('detach', injected());
     else node.files.failNext(world.pick(['saveRecord', 'prepareVolumes', 'prepareContainer', 'removePod']), injected());
   },
+  sliceDamaged(cluster) {
+    const { world } = cluster;
+    const node = world.pick(present(cluster));
+    node.killAgent();
+    node.damageSlice(world.chance(0.5));
+    world.after(world.between(100, 5_000), () => node.startAgent());
+  },
   pullsFail({ world, registry }) {
     const image = world.pick(images);
     const failure = world.pick(pullFailures);
@@ -224,7 +243,7 @@ export class Faults {
     const { world } = cluster;
     const share = world.pick([0.1, 0.3, 1]);
     this.#known = calm ? [] : faultNames.filter(() => world.chance(share));
-    this.#meanPauseMs = world.pick([700, 2_000, 5_000]);
+    this.#meanPauseMs = world.pick([300, 1_000, 3_000]);
     world.trace('faults', `this run knows ${this.#known.join(', ') || 'none'}`);
   }
 

@@ -109,6 +109,13 @@ export class SimNode {
     this.pods = undefined;
   }
 
+  /** The file that holds the node's slice is gone, or is no slice any more. */
+  damageSlice(gone: boolean): void {
+    this.#world.trace(this.name, gone ? 'the slice is gone' : 'the slice is damaged');
+    if (gone) this.#disk.delete('slice');
+    else this.#disk.set('slice', Buffer.from('this is no slice, as anybody can see from its checksum'));
+  }
+
   powerOff(): void {
     if (!this.powered) return;
     this.powered = false;

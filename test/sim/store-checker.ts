@@ -168,8 +168,8 @@ export class StoreChecker {
         const who = writer?.operation ?? writer?.process.name;
         if (!own) this.#report('acknowledged-writes', `${key}: ${who} took ${counter} back from ${count} to ${now}`);
       } else if (
-        previous?.kind !== 'Pod' &&
         previous?.metadata.uid === uid &&
+        !mayGoUnasked(previous) &&
         !previous.metadata.deletionTimestamp &&
         !isDeletion(writer)
       ) {
@@ -207,6 +207,10 @@ export class StoreChecker {
 }
 
 const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+/** A pod goes with its node, and everything with its namespace. */
+const mayGoUnasked = ({ kind, metadata }: KubeObject): boolean =>
+  kind === 'Pod' || (metadata.namespace !== undefined && metadata.namespace !== 'default');
 
 const isDeletion = (writer: Writer | undefined): boolean => writer?.operation?.includes(' delete ') === true;
 

@@ -26,6 +26,12 @@ export interface UserOptions {
 const rushEveryMs = 6_000;
 const rushMs = 60;
 const hotName = 'hot';
+const otherNamespace = 'temporary';
+
+export interface DeleteOptions {
+  readonly namespace?: string;
+  readonly gracePeriodSeconds?: number;
+}
 
 export const admin = (name: string): Peer => ({ commonName: name, organization: 'admin', address: '192.0.2.9:50000' });
 
@@ -74,25 +80,29 @@ export class SimUser {
     });
   }
 
-  scale(kind: string, name: string, replicas: number): Promise<boolean> {
-    return this.#attempt('scale', `${kind} ${name} to ${replicas}`, 'Scale', {
-      kind,
-      namespace: 'default',
-      name,
-      replicas,
-    });
+  scale(kind: string, name: string, replicas: number, namespace = 'default'): Promise<boolean> {
+    const what = `${kind} ${namespace}/${name} to ${replicas}`;
+    return this.#attempt('scale', what, 'Scale', { kind, namespace, name, replicas });
   }
 
-  delete(kind: string, name: string, gracePeriodSeconds?: number): Promise<boolean> {
-    const grace = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
-    return this.#attempt('delete', `${kind} ${name}`, 'Delete', { kind, namespace: 'default', name, ...grace });
+  delete(kind: string, name: string, options: DeleteOptions = {}): Promise<boolean> {
+    const { namespace = 'default', ...rest } = options;
+    return this.#attempt('delete', `${kind} ${namespace}/${name}`, 'Delete', { kind, namespace, name, ...rest });
   }
 
   /** A small change of somebody's object that must not undo the others'. */
-  annotate(kind: string, name: string): Promise<boolean> {
+  annotate(kind: string, name: string, namespace = 'default'): Promise<boolean> {
     this.#count += 1;
     const patch = JSON.stringify({ metadata: { annotations: { [counterPrefix + this.name]: String(this.#count) } } });
-    return this.#attempt('annotate', `${kind} ${name}`, 'Patch', { kind, namespace: 'default', name, patch });
+    return this.#attempt('annotate', `${kind} ${namespace}/${name}`, 'Patch', { kind, namespace, name, patch });
+  }
+
+  /** A second namespace, made when it is wanted; `end`: deleted with all that is in it. False when it is not there. */
+  async #haveNamespace(end: boolean): Promise<boolean> {
+    const present = this.#options.checker.objects.get(objectKey('Namespace', undefined, otherNamespace));
+    if (present && end) await this.delete('Namespace', otherNamespace);
+    if (present) return !end && !present.metadata.deletionTimestamp;
+    return this.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: otherNamespace } });
   }
 
   /** A node takes no new pods, or does again. */
@@ -128,23 +138,27 @@ export class SimUser {
     if (dice < 0.08) {
       const pods = checker.list('Pod');
       const pod = pods[Math.floor(random.next() * pods.length)];
-      if (pod) await this.delete('Pod', pod.metadata.name, random.next() < 0.2 ? 0 : undefined);
+      if (!pod) return;
+      const { name, namespace = 'default' } = pod.metadata;
+      await this.delete('Pod', name, { namespace, ...(random.next() < 0.2 && { gracePeriodSeconds: 0 }) });
       return;
     }
     if (dice < 0.1) return this.#cordon();
     const workload = this.#chooseWorkload();
     const name = appNames[Math.floor(random.next() * appNames.length)]!;
-    const current = checker.objects.get(objectKey(workload.kind, 'default', name));
+    const namespace = random.next() < 0.15 ? otherNamespace : 'default';
+    if (namespace !== 'default' && !(await this.#haveNamespace(dice < 0.2))) return;
+    const current = checker.objects.get(objectKey(workload.kind, namespace, name));
     // Somebody else may add to it at the same time; the limit leaves room for that.
     const others = workloads.flatMap(({ kind }) => checker.list(kind)).filter((object) => object !== current);
     const asked = others.reduce((sum, object) => sum + (workloadOf(object.kind)?.load(object) ?? 0), 0);
     const load = Math.max(0, Math.min(6, mostPods - asked));
-    if (!current) await this.apply(workload.make(name, random, load));
-    else if (dice < 0.2) await this.delete(workload.kind, name);
-    else if (dice < 0.45) await this.annotate(workload.kind, name);
+    if (!current) await this.apply(within(namespace, workload.make(name, random, load)));
+    else if (dice < 0.2) await this.delete(workload.kind, name, { namespace });
+    else if (dice < 0.45) await this.annotate(workload.kind, name, namespace);
     else if (dice < 0.6 && workload.kind === 'Deployment')
-      await this.scale(workload.kind, name, Math.floor(random.next() * (load + 1)));
-    else await this.apply(workload.change(unowned(current), random, load));
+      await this.scale(workload.kind, name, Math.floor(random.next() * (load + 1)), namespace);
+    else await this.apply(within(namespace, workload.change(unowned(current), random, load)));
   }
 
   #chooseWorkload(): (typeof workloads)[number] {
@@ -194,6 +208,9 @@ export class SimUser {
     );
   }
 }
+
+const within = (namespace: string, object: KubeObject): KubeObject =>
+  ({ ...object, metadata: { ...object.metadata, namespace } }) as KubeObject;
 
 /** The manifest again, without what the cluster added. */
 function unowned({ apiVersion, kind, metadata, ...rest }: KubeObject): KubeObject {

@@ -132,13 +132,14 @@ const service: Workload = {
   problem(object, view) {
     const { spec, metadata } = object as Service;
     const app = spec.selector?.app;
+    const isHere = (other: KubeObject): boolean => other.metadata.namespace === metadata.namespace;
     const wanted = view
       .list('Pod')
-      .filter((pod) => pod.metadata.labels?.app === app && isPodReady(pod))
+      .filter((pod) => isHere(pod) && pod.metadata.labels?.app === app && isPodReady(pod))
       .map((pod) => pod.status?.podIP);
     const found = view
       .list('EndpointSlice')
-      .filter((slice) => slice.metadata.labels?.['kubernetes.io/service-name'] === metadata.name)
+      .filter((slice) => isHere(slice) && slice.metadata.labels?.['kubernetes.io/service-name'] === metadata.name)
       .flatMap((slice) => slice.endpoints ?? [])
       .filter((endpoint) => endpoint.conditions?.ready)
       .flatMap(({ addresses }) => addresses ?? []);
@@ -252,6 +253,10 @@ export function problemsOf(view: View): string[] {
       return problem ? [`${object.kind} ${object.metadata.name}: ${problem}`] : [];
     }),
   );
+  const namespaces = view
+    .list('Namespace')
+    .filter(({ metadata }) => metadata.deletionTimestamp)
+    .map(({ metadata }) => `namespace ${metadata.name} is still being deleted`);
   const pods = view.list('Pod').flatMap((pod) => podProblem(pod, view) ?? []);
-  return [...problems, ...pods];
+  return [...problems, ...namespaces, ...pods];
 }
