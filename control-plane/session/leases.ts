@@ -6,6 +6,7 @@
  *   loop stood still counts for nobody, and a verdict is passed only after what had arrived was looked at (`suspects`
  *   first, `expire` after the inbox was drained).
  * - A node that was never heard in this term has a full lease from the term's begin, and time to reconnect.
+ * - While a node waits for our answer to its hello (our store may be away), its silence is ours.
  */
 
 export interface NodeLease {
@@ -20,11 +21,15 @@ const massLossShare = 0.55;
 const togetherMs = 30_000;
 /** An agent that lost its leader tries again at least this often. */
 const reconnectMs = 2_000;
+/** Whoever waited this long for an answer may have given up: it needs time to come back. */
+const slowAnswerMs = 1_000;
 /** Below this many nodes a share says nothing: one of one node lost is just a lost node. */
 const massLossNodes = 3;
 
 export class Leases {
   readonly #leases = new Map<string, NodeLease>();
+  /** How many hellos of a node are not answered yet. */
+  readonly #unanswered = new Map<string, number>();
   readonly #leaseMs: number;
   readonly #tickMs: number;
   #lastTickMs: number;
@@ -50,6 +55,20 @@ export class Leases {
     const revived = this.#leases.get(node)?.alive !== true;
     this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs });
     return revived;
+  }
+
+  /** From a hello on; returns what to call when it was answered, or cannot be. */
+  waits(node: string, sinceMs: number): (nowMs: number) => void {
+    this.#unanswered.set(node, (this.#unanswered.get(node) ?? 0) + 1);
+    return (nowMs) => {
+      const left = this.#unanswered.get(node)! - 1;
+      if (left > 0) this.#unanswered.set(node, left);
+      else this.#unanswered.delete(node);
+      const lease = this.#leases.get(node);
+      if (!lease?.alive || nowMs - sinceMs < slowAnswerMs) return;
+      const expiresAtMs = Math.max(lease.expiresAtMs, nowMs + this.#leaseMs + reconnectMs);
+      this.#leases.set(node, { alive: true, expiresAtMs });
+    };
   }
 
   forget(node: string): void {
@@ -86,7 +105,7 @@ export class Leases {
 
   #overdue(nowMs: number): string[] {
     return [...this.#leases]
-      .filter(([, { alive, expiresAtMs }]) => alive && expiresAtMs <= nowMs)
+      .filter(([node, { alive, expiresAtMs }]) => alive && expiresAtMs <= nowMs && !this.#unanswered.has(node))
       .map(([node]) => node);
   }
 

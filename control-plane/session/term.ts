@@ -109,7 +109,7 @@ export class Term {
       this.leases.grant(nodeName, this.#options.clock.monotonicMs());
       this.#reports.set(nodeName, reportOf(hello));
       void stream.receive(inbox);
-      stream.welcome(await this.#admit(nodeName, hello, signal));
+      stream.welcome(await this.#answer(nodeName, hello, signal));
       yield* stream.send();
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -142,6 +142,16 @@ export class Term {
     older?.end(new GantryError('aborted', `node ${nodeName} has opened another session`));
     this.#streams.set(nodeName, stream);
     return stream;
+  }
+
+  async #answer(nodeName: string, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
+    const { clock } = this.#options;
+    const answered = this.leases.waits(nodeName, clock.monotonicMs());
+    try {
+      return await this.#admit(nodeName, hello, signal);
+    } finally {
+      answered(clock.monotonicMs());
+    }
   }
 
   /** The node as it is stored after its hello, read no older than everything written before the hello. */

@@ -39,11 +39,11 @@ export function whyPaused(
   return evictionsPaused ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined;
 }
 
-/** Just now, and after the other was lost: a sign that what cut off both is being mended. */
+/** Just now, and after the other was lost (times are whole seconds): a sign that what cut off both is being mended. */
 function cameBack(node: Node, lostMs: number, nowMs: number): boolean {
   const sinceMs = transitionMs(node);
-  const isNew = (Date.parse(node.metadata.creationTimestamp ?? '') || 0) > lostMs;
-  return !isNew && sinceMs > lostMs && sinceMs > nowMs - healingMs;
+  const isNew = (Date.parse(node.metadata.creationTimestamp ?? '') || 0) >= lostMs;
+  return !isNew && sinceMs >= lostMs && sinceMs > nowMs - healingMs;
 }
 
 function namesOf(nodes: readonly Node[]): string {

@@ -114,7 +114,7 @@ describe('the pause of evictions', () => {
   });
 
   it('says which nodes and what to do', () => {
-    const nodes = [node('n1', 'Unknown'), node('n2', 'Unknown'), node('n3', 'True')];
+    const nodes = [node('n1', 'Unknown'), node('n2', 'Unknown'), node('n3', 'True', 60_000)];
     expect(whyPaused(nodes[0]!, nodes, false, nowMs)).toMatch(
       /^2 of 3 nodes were lost together \(n1, n2\): .*delete the node$/,
     );
@@ -132,6 +132,11 @@ describe('the pause of evictions', () => {
   ])('%s', (_name, other, paused) => {
     const lost = node('n1', 'Unknown', 30_000);
     expect(whyPaused(lost, [lost, other, ...ready(1)], false, nowMs) !== undefined).toBe(paused);
+  });
+
+  it('goes on when the others were back within the second in which they were lost', () => {
+    const lost = node('n1', 'Unknown', 5_000);
+    expect(whyPaused(lost, [lost, node('n2', 'True', 5_000), ...ready(1)], false, nowMs)).toBeDefined();
   });
 
   it('also comes from the sessions', () => {

@@ -64,6 +64,25 @@ describe('leases', () => {
     expect(leases.expire(suspects, 3_020)).toEqual(['b']);
   });
 
+  test('who waits for our answer is not lost, and has time to come back when the answer was slow', () => {
+    const leases = fresh();
+    leases.grant('a', 0);
+    const answered = leases.waits('a', 200);
+    const answeredAgain = leases.waits('a', 5_300);
+    answered(5_400);
+    expect(run(leases, 0, 20_000)).toEqual([]);
+    answeredAgain(20_000);
+    expect(run(leases, 20_000, 24_750)).toEqual([]);
+    expect(run(leases, 24_750, 25_000)).toEqual(['a']);
+  });
+
+  test('hellos that are answered at once keep nobody alive', () => {
+    const leases = fresh();
+    leases.heard('a', 0);
+    for (let nowMs = 100; nowMs < 3_000; nowMs += 100) leases.waits('a', nowMs)(nowMs + 20);
+    expect(run(leases, 0, 3_000)).toEqual(['a']);
+  });
+
   describe('many lost together', () => {
     const heardAll = (leases: Leases, names: string, nowMs: number): void => {
       for (const name of names) leases.heard(name, nowMs);
