@@ -1,6 +1,6 @@
 /** `ctl drain`: cordons a node, evicts its pods, and waits until they are gone. */
 import type { Command } from 'commander';
-import { GantryError, isGantryError } from '../../lib/errors.ts';
+import { GantryError, isGantryError, messageOf } from '../../lib/errors.ts';
 import { controllerOf } from '../../lib/model/object.ts';
 import { isPodFinished } from '../../lib/model/pods.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
@@ -68,7 +68,7 @@ async function drainNode(context: Context, node: Node, options: DrainOptions, de
   const pods = all.filter((pod) => !isOfDaemonSet(pod));
   warnOfForce(context, pods);
   const mode = dryRunMode(options.dryRun);
-  for (const pod of pods) await evict(context, pod, options);
+  await evictAll(context, pods, options, deadline);
   if (!mode && pods.length > 0) await waitUntilGone(context, name, pods, deadline);
   context.write(`node/${name} drained${dryRunSuffix(mode)}\n`);
 }
@@ -115,20 +115,51 @@ function nameOf({ metadata: { namespace = 'default', name } }: Pod): string {
   return `${namespace}/${name}`;
 }
 
-async function evict(context: Context, pod: Pod, { gracePeriod = '-1', dryRun }: DrainOptions): Promise<void> {
+const retryAfterMs = 5000;
+
+/** A pod whose disruption budget refuses is asked for again, while the others go. */
+async function evictAll(
+  context: Context,
+  pods: readonly Pod[],
+  options: DrainOptions,
+  deadline: Deadline,
+): Promise<void> {
+  let left = pods;
+  for (;;) {
+    const refused: Pod[] = [];
+    for (const pod of left) if (!(await evict(context, pod, options))) refused.push(pod);
+    if (refused.length === 0) return;
+    left = refused;
+    await context.clock.sleep(retryAfterMs, deadline.signal).catch(() => {});
+    if (deadline.isOver()) {
+      const message = `timed out: the disruption budgets of these pods do not let them go: ${namesOf(left)}`;
+      throw new GantryError('deadlineExceeded', message);
+    }
+    deadline.signal.throwIfAborted();
+  }
+}
+
+/** False: not now. */
+async function evict(context: Context, pod: Pod, { gracePeriod = '-1', dryRun }: DrainOptions): Promise<boolean> {
   const seconds = Number(gracePeriod);
   if (!Number.isInteger(seconds)) {
     throw new GantryError('invalidArgument', `--grace-period=${gracePeriod}: give whole seconds`);
   }
   const mode = dryRunMode(dryRun);
   context.write(`evicting pod ${nameOf(pod)}${dryRunSuffix(mode)}\n`);
-  if (mode) return;
+  if (mode) return true;
   const { name, namespace = 'default' } = pod.metadata;
   try {
     await context.cluster.Evict({ namespace, name, ...(seconds >= 0 && { gracePeriodSeconds: seconds }) });
   } catch (error) {
+    if (isGantryError(error, 'resourceExhausted')) {
+      const where = `pods/"${name}" -n "${namespace}"`;
+      context.warn(`error when evicting ${where} (will retry after ${retryAfterMs / 1000}s): ${messageOf(error)}`);
+      return false;
+    }
     if (!isGantryError(error, 'notFound')) throw error;
   }
+  return true;
 }
 
 async function waitUntilGone(context: Context, node: string, pods: readonly Pod[], deadline: Deadline): Promise<void> {

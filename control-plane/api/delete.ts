@@ -6,12 +6,13 @@
 import { GantryError } from '../../lib/errors.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';
 import { revisionOf } from '../../lib/model/object.ts';
-import { deleteOf, modRevisionIs, putOf } from '../../lib/store/store.ts';
+import { type Compare, deleteOf, modRevisionIs, type Operation, putOf } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { orphanFinalizer } from '../controllers/garbage/reconcile.ts';
 import { deletionOf } from '../state/deletion.ts';
 import { checkPrecondition } from './change.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
+import { chargeBudgets } from './eviction.ts';
 import { readExisting, retryConflicts, type Target, targetOf, withRevision, write, writeRemoval } from './objects.ts';
 import { authorizeKind } from './roles.ts';
 import { response } from './write.ts';
@@ -21,6 +22,13 @@ interface DeleteOptions {
   readonly orphan?: boolean;
   readonly uid?: string | undefined;
   readonly dryRun?: boolean;
+  /** What the deletion costs others, in the same transaction; throws when they do not allow it. */
+  readonly charge?: (dependencies: ApiDependencies, object: KubeObject) => Promise<Charge>;
+}
+
+export interface Charge {
+  readonly compare: readonly Compare[];
+  readonly operations: readonly Operation[];
 }
 
 export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandlers, 'Delete' | 'Evict'> {
@@ -39,7 +47,7 @@ export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandl
     async Evict({ gracePeriodSeconds, ...request }, { peer }) {
       const target = targetOf({ ...request, kind: 'Pod' });
       authorizeKind(peer, 'write', 'Pod');
-      return response(await deleteObject(dependencies, target, { gracePeriodSeconds }));
+      return response(await deleteObject(dependencies, target, { gracePeriodSeconds, charge: chargeBudgets }));
     },
   };
 }
@@ -48,7 +56,7 @@ export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandl
 export async function deleteObject(
   dependencies: ApiDependencies,
   target: Target,
-  { gracePeriodSeconds, orphan = false, uid, dryRun = false }: DeleteOptions,
+  { gracePeriodSeconds, orphan = false, uid, dryRun = false, charge }: DeleteOptions,
 ): Promise<KubeObject> {
   if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) {
     throw new GantryError('invalidArgument', `gracePeriodSeconds: ${gracePeriodSeconds} is negative; use 0 to force`);
@@ -60,13 +68,14 @@ export async function deleteObject(
     const object = orphan ? withOrphanFinalizer(stored) : stored;
     const deletion = deletionOf(object, gracePeriodSeconds, dependencies.clock.nowMs());
     if (deletion.type === 'none' || dryRun) return deletion.type === 'mark' ? deletion.object : stored;
-    const compare = [modRevisionIs(target.key, revisionOf(stored))];
+    const cost = await charge?.(dependencies, stored);
+    const compare = [modRevisionIs(target.key, revisionOf(stored)), ...(cost?.compare ?? [])];
     if (deletion.type === 'remove') {
-      const success = [target.key, ...allocationKeysOf(stored)].map(deleteOf);
+      const success = [...[target.key, ...allocationKeysOf(stored)].map(deleteOf), ...(cost?.operations ?? [])];
       const { succeeded, revision } = await writeRemoval(dependencies, target.key, { compare, success });
       return succeeded ? withRevision(stored, revision) : undefined;
     }
-    const success = [putOf(target.key, dependencies.codec.encode(deletion.object))];
+    const success = [putOf(target.key, dependencies.codec.encode(deletion.object)), ...(cost?.operations ?? [])];
     const { succeeded, revision } = await write(dependencies, { compare, success });
     return succeeded ? withRevision(deletion.object, revision) : undefined;
   });

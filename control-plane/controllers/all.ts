@@ -1,6 +1,7 @@
 /** Every controller of the leader. */
 import { daemonSetController } from './daemon-set/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
+import { disruptionController } from './disruption/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { eventController } from './events/controller.ts';
 import { garbageController } from './garbage/controller.ts';
@@ -29,6 +30,7 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     namespaceController,
     garbageController,
     podGarbageController,
+    disruptionController,
     eventController,
   ];
 }

@@ -21,7 +21,7 @@ import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import { addressOf, boundPod, withScheduled, writeBindings } from './bind.ts';
 import type { PodPreemption } from './eviction-round.ts';
 import { nodeInfos } from './node-info.ts';
-import { preemptionTransaction } from './preemption-write.ts';
+import { budgetFor, preemptionTransaction } from './preemption-write.ts';
 import { type Binding, isPending, schedule, type Unschedulable } from './schedule.ts';
 import type { StrategyName, StrategyState } from './strategies.ts';
 
@@ -104,6 +104,7 @@ class SchedulerLoop {
     const decision = schedule(ready, nodeInfos(state.list('Node'), pods), {
       defaultStrategy,
       state: this.#strategyState,
+      budgets: state.list('PodDisruptionBudget').map(budgetFor),
     });
     const messages = new Map(decision.unschedulable.map(({ pod, message }) => [pod, message]));
     const revisions = [await this.#bind(decision.bindings)];
@@ -161,11 +162,16 @@ class SchedulerLoop {
 
   /** Marks the victims, and the pod with the node on which it will have room, in one transaction. */
   async #makeRoom(preemption: PodPreemption, message: string): Promise<bigint> {
-    const { store, fence, events, clock } = this.#options;
+    const { state, store, fence, events, clock } = this.#options;
     const { pod, node, victims } = preemption;
-    const result = await transactOnce(store, preemptionTransaction(preemption, message, fence, clock.nowMs()), {
-      clock,
-    });
+    const budgets = state.list('PodDisruptionBudget');
+    const result = await transactOnce(
+      store,
+      preemptionTransaction(preemption, message, budgets, fence, clock.nowMs()),
+      {
+        clock,
+      },
+    );
     if (!result.succeeded) {
       this.#dirty = true; // the pod or a victim changed meanwhile: decided again
       await clock.sleep(retryMs, this.#options.signal);

@@ -248,7 +248,6 @@ const kinds: Readonly<Record<string, Unsupported>> = {
   ClusterRole: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
   ClusterRoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
   HorizontalPodAutoscaler: later('autoscaling', 'use ctl scale'),
-  PodDisruptionBudget: later('disruption budgets', 'remove it'),
   ResourceQuota: later('quotas', 'remove it'),
   LimitRange: later('limit ranges', 'set resources in each pod template'),
   Endpoints: { reason: 'EndpointSlices replaced it', cure: 'use an EndpointSlice of discovery.k8s.io/v1' },

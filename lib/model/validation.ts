@@ -12,7 +12,7 @@ import { checkControllerRevision, checkDaemonSet } from './validation/daemon-set
 import { checkJob } from './validation/job.ts';
 import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
-import { checkPriorityClass } from './validation/policy.ts';
+import { checkDisruptionBudget, checkPriorityClass } from './validation/policy.ts';
 import { checkEndpointSlice, checkService } from './validation/service.ts';
 import { checkDeployment, checkPod, checkReplicaSet } from './validation/workloads.ts';
 
@@ -34,6 +34,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   EndpointSlice: (object, old, problems) => checkEndpointSlice(object, old, collect(problems)),
   ConfigMap: (object, old, problems) => checkConfigMap(object, old, collect(problems)),
   Secret: (object, old, problems) => checkSecret(object, old, collect(problems)),
+  PodDisruptionBudget: (object, _old, problems) => checkDisruptionBudget(object, collect(problems)),
   PriorityClass: (object, old, problems) => checkPriorityClass(object, old, collect(problems)),
   Node: (object, old, problems) => checkNode(object, old, collect(problems)),
 };

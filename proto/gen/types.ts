@@ -989,6 +989,41 @@ export interface PriorityClass {
   preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
 }
 
+/**
+ * How many of a group of pods may be taken away at once by those who have a choice: drains and preemption. Crashes and
+ * lost nodes do not ask.
+ */
+export interface PodDisruptionBudget {
+  apiVersion: 'policy/v1';
+  kind: 'PodDisruptionBudget';
+  metadata: ObjectMeta;
+  spec: PodDisruptionBudgetSpec;
+  status?: PodDisruptionBudgetStatus;
+}
+
+export interface PodDisruptionBudgetSpec {
+  /** That many must stay ready, as a number or a part of what is expected (rounded up). Not with maxUnavailable. */
+  minAvailable?: string;
+  /** In the same namespace. Empty: all pods there; absent: none. */
+  selector?: LabelSelector;
+  /** That many may be missing, as a number or a part of what is expected (rounded up). Not with minAvailable. */
+  maxUnavailable?: string;
+  /** Pods that are not ready: IfHealthyBudget (default) lets them go while the others suffice, AlwaysAllow always. */
+  unhealthyPodEvictionPolicy?: 'IfHealthyBudget' | 'AlwaysAllow';
+}
+
+/** Disruption controller; disruptionsAllowed also falls with each eviction, in its transaction. */
+export interface PodDisruptionBudgetStatus {
+  observedGeneration?: number;
+  disruptionsAllowed?: number;
+  /** Ready, and not on their way out. */
+  currentHealthy?: number;
+  desiredHealthy?: number;
+  /** The replicas that the owners of the pods want; a pod without such an owner counts itself. */
+  expectedPods?: number;
+  conditions?: Condition[];
+}
+
 /** One object of any kind. */
 export interface ObjectEnvelope {
   namespace?: Namespace;
@@ -1005,6 +1040,7 @@ export interface ObjectEnvelope {
   job?: Job;
   controllerRevision?: ControllerRevision;
   priorityClass?: PriorityClass;
+  podDisruptionBudget?: PodDisruptionBudget;
 }
 
 export interface ApplyRequest {
@@ -1426,7 +1462,8 @@ export type KubeObject =
   | DaemonSet
   | ControllerRevision
   | Job
-  | PriorityClass;
+  | PriorityClass
+  | PodDisruptionBudget;
 
 /** Every service's methods by name. */
 export interface Services {
@@ -1509,4 +1546,5 @@ export interface KindMap {
   ControllerRevision: ControllerRevision;
   Job: Job;
   PriorityClass: PriorityClass;
+  PodDisruptionBudget: PodDisruptionBudget;
 }

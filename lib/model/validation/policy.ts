@@ -1,7 +1,8 @@
-/** PriorityClass. */
-import type { PriorityClass } from '../../../proto/gen/types.ts';
+/** PriorityClass and PodDisruptionBudget. */
+import type { PodDisruptionBudget, PriorityClass } from '../../../proto/gen/types.ts';
 import { highestClientPriority, systemClassPrefix } from '../priority.ts';
-import type { Report } from './checks.ts';
+import { checkSelector, type Report } from './checks.ts';
+import { amountOf } from './workloads.ts';
 
 export function checkPriorityClass(
   { metadata, value, preemptionPolicy = 'PreemptLowerPriority' }: PriorityClass,
@@ -18,4 +19,18 @@ export function checkPriorityClass(
   const cure = 'never changes: pods have it already; delete the class and create it again';
   if (value !== old.value) report('value', cure);
   if (preemptionPolicy !== (old.preemptionPolicy ?? 'PreemptLowerPriority')) report('preemptionPolicy', cure);
+}
+
+export function checkDisruptionBudget({ spec }: PodDisruptionBudget, report: Report): void {
+  if (!spec) return;
+  const { minAvailable, maxUnavailable, selector } = spec;
+  if (minAvailable !== undefined && maxUnavailable !== undefined) {
+    report('spec', 'has minAvailable and maxUnavailable; keep exactly one of them');
+  }
+  for (const field of ['minAvailable', 'maxUnavailable'] as const) {
+    const text = spec[field];
+    const number = amountOf(text, `spec.${field}`, report);
+    if (text?.endsWith('%') && (number ?? 0) > 100) report(`spec.${field}`, `${text} is more than 100%`);
+  }
+  checkSelector(selector, 'spec.selector', report);
 }
