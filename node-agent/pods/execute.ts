@@ -59,6 +59,7 @@ export async function execute(context: PodContext, action: Action, observed: Obs
     case 'removeSandbox':
       return deps.runtime.removeSandbox(uid);
     case 'removeFiles':
+      await context.saved(); // a record that lands later would outlive its pod
       if (action.everything) await deps.files.removePod(context.record.pod);
       else await deps.files.removeVolumes(uid);
       activity.files = action.everything ? 'removed' : 'volumesRemoved';

@@ -51,6 +51,8 @@ export interface PodContext {
   pod(): Pod;
   /** Replaces the record, in memory and on disk; rejects when the disk does not take it. */
   note(record: PodRecord): Promise<void>;
+  /** Resolves when no record is being written. */
+  saved(): Promise<void>;
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: Container): void;
   /** Work beside the pod's steps; a failure is logged. It is aborted when the worker ends. */
   background(work: (signal: AbortSignal) => Promise<void>): void;

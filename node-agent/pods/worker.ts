@@ -95,6 +95,7 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       saving = save.catch(() => {});
       return save;
     },
+    saved: () => saving,
     event(type, reason, message, container) {
       const kind =
         container && context.record.pod.spec.initContainers?.includes(container) ? 'initContainers' : 'containers';
@@ -122,7 +123,8 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
       context.record = { ...context.record, pod: next };
       if (specChanged) activity.failures.clear();
       // A record that exists is kept current; a pod that was never begun gets its record with its first step.
-      if (activity.recordSaved) context.note(context.record).catch(onSaveError);
+      // One that was cleared away must not come back.
+      if (activity.recordSaved && activity.files !== 'removed') context.note(context.record).catch(onSaveError);
     }
     return pod;
   };
