@@ -9,6 +9,7 @@ import type {
   DaemonSet,
   Deployment,
   DeploymentStrategy,
+  Job,
   KubeObject,
   Pod,
   PodSpec,
@@ -195,6 +196,37 @@ function smallPodSpec(random: Random): PodSpec {
   return { ...rest, containers: containers.map((container) => ({ ...container, resources })) };
 }
 
+/** Work that comes to an end, well or badly: pods that faults have killed count against it. */
+const job: Workload = {
+  kind: 'Job',
+  weight: 1,
+  make(name, random, load) {
+    const { containers, ...rest } = podSpec(random);
+    const spec: PodSpec = {
+      ...rest,
+      containers: containers.map((container) => ({ ...container, command: ['sleep', '2'] })),
+      restartPolicy: pick(['Never', 'OnFailure'], random),
+    };
+    return {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name, namespace: 'default' },
+      spec: { completions: 1 + upTo(3, random), parallelism: Math.min(2, load), backoffLimit: 2, template: { spec } },
+    };
+  },
+  change: (object, random, load) => {
+    const { spec } = object as Job;
+    return { ...object, spec: { ...spec, parallelism: upTo(Math.min(3, load), random) } } as Job;
+  },
+  load: (object) => (isOver(object as Job) ? 0 : ((object as Job).spec.parallelism ?? 1)),
+  problem: (object) =>
+    isOver(object as Job) || (object as Job).spec.parallelism === 0 ? undefined : 'it has not ended',
+};
+
+const isOver = ({ status }: Job): boolean =>
+  status?.conditions?.some(({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True') ===
+  true;
+
 /** A pod of nobody: it goes with its node, and some come to an end of their own. */
 const bare: Workload = {
   kind: 'Pod',
@@ -239,7 +271,7 @@ const secret: Workload = {
 /** Names that users choose from, so that they meet. */
 export const appNames = ['web', 'api', 'db', 'cache', 'queue'] as const;
 
-export const workloads: readonly Workload[] = [deployment, service, configMap, secret, bare, daemonSet];
+export const workloads: readonly Workload[] = [deployment, service, configMap, secret, bare, daemonSet, job];
 
 export function workloadOf(kind: string): Workload | undefined {
   return workloads.find((workload) => workload.kind === kind);
