@@ -31,7 +31,7 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'create',
-    description: 'create objects of manifests, or a namespace, deployment, configmap, secret, service',
+    description: 'create objects of manifests, or a namespace, deployment, job, cronjob, configmap, secret, service',
     load: async () => (await import('./commands/create.ts')).registerCreate,
   },
   {

@@ -1,4 +1,4 @@
-/** `ctl create namespace | deployment | configmap | secret generic | service`: objects from flags. */
+/** `ctl create namespace | deployment | job | configmap | secret generic | service`: objects from flags. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
 import type { ConfigMap, Deployment, KubeObject, Namespace, Secret, Service } from '../../proto/gen/types.ts';
@@ -6,6 +6,7 @@ import { collect } from '../arguments.ts';
 import { type OpenContext, optionsOf } from '../context.ts';
 import { createOne, type PrintOptions } from '../dry-run.ts';
 import { type DataOptions, parsePort, readData } from '../flags.ts';
+import { registerCreateJobs } from './create-job.ts';
 
 /** -o and --dry-run are options of `create` itself. */
 export function registerCreateKinds(create: Command, open: OpenContext): void {
@@ -34,6 +35,7 @@ export function registerCreateKinds(create: Command, open: OpenContext): void {
     .requiredOption('--image <image>', 'the image (again for more containers)', collect)
     .option('-r, --replicas <count>', 'how many pods', '1')
     .option('--port <port>', 'a port that the container serves on');
+  registerCreateJobs(create, open);
   withData(
     add<PrintOptions & DataOptions>(create, 'configmap <name>', configMapOf)
       .alias('cm')

@@ -6,7 +6,7 @@ import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { listObjects } from '../objects.ts';
 import { alignTabs } from '../output/align.ts';
 import { serviceNameOf } from '../output/columns.ts';
-import { jobLines } from '../output/describe/batch.ts';
+import { cronJobLines, jobLines } from '../output/describe/batch.ts';
 import { configMapLines, namespaceLines, secretLines } from '../output/describe/data.ts';
 import { eventLines, eventsOf } from '../output/describe/events.ts';
 import { headLines } from '../output/describe/lines.ts';
@@ -84,6 +84,8 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return daemonSetLines(object, await listObjects(context, 'Pod', { namespace }));
     case 'Job':
       return jobLines(object, await listObjects(context, 'Pod', { namespace }), nowMs);
+    case 'CronJob':
+      return cronJobLines(object);
     case 'Service':
       return serviceLines(object, await listObjects(context, 'EndpointSlice', { namespace }));
     case 'EndpointSlice':

@@ -1,9 +1,9 @@
-/** Columns of DaemonSets, Jobs and the histories of templates. Pure. */
+/** Columns of DaemonSets, Jobs, CronJobs and the histories of templates. Pure. */
 import { findCondition } from '../../lib/model/conditions.ts';
 import { controllerOf } from '../../lib/model/object.ts';
-import type { ControllerRevision, DaemonSet, Job } from '../../proto/gen/types.ts';
+import type { ControllerRevision, CronJob, DaemonSet, Job } from '../../proto/gen/types.ts';
 import { groupedKind } from '../resources.ts';
-import { shortDuration } from './age.ts';
+import { age, shortDuration } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
 import type { Column } from './table.ts';
 
@@ -62,6 +62,22 @@ export function jobDuration({ status }: Job, nowMs: number): string {
   const failed = findCondition(status.conditions, 'Failed');
   const end = status.completionTime ?? (failed?.status === 'True' ? failed.lastTransitionTime : undefined);
   return shortDuration((end === undefined ? nowMs : Date.parse(end)) - Date.parse(status.startTime));
+}
+
+export function cronJobColumns(nowMs: number): readonly Column<CronJob>[] {
+  return [
+    nameColumn,
+    { header: 'SCHEDULE', cell: ({ spec }) => spec.schedule },
+    { header: 'TIMEZONE', cell: ({ spec }) => spec.timeZone ?? none },
+    { header: 'SUSPEND', cell: ({ spec }) => (spec.suspend ? 'True' : 'False') },
+    { header: 'ACTIVE', cell: ({ status }) => String(status?.active?.length ?? 0) },
+    {
+      header: 'LAST SCHEDULE',
+      cell: ({ status }) => (status?.lastScheduleTime === undefined ? none : age(status.lastScheduleTime, nowMs)),
+    },
+    ageColumn(nowMs),
+    ...templateColumns(),
+  ];
 }
 
 function ownerOf(revision: ControllerRevision): string {

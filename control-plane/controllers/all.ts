@@ -1,4 +1,5 @@
 /** Every controller of the leader. */
+import { cronJobController } from './cron-job/controller.ts';
 import { daemonSetController } from './daemon-set/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { disruptionController } from './disruption/controller.ts';
@@ -26,6 +27,7 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     replicaSetController(options),
     daemonSetController(options),
     jobController(options),
+    cronJobController,
     endpointSliceController,
     namespaceController,
     garbageController,

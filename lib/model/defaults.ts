@@ -4,6 +4,7 @@
  * Tolerates objects that are not valid yet: validation comes afterwards and reports on the whole.
  */
 import type {
+  CronJob,
   DaemonSet,
   Deployment,
   JobSpec,
@@ -40,6 +41,8 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return daemonSet(object);
     case 'Job':
       return object.spec ? { ...object, spec: withJobSpecDefaults(object.spec) } : object;
+    case 'CronJob':
+      return cronJob(object);
     case 'Service':
       return service(object);
     case 'Secret':
@@ -105,6 +108,21 @@ function withJobSpecDefaults(spec: JobSpec): JobSpec {
     backoffLimit: 6,
     completionMode: 'NonIndexed',
     ...template(spec),
+  };
+}
+
+function cronJob(object: CronJob): CronJob {
+  if (!object.spec) return object;
+  const { jobTemplate } = object.spec;
+  return {
+    ...object,
+    spec: {
+      concurrencyPolicy: 'Allow',
+      successfulJobsHistoryLimit: 3,
+      failedJobsHistoryLimit: 1,
+      ...object.spec,
+      ...(jobTemplate?.spec && { jobTemplate: { ...jobTemplate, spec: withJobSpecDefaults(jobTemplate.spec) } }),
+    },
   };
 }
 

@@ -234,7 +234,6 @@ const noRBAC = 'the role in a client certificate (admin, editor or viewer) says 
 
 const kinds: Readonly<Record<string, Unsupported>> = {
   StatefulSet: later('StatefulSets', deployment),
-  CronJob: later('CronJobs', 'start a Pod with restartPolicy: OnFailure from a cron of your own'),
   ReplicationController: { reason: 'ReplicaSets replaced it', cure: deployment },
   PersistentVolume: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
   PersistentVolumeClaim: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),

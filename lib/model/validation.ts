@@ -8,6 +8,7 @@ import { encodeObject } from './codec.ts';
 import type { Problem } from './problems.ts';
 import { collect } from './validation/checks.ts';
 import { checkConfigMap, checkSecret } from './validation/config.ts';
+import { checkCronJob } from './validation/cron-job.ts';
 import { checkControllerRevision, checkDaemonSet } from './validation/daemon-set.ts';
 import { checkJob } from './validation/job.ts';
 import { checkMetadata } from './validation/metadata.ts';
@@ -30,6 +31,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   DaemonSet: checkDaemonSet,
   ControllerRevision: checkControllerRevision,
   Job: checkJob,
+  CronJob: checkCronJob,
   Service: (object, old, problems) => checkService(object, old, collect(problems)),
   EndpointSlice: (object, old, problems) => checkEndpointSlice(object, old, collect(problems)),
   ConfigMap: (object, old, problems) => checkConfigMap(object, old, collect(problems)),

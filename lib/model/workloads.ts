@@ -16,6 +16,8 @@ export function podTemplateOf(object: KubeObject): PodTemplateSpec | undefined {
     case 'DaemonSet':
     case 'Job':
       return object.spec.template;
+    case 'CronJob':
+      return object.spec.jobTemplate.spec.template;
     default:
       return undefined;
   }
@@ -24,6 +26,11 @@ export function podTemplateOf(object: KubeObject): PodTemplateSpec | undefined {
 /** For kinds with a template; others stay as they are. */
 export function withPodTemplate<T extends KubeObject>(object: T, template: PodTemplateSpec): T {
   if (podTemplateOf(object) === undefined) return object;
+  if (object.kind === 'CronJob') {
+    const { jobTemplate } = object.spec;
+    const changed = { ...jobTemplate, spec: { ...jobTemplate.spec, template } };
+    return { ...object, spec: { ...object.spec, jobTemplate: changed } };
+  }
   return { ...object, spec: { ...(object as { spec: object }).spec, template } } as T;
 }
 

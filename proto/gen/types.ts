@@ -975,6 +975,50 @@ export interface JobStatus {
   completedIndexes?: string;
 }
 
+/** Makes a Job whenever its schedule says so. */
+export interface CronJob {
+  apiVersion: 'batch/v1';
+  kind: 'CronJob';
+  metadata: ObjectMeta;
+  spec: CronJobSpec;
+  status?: CronJobStatus;
+}
+
+export interface CronJobSpec {
+  /** Five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, @weekly, @monthly, @yearly. */
+  schedule: string;
+  /** A name of the IANA time zone database, such as Europe/Berlin. Default UTC. */
+  timeZone?: string;
+  /**
+   * A run that could not begin (control plane away, Forbid) may begin so late; after that it is left out. Absent: the
+   * last run that was missed begins whenever it can.
+   */
+  startingDeadlineSeconds?: number;
+  /** While a former Job still runs: Allow (default) both, Forbid the new one, or Replace the former. */
+  concurrencyPolicy?: 'Allow' | 'Forbid' | 'Replace';
+  /** True: no Jobs are made; those that run are left alone. */
+  suspend?: boolean;
+  jobTemplate: JobTemplateSpec;
+  /** Jobs kept after success. Default 3. */
+  successfulJobsHistoryLimit?: number;
+  /** Jobs kept after failure. Default 1. */
+  failedJobsHistoryLimit?: number;
+}
+
+export interface JobTemplateSpec {
+  metadata?: PodTemplateMeta;
+  spec: JobSpec;
+}
+
+/** CronJob controller. */
+export interface CronJobStatus {
+  /** Jobs that have not ended. */
+  active?: ObjectReference[];
+  /** The time the newest Job was made for. */
+  lastScheduleTime?: string;
+  lastSuccessfulTime?: string;
+}
+
 /** A name for a priority, which pods refer to. system-cluster-critical and system-node-critical are always there. */
 export interface PriorityClass {
   apiVersion: 'scheduling.k8s.io/v1';
@@ -1038,6 +1082,7 @@ export interface ObjectEnvelope {
   event?: Event;
   daemonSet?: DaemonSet;
   job?: Job;
+  cronJob?: CronJob;
   controllerRevision?: ControllerRevision;
   priorityClass?: PriorityClass;
   podDisruptionBudget?: PodDisruptionBudget;
@@ -1462,6 +1507,7 @@ export type KubeObject =
   | DaemonSet
   | ControllerRevision
   | Job
+  | CronJob
   | PriorityClass
   | PodDisruptionBudget;
 
@@ -1545,6 +1591,7 @@ export interface KindMap {
   DaemonSet: DaemonSet;
   ControllerRevision: ControllerRevision;
   Job: Job;
+  CronJob: CronJob;
   PriorityClass: PriorityClass;
   PodDisruptionBudget: PodDisruptionBudget;
 }

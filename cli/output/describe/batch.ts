@@ -1,7 +1,7 @@
-/** `ctl describe job`. Pure. */
-import type { Job, JobSpec, Pod, PodFailurePolicyRule } from '../../../proto/gen/types.ts';
+/** `ctl describe` of jobs and cronjobs. Pure. */
+import type { CronJob, Job, JobSpec, Pod, PodFailurePolicyRule } from '../../../proto/gen/types.ts';
 import { jobDuration } from '../columns-workloads.ts';
-import { annotationsField, conditionLines, controlledBy, indented, labelsField, timeText } from './lines.ts';
+import { annotationsField, conditionLines, controlledBy, indented, labelsField, none, timeText } from './lines.ts';
 import { templateLines } from './template.ts';
 import { podsStatus } from './workload.ts';
 
@@ -31,6 +31,30 @@ export function jobLines(job: Job, pods: readonly Pod[], nowMs: number): string[
     ...(status.conditions ?? []).flatMap(({ type, message }) =>
       type === 'Failed' && message ? [`Message:\t${message}`] : [],
     ),
+  ];
+}
+
+export function cronJobLines({ metadata, spec, status = {} }: CronJob): string[] {
+  const { jobTemplate, startingDeadlineSeconds } = spec;
+  const timeOrNone = (time: string | undefined): string => (time === undefined ? none : timeText(time));
+  return [
+    `Name:\t${metadata.name}`,
+    `Namespace:\t${metadata.namespace ?? ''}`,
+    ...labelsField('Labels', metadata.labels),
+    ...annotationsField(metadata.annotations),
+    `Schedule:\t${spec.schedule}`,
+    `Time Zone:\t${spec.timeZone ?? 'UTC'}`,
+    `Concurrency Policy:\t${spec.concurrencyPolicy ?? 'Allow'}`,
+    `Suspend:\t${spec.suspend ?? false}`,
+    `Successful Job History Limit:\t${spec.successfulJobsHistoryLimit ?? 3}`,
+    `Failed Job History Limit:\t${spec.failedJobsHistoryLimit ?? 1}`,
+    `Starting Deadline Seconds:\t${startingDeadlineSeconds === undefined ? '<unset>' : `${startingDeadlineSeconds}s`}`,
+    ...jobSpecLines(jobTemplate.spec),
+    'Pod Template:',
+    ...templateLines(jobTemplate.spec.template),
+    `Last Schedule Time:\t${timeOrNone(status.lastScheduleTime)}`,
+    `Last Successful Time:\t${timeOrNone(status.lastSuccessfulTime)}`,
+    `Active Jobs:\t${(status.active ?? []).map(({ name }) => name).join(', ') || none}`,
   ];
 }
 

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { finishedKeptPerNode } from '../../../../control-plane/controllers/pod-garbage/reconcile.ts';
 import { isPodReady } from '../../../../lib/model/pods.ts';
-import type { DaemonSet, Job, JobSpec, Pod } from '../../../../proto/gen/types.ts';
+import type { CronJob, DaemonSet, Job, JobSpec, Pod } from '../../../../proto/gen/types.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts';
 
 let cluster: Cluster;
@@ -170,5 +170,28 @@ describe('a Job', () => {
     await cluster.until(has('Failed'), 'the deadline');
     await cluster.until(() => cluster.pods().length === 0, 'its pods to go');
     await cluster.until(() => status() === undefined, 'the Job to go', 90_000);
+  });
+});
+
+describe('a CronJob', () => {
+  it('runs every minute, keeps the newest, and takes all with it when it goes', async () => {
+    await start({ nodes: 2 });
+    cluster.exitCodes.set('done:1', () => 0);
+    const metadata = { name: 'tidy', namespace: 'default' };
+    const spec = { schedule: '* * * * *', successfulJobsHistoryLimit: 2, jobTemplate: { spec: job('tidy').spec } };
+    await cluster.create({ apiVersion: 'batch/v1', kind: 'CronJob', metadata, spec });
+    const seen = new Set<string>();
+    cluster.state.onChange(() => {
+      for (const { metadata: made } of cluster.state.list('Job')) seen.add(made.name);
+    });
+    await cluster.until(() => seen.size === 5, 'five runs', 400_000);
+    const current = (): CronJob | undefined => cluster.state.get('CronJob', 'default', 'tidy');
+    await cluster.until(() => (current()?.status?.active ?? []).length === 0, 'the last one to end');
+    await cluster.until(() => cluster.state.list('Job').length === 2, 'two that are kept');
+    await cluster.edit('CronJob', 'tidy', (object) => ({ ...object, spec: { ...object.spec, suspend: true } }));
+    await cluster.clock.advance(120_000);
+    expect(seen.size).toBe(5);
+    await cluster.remove('CronJob', 'tidy');
+    await cluster.until(() => cluster.state.list('Job').length + cluster.pods().length === 0, 'nothing left');
   });
 });

@@ -33,6 +33,17 @@ const rule = (parts: object): object =>
   job({ podFailurePolicy: { rules: [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1], ...parts } }] } });
 const firstRule = 'spec.podFailurePolicy.rules[0]';
 
+const cronJob = (spec: object = {}, name = 'c'): object => ({
+  apiVersion: 'batch/v1',
+  kind: 'CronJob',
+  metadata: { name },
+  spec: {
+    schedule: '0 3 * * *',
+    jobTemplate: { spec: { template: template({ restartPolicy: 'OnFailure' }) } },
+    ...spec,
+  },
+});
+
 const refused: readonly (readonly [object, ...RegExp[]])[] = [
   [daemonSet({ template: template({}, { app: 'y' }) }), line('spec.template.metadata.labels', 'does not match')],
   [daemonSet({ replicas: 2 }), line('spec.replicas', 'unknown field')],
@@ -71,6 +82,15 @@ const refused: readonly (readonly [object, ...RegExp[]])[] = [
     unsupported(`${firstRule}.onPodConditions`, 'remove the rule'),
     line(`${firstRule}.onExitCodes`, 'required'),
   ],
+  [cronJob({ schedule: '0 0 30 2 *' }), line('spec.schedule', 'never fires')],
+  [cronJob({ timeZone: 'Mars/Olympus' }), line('spec.timeZone', 'is not a time zone')],
+  [cronJob({ startingDeadlineSeconds: -1 }), line('spec.startingDeadlineSeconds', 'at least 0')],
+  [cronJob({ concurrencyPolicy: 'Wait' }), line('spec.concurrencyPolicy', 'Allow, Forbid, Replace')],
+  [cronJob({}, 'x'.repeat(53)), line('metadata.name', 'at most 52')],
+  [
+    cronJob({ jobTemplate: { spec: { template: template() } } }),
+    line('spec.jobTemplate.spec.template.spec.restartPolicy', 'OnFailure or Never'),
+  ],
 ];
 
 describe('refused', () => {
@@ -94,6 +114,8 @@ describe('accepted', () => {
     [job({ completionMode: 'Indexed', completions: 3 }, { restartPolicy: 'OnFailure' })],
     [job({ selector: { matchLabels: { 'batch.kubernetes.io/controller-uid': 'u' } }, manualSelector: false })],
     [rule({ containerName: 'c', operator: 'NotIn' })],
+    [cronJob()],
+    [cronJob({ timeZone: 'Europe/Berlin', suspend: true, startingDeadlineSeconds: 0 })],
   ])('%j', (value) => {
     expect(linesOf(value)).toEqual([]);
   });
