@@ -52,8 +52,9 @@ export const leaderTrailer = 'gantry-leader';
 
 const firstBackoffMs = 100;
 const longestBackoffMs = 2_000;
-/** A server that answers but does not lead will know the leader soon. */
+/** A server that answers but does not lead will know the leader soon; meanwhile the others are asked as often. */
 const longestElectionBackoffMs = 400;
+const electionMs = 5_000;
 
 export function rpcTransport(tls: ReloadableTls): SessionTransport {
   return {
@@ -79,7 +80,7 @@ class ReconnectingClient implements SessionClient {
   #attempt: SessionAttempt | undefined;
   readonly #choice: ServerChoice;
   #failures = 0;
-  #electing = false;
+  #electingUntilMs = 0;
   #lastTrouble = '';
 
   constructor(options: SessionClientOptions) {
@@ -153,13 +154,14 @@ class ReconnectingClient implements SessionClient {
     this.#lastTrouble = fields.error;
     if (news) log.warn(fields, 'no session with the control plane; trying again');
     else log.debug(fields, 'no session with the control plane; trying again');
-    this.#electing = isGantryError(error, 'failedPrecondition');
+    if (isGantryError(error, 'failedPrecondition')) this.#electingUntilMs = clock.monotonicMs() + electionMs;
   }
 
   #backoffMs(): number {
     // Straight to a leader one was just told of, once: two replicas that name each other must not make us spin.
     if (this.#choice.leader && this.#failures <= 1) return 0;
-    const longestMs = this.#electing ? longestElectionBackoffMs : longestBackoffMs;
+    const electing = this.#options.clock.monotonicMs() < this.#electingUntilMs;
+    const longestMs = electing ? longestElectionBackoffMs : longestBackoffMs;
     const ceilingMs = Math.min(longestMs, firstBackoffMs * 2 ** Math.min(this.#failures, 10));
     return ceilingMs * (0.5 + this.#options.random.next() / 2);
   }
