@@ -47,6 +47,31 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(entries);
 }
 
+/** Whether `canonicalText` of both would be equal, without writing either. */
 export function isSame(a: unknown, b: unknown): boolean {
-  return canonicalText(a) === canonicalText(b);
+  return isSamePresent(present(a) ?? null, present(b) ?? null);
+}
+
+function isSamePresent(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => isSame(item, b[index]));
+  }
+  if (Array.isArray(b)) return false;
+  for (const key in a) {
+    const member = memberOf(a, key);
+    if (member !== undefined && !isSamePresent(member, memberOf(b, key))) return false;
+  }
+  for (const key in b) if (memberOf(b, key) !== undefined && memberOf(a, key) === undefined) return false;
+  return true;
+}
+
+/** Own members only: a label may be called "constructor". */
+function memberOf(object: object, key: string): unknown {
+  return Object.hasOwn(object, key) ? present((object as Record<string, unknown>)[key]) : undefined;
+}
+
+function present(value: unknown): unknown {
+  return Array.isArray(value) && value.length === 0 ? undefined : value;
 }

@@ -139,10 +139,7 @@ function containerStatus(container: Container, input: StatusInput, init: boolean
   const current = newestAttempt(observed, container.name);
   const shown = state.waiting ? undefined : current;
   const last = lastTermination(container, observed, state.waiting !== undefined);
-  const image = observed.activity.images.get(container.name)?.image;
-  const newest = current ?? lastAttempt(container.name, observed);
-  const imageID = newest?.imageId ?? image?.id;
-  const idText = newest ? `runc://${newest.id}` : undefined;
+  const newest = lastRun(container.name, observed);
   const ready = init
     ? current?.state === 'exited' && exitCodeOf(current) === 0
     : shown !== undefined && isContainerReady(observed, container) && !observed.activity.stops.has(shown.id);
@@ -153,15 +150,15 @@ function containerStatus(container: Container, input: StatusInput, init: boolean
     ready,
     restartCount: Math.max(0, entry ? Math.max(entry.attempt, entry.firstAttempt) : 0),
     image: container.image,
-    ...(imageID !== undefined && { imageID }),
-    ...(idText !== undefined && { containerID: idText }),
+    ...(newest && { imageID: newest.imageId, containerID: `runc://${newest.id}` }),
     started: init ? current?.state === 'running' : hasStarted(observed, container),
   };
 }
 
-function lastAttempt(name: string, { containers }: ObservedPod): RuntimeStatus | undefined {
+/** As in Kubernetes a container has ids once it has run; each step on the way there would also cost a write in etcd. */
+function lastRun(name: string, { containers }: ObservedPod): RuntimeStatus | undefined {
   return containers
-    .filter((status) => status.name === name)
+    .filter((status) => status.name === name && status.state !== 'created')
     .sort((a, b) => a.attempt - b.attempt)
     .at(-1);
 }
