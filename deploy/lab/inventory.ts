@@ -48,13 +48,18 @@ async function lines(exec: Exec, argv: readonly string[]): Promise<string[]> {
 /** Processes in namespaces other than ours, or with a lab's marker; and the network namespaces they hold. */
 function processLines(): string[] {
   const kinds = ['net', 'mnt', 'pid'] as const;
-  return listProcesses().flatMap((process) => {
-    if (process.state === 'Z') return []; // ended; its parent is not ours
-    const lab = labOf(process.pid);
+  const all = listProcesses().filter((process) => process.state !== 'Z'); // ended; its parent is not ours
+  const labs = new Map(all.map(({ pid }) => [pid, labOf(pid)]));
+  // conmon carries no marker and no cgroup of its own; it is on a machine whose init has one.
+  const labOfMachine = new Map(all.map(({ pid }) => [namespaceOf(pid, 'pid'), '']));
+  for (const { pid } of all) if (labs.get(pid)) labOfMachine.set(namespaceOf(pid, 'pid'), labs.get(pid)!);
+  return all.flatMap((process) => {
     const foreign = kinds.filter((kind) => {
       const namespace = namespaceOf(process.pid, kind);
       return namespace !== undefined && namespace !== namespaceOf('self', kind);
     });
+    const machine = foreign.includes('pid') ? labOfMachine.get(namespaceOf(process.pid, 'pid')) : '';
+    const lab = labs.get(process.pid) || machine || '';
     if (lab === '' && foreign.length === 0) return [];
     const spaces = foreign.map((kind) => namespaceOf(process.pid, kind) ?? kind).join(' ');
     return [entry('process', `${process.pid} ${process.command} ${spaces}`.trim(), lab)];
