@@ -25,6 +25,7 @@ export const host: Host = { exec: systemExec(), clock: systemClock };
 
 export interface LabOptions {
   readonly nodes: number;
+  readonly controlPlanes?: number;
   readonly scheduler?: string;
 }
 

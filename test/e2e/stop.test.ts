@@ -28,11 +28,10 @@ beforeEach(async () => {
 afterEach(() => removeLab(host, name));
 
 async function nothingIsLeft(): Promise<void> {
-  let left: string[] = [];
   // The kernel takes network namespaces apart in its own time.
   await waitFor('the host is as it was', 15_000, async () => {
-    left = inventoryDifference(before, await inventory(host.exec), name);
-    expect(left).toEqual([]);
+    const difference = inventoryDifference(before, await inventory(host.exec), name);
+    if (difference.length > 0) throw new Error(`\n${difference.join('\n')}`);
     return true;
   });
 }
