@@ -125,6 +125,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/explain-pending.ts')).registerExplainPending,
   },
   {
+    name: 'simulate',
+    description: 'show what would move where if a node died or a manifest were applied, changing nothing',
+    load: async () => (await import('./commands/simulate.ts')).registerSimulate,
+  },
+  {
     name: 'token',
     description: 'join tokens: with one, a machine becomes a node',
     load: async () => (await import('./commands/token.ts')).registerToken,

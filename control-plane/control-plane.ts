@@ -15,6 +15,7 @@ import type { Handlers } from '../lib/rpc/server.ts';
 import type { ReloadableTls } from '../lib/rpc/tls.ts';
 import { type Campaign, campaign } from '../lib/store/leader.ts';
 import type { Store } from '../lib/store/store.ts';
+import { admitApplied } from './api/admission.ts';
 import { ensureDefaults } from './api/bootstrap.ts';
 import { createClusterService } from './api/cluster-service.ts';
 import { createEventRecorder, type EventRecorder } from './events/recorder.ts';
@@ -167,7 +168,11 @@ function servicesOf(
     leader: () => leader()?.name,
     logsAndExec: proxyHandlers({ snapshot: state, tls }),
     tokens: tokenHandlers(tokens),
-    scheduling: schedulingHandlers({ state }),
+    scheduling: schedulingHandlers({
+      state,
+      defaultStrategy: defaultScheduler,
+      admit: (given, live) => admitApplied(given, live, random, clock.nowMs()),
+    }),
     ...(parts.resolve && { resolve: parts.resolve(state) }),
   });
   return {

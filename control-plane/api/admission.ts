@@ -4,6 +4,7 @@
  */
 import { timestamp } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
+import { applied } from '../../lib/model/apply.ts';
 import { withDefaults } from '../../lib/model/defaults.ts';
 import { sameValue } from '../../lib/model/equal.ts';
 import { readManifest } from '../../lib/model/manifest.ts';
@@ -154,4 +155,14 @@ function identityProblems({ metadata }: KubeObject, old: KubeObject): Problem[] 
 function throwIfAny(given: KubeObject, problems: readonly Problem[], object: KubeObject): void {
   const all = problems.length > 0 ? problems : sizeProblems(object);
   if (all.length > 0) throw problemsError(nameOf(given), all);
+}
+
+/** What applying `given` would store, were it done now. */
+export function admitApplied(
+  given: KubeObject,
+  live: KubeObject | undefined,
+  random: Random,
+  nowMs: number,
+): KubeObject {
+  return live ? admitChange(applied(live, given, 'ctl'), live) : admitNew(given, random, nowMs);
 }

@@ -40,7 +40,8 @@ export function createClusterService(dependencies: ApiDependencies): ClusterHand
     Logs: (logsAndExec ?? absent).Logs,
     Exec: auditedExec(dependencies, (logsAndExec ?? absent).Exec),
     Resolve: resolve ?? absent.Resolve,
-    ...(scheduling ?? { ExplainPending: absent.ExplainPending }),
+    ExplainPending: (scheduling ?? absent).ExplainPending,
+    Simulate: (scheduling ?? absent).Simulate,
     CreateToken: audited(log, 'create token', CreateToken),
     ListTokens,
     RevokeToken: audited(log, 'revoke token', RevokeToken),
@@ -72,7 +73,7 @@ function auditedExec({ log }: ApiDependencies, exec: ClusterHandlers['Exec']): C
 /** For what this control plane was started without. */
 function absentHandlers(): Pick<
   ClusterHandlers,
-  'Logs' | 'Exec' | 'Resolve' | 'ExplainPending' | 'CreateToken' | 'ListTokens' | 'RevokeToken'
+  'Logs' | 'Exec' | 'Resolve' | 'ExplainPending' | 'Simulate' | 'CreateToken' | 'ListTokens' | 'RevokeToken'
 > {
   const refuse = (what: string): never => {
     throw new GantryError('unimplemented', `this control plane serves no ${what}; ask another one`);
@@ -82,6 +83,7 @@ function absentHandlers(): Pick<
     Exec: () => refuse('exec'),
     Resolve: async () => refuse('DNS'),
     ExplainPending: async () => refuse('scheduling'),
+    Simulate: async () => refuse('scheduling'),
     CreateToken: async () => refuse('tokens'),
     ListTokens: async () => refuse('tokens'),
     RevokeToken: async () => refuse('tokens'),

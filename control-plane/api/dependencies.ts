@@ -35,7 +35,7 @@ export interface ApiDependencies {
   /** From control-plane/session: tokenHandlers. */
   readonly tokens?: Pick<ClusterHandlers, 'CreateToken' | 'ListTokens' | 'RevokeToken'>;
   /** From control-plane/scheduler: schedulingHandlers. */
-  readonly scheduling?: Pick<ClusterHandlers, 'ExplainPending'>;
+  readonly scheduling?: Pick<ClusterHandlers, 'ExplainPending' | 'Simulate'>;
   /** From control-plane/dns. */
   readonly resolve?: ClusterHandlers['Resolve'];
 }

@@ -17,6 +17,7 @@ const leastRole: Readonly<Record<string, Role>> = {
   Logs: 'viewer',
   Resolve: 'viewer',
   ExplainPending: 'viewer',
+  Simulate: 'viewer',
   GetClusterInfo: 'viewer',
   Apply: 'editor',
   Create: 'editor',

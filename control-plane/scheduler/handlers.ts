@@ -3,27 +3,62 @@
  * nothing is written.
  */
 import { GantryError } from '../../lib/errors.ts';
+import { fromEnvelope } from '../../lib/model/codec.ts';
 import { priorityOf } from '../../lib/model/priority.ts';
 import type { Handlers } from '../../lib/rpc/server.ts';
-import type { ExplainPendingResponse, Pod } from '../../proto/gen/types.ts';
+import type { ExplainPendingResponse, KubeObject, Pod, SimulatedPod } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import { isRoomComing } from './eviction-round.ts';
 import { withPriorities } from './loop.ts';
 import { nodeInfos, reserve } from './node-info.ts';
 import { explain, isPending, verdicts } from './schedule.ts';
+import { simulate } from './simulate.ts';
+import type { StrategyName } from './strategies.ts';
 
 export interface SchedulingQuestions {
   readonly state: Snapshot;
+  readonly defaultStrategy: StrategyName;
+  /** An applied object as it would be stored. Throws with what is wrong with it. */
+  readonly admit: (given: KubeObject, live: KubeObject | undefined) => KubeObject;
 }
 
-export function schedulingHandlers({ state }: SchedulingQuestions): Pick<Handlers<'Cluster'>, 'ExplainPending'> {
+type SchedulingHandlers = Pick<Handlers<'Cluster'>, 'ExplainPending' | 'Simulate'>;
+
+export function schedulingHandlers({ state, defaultStrategy, admit }: SchedulingQuestions): SchedulingHandlers {
   return {
     async ExplainPending({ namespace = 'default', name = '' }) {
       const pod = state.get('Pod', namespace, name);
       if (!pod) throw new GantryError('notFound', `pods ${JSON.stringify(name)} not found in namespace ${namespace}`);
       return explainPending(state, pod);
     },
+
+    async Simulate({ killNodes = [], objects = [] }) {
+      for (const name of killNodes) {
+        if (state.get('Node', undefined, name)) continue;
+        throw new GantryError('notFound', `nodes ${JSON.stringify(name)} not found; \`ctl get nodes\` lists them`);
+      }
+      const admitted = objects.flatMap((envelope) => {
+        const given = fromEnvelope(envelope);
+        if (!given) return [];
+        const { namespace, name } = given.metadata;
+        return [admit(given, name ? state.get(given.kind, namespace ?? 'default', name) : undefined)];
+      });
+      const pods = simulate(state, { killNodes, objects: admitted }, defaultStrategy);
+      return { pods, summary: summaryOf(pods), resourceVersion: state.revision.toString() };
+    },
   };
+}
+
+/** Pure. */
+export function summaryOf(pods: readonly SimulatedPod[]): string {
+  const count = (wanted: SimulatedPod['outcome']): number => pods.filter(({ outcome }) => outcome === wanted).length;
+  const parts = [
+    `${count('Moved')} would move`,
+    `${count('Placed')} would be placed`,
+    `${count('Waiting')} would wait`,
+    `${count('Gone')} would be gone`,
+  ];
+  return `${parts.join(', ')}; nothing was changed`;
 }
 
 /** Pure. */

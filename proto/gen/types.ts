@@ -1278,6 +1278,35 @@ export interface ResolvedRecord {
   source?: string;
 }
 
+export interface SimulateRequest {
+  /** Nodes that would be gone. */
+  killNodes?: string[];
+  /** What would be applied. */
+  objects?: ObjectEnvelope[];
+}
+
+export interface SimulateResponse {
+  /** Pods that would move, come or go; not those that stay. */
+  pods?: SimulatedPod[];
+  /** A sentence. */
+  summary?: string;
+  /** The revision of the picture. */
+  resourceVersion?: string;
+}
+
+export interface SimulatedPod {
+  namespace?: string;
+  name?: string;
+  /** "Deployment/web". */
+  workload?: string;
+  /** Absent: it is new, or waits already. */
+  from?: string;
+  /** Absent: it would wait, or be gone. */
+  to?: string;
+  reason?: string;
+  outcome?: 'Moved' | 'Placed' | 'Waiting' | 'Gone';
+}
+
 export interface ExplainPendingRequest {
   namespace?: string;
   name?: string;
@@ -1538,6 +1567,8 @@ export interface Services {
     Exec: { kind: 'bidi'; request: ExecRequest; response: ExecResponse };
     /** Asks this replica's DNS for a name and tells where the answer comes from. */
     Resolve: { kind: 'unary'; request: ResolveRequest; response: ResolveResponse };
+    /** What the scheduler would do if: on a copy of the newest picture of this replica. Changes nothing. */
+    Simulate: { kind: 'unary'; request: SimulateRequest; response: SimulateResponse };
     /** Why a pod is on no node: what each node says to it. Answered by any replica with the scheduler's own filters. */
     ExplainPending: { kind: 'unary'; request: ExplainPendingRequest; response: ExplainPendingResponse };
     GetClusterInfo: { kind: 'unary'; request: ClusterInfoRequest; response: ClusterInfo };

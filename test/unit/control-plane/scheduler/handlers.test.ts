@@ -1,11 +1,14 @@
 /** What the scheduler answers to questions, through ctl and from the mirror alone. */
 import { describe, expect, it } from 'vitest';
+import { admitApplied } from '../../../../control-plane/api/admission.ts';
 import { schedulingHandlers } from '../../../../control-plane/scheduler/handlers.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
-import type { KubeObject } from '../../../../proto/gen/types.ts';
+import { seededRandom } from '../../../../lib/random.ts';
+import type { KubeObject, Pod, ReplicaSet } from '../../../../proto/gen/types.ts';
 import { createCli } from '../../cli/harness.ts';
-import { node, pod } from './objects.ts';
+import { deploymentManifest, manifest } from '../api/harness.ts';
+import { node, type PodShape, pod } from './objects.ts';
 
 function stateOf(...objects: readonly KubeObject[]): MutableClusterState {
   const state = new MutableClusterState();
@@ -15,6 +18,13 @@ function stateOf(...objects: readonly KubeObject[]): MutableClusterState {
   );
   return state;
 }
+
+const questionsTo = (state: MutableClusterState) =>
+  schedulingHandlers({
+    state,
+    defaultStrategy: 'least-loaded',
+    admit: (given, live) => admitApplied(given, live, seededRandom(1), 0),
+  });
 
 describe('ctl explain-pending', () => {
   const waiting = pod('big', { cpu: '3' });
@@ -27,7 +37,7 @@ describe('ctl explain-pending', () => {
   );
 
   it('shows what each node says', async () => {
-    const cli = await createCli({ scheduling: schedulingHandlers({ state }) });
+    const cli = await createCli({ scheduling: questionsTo(state) });
     const { out, code } = await cli.run('explain-pending big');
     expect(code).toBe(0);
     expect(out).toBe(
@@ -44,7 +54,7 @@ describe('ctl explain-pending', () => {
   });
 
   it('says where a pod is that does not wait, and when there is none', async () => {
-    const cli = await createCli({ scheduling: schedulingHandlers({ state }) });
+    const cli = await createCli({ scheduling: questionsTo(state) });
     expect((await cli.run('explain-pending there')).out).toBe(
       'pod there is on node n1: it is not waiting for the scheduler\n',
     );
@@ -54,11 +64,69 @@ describe('ctl explain-pending', () => {
   });
 
   it('is part of describe, while the pod waits', async () => {
-    const cli = await createCli({ scheduling: schedulingHandlers({ state }) });
+    const cli = await createCli({ scheduling: questionsTo(state) });
     await cli.put(waiting);
     const { out } = await cli.run('describe pod big');
     expect(out).toMatch(/Scheduling: +0\/3 nodes fit: .*\n +n1: +insufficient cpu\n +n2: +cordoned\n/);
     await cli.put({ ...waiting, spec: { ...waiting.spec, nodeName: 'n1' } });
     expect((await cli.run('describe pod big')).out).not.toContain('Scheduling:');
+  });
+});
+
+describe('ctl simulate', () => {
+  const replica = (name: string, nodeName: string, shape: PodShape = {}): Pod => {
+    const made = pod(name, { cpu: '2', owner: 'rs', ...shape, spec: { nodeName, ...shape.spec } });
+    return { ...made, status: { phase: 'Running' } };
+  };
+  const replicaSet = {
+    ...manifest<ReplicaSet>({ ...(deploymentManifest('web', { replicas: 2 }) as object), kind: 'ReplicaSet' }),
+    metadata: { name: 'web', namespace: 'default', uid: 'rs', resourceVersion: '1' },
+  } as ReplicaSet;
+  const world = (...more: KubeObject[]) =>
+    stateOf(
+      node('n1'),
+      node('n2'),
+      node('n3', { cpu: '2' }),
+      replicaSet,
+      replica('web-a', 'n1'),
+      replica('web-b', 'n2'),
+      ...more,
+    );
+
+  it('--kill: what would move where, what would wait, and what would be lost', async () => {
+    const alone = pod('alone', { spec: { nodeName: 'n1' } });
+    const state = world(replica('web-c', 'n1', { cpu: '3' }), alone);
+    const before = JSON.stringify([...state.all()]);
+    const cli = await createCli({ scheduling: questionsTo(state) });
+    const { out, err } = await cli.run('simulate --kill n1');
+    expect(err).toBe('');
+    expect(out).toMatch(/default +web-a +ReplicaSet\/web +n1 +n3 +lost with node n1\n/);
+    expect(out).toMatch(/default +web-c +ReplicaSet\/web +n1 +<none> +0\/2 nodes fit: 2 insufficient cpu\n/);
+    expect(out).toMatch(/default +alone +<none> +n1 +<none> +lost with node n1; nothing replaces it\n/);
+    expect(out).toMatch(/\n1 would move, 0 would be placed, 1 would wait, 1 would be gone; nothing was changed\n$/);
+    expect(JSON.stringify([...state.all()])).toBe(before);
+    expect((await cli.run('simulate --kill none')).err).toContain('nodes "none" not found');
+  });
+
+  it('--kill: a better pod takes the place of a lesser one, which moves on', async () => {
+    const vip = replica('vip', 'n1', { cpu: '4', spec: { priority: 9 } });
+    const state = stateOf(node('n1'), node('n2'), node('n3', { cpu: '2' }), replicaSet, vip, replica('web-b', 'n2'));
+    const cli = await createCli({ scheduling: questionsTo(state) });
+    const { out } = await cli.run('simulate --kill n1');
+    expect(out).toMatch(/vip .* n1 +n2 +lost with node n1\n/);
+    expect(out).toMatch(/web-b .* n2 +n3 +preempted by default\/vip\n/);
+  });
+
+  it('--apply: new pods, more replicas, and what is wrong with a manifest', async () => {
+    const cli = await createCli({ scheduling: questionsTo(world()) });
+    const apply = (value: unknown) => cli.run('simulate --apply -', { input: JSON.stringify(value) });
+    const { out } = await apply(deploymentManifest('other', { replicas: 2 }));
+    expect(out).toMatch(/other-\(new 1\) +Deployment\/other +<none> +n\d\n/);
+    expect(out).toContain('0 would move, 2 would be placed, 0 would wait, 0 would be gone; nothing was changed');
+    const more = { ...(deploymentManifest('web', { replicas: 3 }) as object), kind: 'ReplicaSet' };
+    expect((await apply(more)).out).toContain('web-(new 1)');
+    const wrong = await apply(deploymentManifest('other', { replicas: -1 }));
+    expect(wrong.err).toContain('spec.replicas');
+    expect((await cli.run('simulate')).err).toContain('say what would happen');
   });
 });
