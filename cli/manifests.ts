@@ -79,13 +79,23 @@ function rank({ kind }: KubeObject): number {
   return kind === 'ConfigMap' || kind === 'Secret' || kind === 'PriorityClass' ? 1 : 2;
 }
 
+/** What the parser says of a line that begins in the wrong column. */
+const indentationErrors: ReadonlySet<string> = new Set([
+  'BAD_INDENT',
+  'BLOCK_AS_IMPLICIT_KEY',
+  'BLOCK_IN_FLOW',
+  'MULTILINE_IMPLICIT_KEY',
+]);
+
 function parseSource({ name, text }: SourceText, read: Read, objects: KubeObject[], problems: string[]): void {
   const lineCounter = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter, ...manifestYaml });
   if (!Array.isArray(documents)) return; // an empty text
   for (const document of documents) {
-    if (document.errors.length > 0) {
-      for (const error of document.errors) problems.push(`${name}: ${error.message.split('\n')[0]!.replace(/:$/, '')}`);
+    const [error] = document.errors; // the others mostly follow from the first
+    if (error) {
+      const hint = indentationErrors.has(error.code) ? '; check the indentation there and on the line after it' : '';
+      problems.push(`${name}: ${error.message.split('\n')[0]!.replace(/:$/, '')}${hint}`);
       continue;
     }
     let value: unknown;

@@ -130,6 +130,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/simulate.ts')).registerSimulate,
   },
   {
+    name: 'taint',
+    description: 'set and remove taints of nodes',
+    load: async () => (await import('./commands/taint.ts')).registerTaint,
+  },
+  {
+    name: 'node',
+    description: 'declare a lost node out of service, or back in service',
+    load: async () => (await import('./commands/node.ts')).registerNode,
+  },
+  {
     name: 'token',
     description: 'join tokens: with one, a machine becomes a node',
     load: async () => (await import('./commands/token.ts')).registerToken,

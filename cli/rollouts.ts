@@ -1,15 +1,15 @@
 /** The workloads that roll out, and the templates that they have had. */
 import { GantryError } from '../lib/errors.ts';
 import { controllerOf } from '../lib/model/object.ts';
-import type { DaemonSet, Deployment, KubeObject, PodTemplateSpec } from '../proto/gen/types.ts';
+import type { DaemonSet, Deployment, KubeObject, PodTemplateSpec, StatefulSet } from '../proto/gen/types.ts';
 import type { Context } from './context.ts';
 import { listObjects } from './objects.ts';
 import { groupedKind, parseTargets } from './resources.ts';
 
-export type RolloutKind = 'Deployment' | 'DaemonSet';
-export type RolloutObject = Deployment | DaemonSet;
+export type RolloutKind = 'Deployment' | 'DaemonSet' | 'StatefulSet';
+export type RolloutObject = Deployment | DaemonSet | StatefulSet;
 
-const rolloutKinds: readonly string[] = ['Deployment', 'DaemonSet'] satisfies RolloutKind[];
+const rolloutKinds: readonly string[] = ['Deployment', 'DaemonSet', 'StatefulSet'] satisfies RolloutKind[];
 
 export interface RolloutTarget {
   readonly kind: RolloutKind;
@@ -19,7 +19,7 @@ export interface RolloutTarget {
 export function rolloutTargets(words: readonly string[]): RolloutTarget[] {
   return parseTargets(words).map(({ info, name }) => {
     if (!rolloutKinds.includes(info.kind)) {
-      const known = 'name a deployment or daemonset: deploy/NAME';
+      const known = 'name a deployment, daemonset or statefulset: deploy/NAME';
       throw new GantryError('invalidArgument', `${info.plural} have no rollout; ${known}`);
     }
     const word = info.kind.toLowerCase();

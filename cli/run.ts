@@ -34,6 +34,7 @@ function createProgram({ write, writeError }: Output): Command {
     )
     .option('-n, --namespace <name>', 'the namespace to work in')
     .configureOutput({ writeOut: write, writeErr: writeError })
+    .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(add --help for usage)')
     .showSuggestionAfterError()
     .enablePositionalOptions(false)

@@ -1,4 +1,5 @@
 /** Standard input as exec needs it: bytes as they are typed, the window's size, and raw mode. */
+import { systemExec } from '../lib/process.ts';
 import type { TerminalSize } from '../proto/gen/types.ts';
 
 export interface Terminal {
@@ -26,6 +27,13 @@ export const processTerminal: Terminal = {
     return () => void process.stdout.off('resize', resized);
   },
   setRawMode(raw) {
-    if (process.stdin.isTTY) process.stdin.setRawMode(raw);
+    if (!process.stdin.isTTY) return;
+    process.stdin.setRawMode(raw);
+    // Node's raw mode still puts a carriage return before every line feed; the other side's terminal has done so already.
+    // Leaving raw mode restores this, too.
+    if (raw)
+      systemExec()
+        .start(['stty', '-opost'], { stdio: ['inherit', 'ignore', 'ignore'] })
+        .on('error', () => {});
   },
 };

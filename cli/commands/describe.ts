@@ -13,7 +13,12 @@ import { headLines } from '../output/describe/lines.ts';
 import { endpointSliceLines, serviceLines } from '../output/describe/network.ts';
 import { nodeLines } from '../output/describe/node.ts';
 import { podLines, verdictLines } from '../output/describe/pod.ts';
-import { daemonSetLines, deploymentLines, replicaSetDescription } from '../output/describe/workload.ts';
+import {
+  daemonSetLines,
+  deploymentLines,
+  replicaSetDescription,
+  statefulSetLines,
+} from '../output/describe/workload.ts';
 import { parseTargets } from '../resources.ts';
 import { forEach, objectOf, type Reference, referenceOf, type SelectOptions, selectReferences } from '../selection.ts';
 
@@ -80,6 +85,8 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return deploymentLines(object, await listObjects(context, 'ReplicaSet', { namespace }));
     case 'ReplicaSet':
       return replicaSetDescription(object, await listObjects(context, 'Pod', { namespace }));
+    case 'StatefulSet':
+      return statefulSetLines(object, await listObjects(context, 'Pod', { namespace }));
     case 'DaemonSet':
       return daemonSetLines(object, await listObjects(context, 'Pod', { namespace }));
     case 'Job':

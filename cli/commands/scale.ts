@@ -1,4 +1,4 @@
-/** `ctl scale`: how many replicas a Deployment or ReplicaSet should have. */
+/** `ctl scale`: how many replicas a Deployment, ReplicaSet or StatefulSet should have. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';

@@ -11,7 +11,6 @@ const cures: Readonly<Record<string, string>> = {
   'port-forward': 'expose the pods as a service of type NodePort: `ctl expose deploy/NAME --type=NodePort --port=PORT`',
   proxy: 'services call the API over gRPC, see examples/',
   top: 'see what pods ask for with `ctl describe node NAME`',
-  taint: 'apply the taints with a patch: `ctl patch node NAME --type=merge -p \'{"spec":{"taints":[...]}}\'`',
   autoscale: 'set the replicas with `ctl scale`',
   debug: 'use `ctl exec -it POD -- sh`',
   config: 'name the file with --config or $GANTRY_CONFIG',

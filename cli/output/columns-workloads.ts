@@ -1,7 +1,7 @@
-/** Columns of DaemonSets, Jobs, CronJobs and the histories of templates. Pure. */
+/** Columns of StatefulSets, DaemonSets, Jobs, CronJobs and the histories of templates. Pure. */
 import { findCondition } from '../../lib/model/conditions.ts';
 import { controllerOf } from '../../lib/model/object.ts';
-import type { ControllerRevision, CronJob, DaemonSet, Job } from '../../proto/gen/types.ts';
+import type { ControllerRevision, CronJob, DaemonSet, Job, StatefulSet } from '../../proto/gen/types.ts';
 import { groupedKind } from '../resources.ts';
 import { age, shortDuration } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
@@ -16,6 +16,15 @@ export function daemonSetColumns(nowMs: number): readonly Column<DaemonSet>[] {
     { header: 'UP-TO-DATE', cell: ({ status }) => String(status?.updatedNumberScheduled ?? 0) },
     { header: 'AVAILABLE', cell: ({ status }) => String(status?.numberAvailable ?? 0) },
     { header: 'NODE SELECTOR', cell: ({ spec }) => labelsText(spec.template.spec.nodeSelector) },
+    ageColumn(nowMs),
+    ...templateColumns(),
+  ];
+}
+
+export function statefulSetColumns(nowMs: number): readonly Column<StatefulSet>[] {
+  return [
+    nameColumn,
+    { header: 'READY', cell: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 1}` },
     ageColumn(nowMs),
     ...templateColumns(),
   ];

@@ -4,7 +4,13 @@ import type { EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '.
 import { age } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
 import { disruptionBudgetColumns, priorityClassColumns } from './columns-policy.ts';
-import { controllerRevisionColumns, cronJobColumns, daemonSetColumns, jobColumns } from './columns-workloads.ts';
+import {
+  controllerRevisionColumns,
+  cronJobColumns,
+  daemonSetColumns,
+  jobColumns,
+  statefulSetColumns,
+} from './columns-workloads.ts';
 import { podState, readyCount, restarts } from './pod-state.ts';
 import type { Column } from './table.ts';
 
@@ -51,6 +57,7 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       ageColumn(nowMs),
       ...templateColumns(),
     ],
+    StatefulSet: statefulSetColumns(nowMs),
     DaemonSet: daemonSetColumns(nowMs),
     ControllerRevision: controllerRevisionColumns(nowMs),
     Job: jobColumns(nowMs),

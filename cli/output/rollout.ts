@@ -1,6 +1,6 @@
 /** What `ctl rollout status` says, in kubectl's sentences. Pure. */
 import { findCondition } from '../../lib/model/conditions.ts';
-import type { DaemonSet, Deployment } from '../../proto/gen/types.ts';
+import type { DaemonSet, Deployment, StatefulSet } from '../../proto/gen/types.ts';
 
 export interface RolloutState {
   readonly sentence: string;
@@ -10,7 +10,8 @@ export interface RolloutState {
 const waiting = (sentence: string): RolloutState => ({ sentence, outcome: 'waiting' });
 const done = (sentence: string): RolloutState => ({ sentence, outcome: 'done' });
 
-export function rolloutState(object: Deployment | DaemonSet): RolloutState {
+export function rolloutState(object: Deployment | DaemonSet | StatefulSet): RolloutState {
+  if (object.kind === 'StatefulSet') return statefulSetState(object);
   return object.kind === 'Deployment' ? deploymentState(object) : daemonSetState(object);
 }
 
@@ -57,6 +58,34 @@ function daemonSetState({ metadata, spec, status = {} }: DaemonSet): RolloutStat
     return waiting(`${unfinished}: ${counts} updated pods are available...`);
   }
   return done(`daemon set "${name}" successfully rolled out`);
+}
+
+function statefulSetState({ metadata, spec, status = {} }: StatefulSet): RolloutState {
+  const { replicas = 1, updateStrategy, ordinals } = spec;
+  if (updateStrategy?.type === 'OnDelete') {
+    return failed('rollout status is only available for RollingUpdate strategy type');
+  }
+  if ((metadata.generation ?? 0) > (status.observedGeneration ?? 0)) {
+    return waiting('Waiting for statefulset spec update to be observed...');
+  }
+  const { readyReplicas = 0, updatedReplicas = 0, updateRevision = '', currentRevision } = status;
+  if (readyReplicas < replicas) return waiting(`Waiting for ${replicas - readyReplicas} pods to be ready...`);
+  const partition = updateStrategy?.rollingUpdate?.partition ?? 0;
+  if (partition > 0) {
+    const wanted = Math.max(0, (ordinals?.start ?? 0) + replicas - partition);
+    if (updatedReplicas < wanted) {
+      const counts = `${updatedReplicas} out of ${wanted} new pods have been updated`;
+      return waiting(`Waiting for partitioned roll out to finish: ${counts}...`);
+    }
+    return done(`partitioned roll out complete: ${updatedReplicas} new pods have been updated...`);
+  }
+  if (updateRevision !== currentRevision) {
+    const counts = `${updatedReplicas} pods at revision ${updateRevision}`;
+    return waiting(`waiting for statefulset rolling update to complete ${counts}...`);
+  }
+  return done(
+    `statefulset rolling update complete ${status.currentReplicas ?? 0} pods at revision ${currentRevision}...`,
+  );
 }
 
 function failed(sentence: string): RolloutState {

@@ -1,4 +1,4 @@
-/** `ctl describe` of deployments, replicasets and daemonsets. Pure. */
+/** `ctl describe` of deployments, replicasets, statefulsets and daemonsets. Pure. */
 import { controllerOf, isSame } from '../../../lib/model/object.ts';
 import type {
   DaemonSet,
@@ -8,6 +8,7 @@ import type {
   Pod,
   PodTemplateSpec,
   ReplicaSet,
+  StatefulSet,
 } from '../../../proto/gen/types.ts';
 import { annotationsField, conditionLines, controlledBy, labelsField, none, timeText } from './lines.ts';
 import { templateLines } from './template.ts';
@@ -102,6 +103,29 @@ export function daemonSetLines(daemonSet: DaemonSet, pods: readonly Pod[]): stri
     `Number of Nodes Scheduled with Available Pods:\t${status.numberAvailable ?? 0}`,
     `Number of Nodes Misscheduled:\t${status.numberMisscheduled ?? 0}`,
     podsStatus(daemonSet, pods),
+    'Pod Template:',
+    ...templateLines(spec.template),
+    ...conditionLines(status.conditions, true),
+  ];
+}
+
+export function statefulSetLines(statefulSet: StatefulSet, pods: readonly Pod[]): string[] {
+  const { metadata, spec, status = {} } = statefulSet;
+  const { type = 'RollingUpdate', rollingUpdate } = spec.updateStrategy ?? {};
+  return [
+    `Name:\t${metadata.name}`,
+    `Namespace:\t${metadata.namespace ?? ''}`,
+    `CreationTimestamp:\t${timeText(metadata.creationTimestamp)}`,
+    `Selector:\t${selectorWords(spec.selector)}`,
+    ...labelsField('Labels', metadata.labels),
+    ...annotationsField(metadata.annotations),
+    `Replicas:\t${spec.replicas ?? 1} desired | ${status.replicas ?? 0} total`,
+    `Service Name:\t${spec.serviceName ?? none}`,
+    `Pod Management:\t${spec.podManagementPolicy ?? 'OrderedReady'}`,
+    `Update Strategy:\t${type}`,
+    ...(type === 'RollingUpdate' ? [`  Partition:\t${rollingUpdate?.partition ?? 0}`] : []),
+    `Revisions:\t${status.currentReplicas ?? 0} of ${status.currentRevision ?? none} | ${status.updatedReplicas ?? 0} of ${status.updateRevision ?? none}`,
+    podsStatus(statefulSet, pods),
     'Pod Template:',
     ...templateLines(spec.template),
     ...conditionLines(status.conditions, true),
