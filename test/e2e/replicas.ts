@@ -1,4 +1,4 @@
-/** A lab with several control planes under load: what was acknowledged, who leads, and how long scheduling is away. */
+/** A lab with several control planes under load: what was acknowledged, who leads, how long scheduling is away. */
 import { readConfig } from '../../cli/config.ts';
 import { connectTo } from '../../cli/connection.ts';
 import type { ClusterClient } from '../../cli/context.ts';
@@ -13,17 +13,29 @@ const callMs = 3000;
 
 /** Speaks to the lab's replicas, to the next one when one does not answer. */
 export class Replicas {
+  /** host:port */
   readonly addresses: readonly string[];
   readonly #clients: readonly ClusterClient[];
+  readonly #only: readonly ClusterClient[];
 
   constructor(lab: Lab) {
     const config = readConfig(lab.config);
-    this.addresses = config.servers;
-    this.#clients = config.servers.map((address) => connectTo({ ...config, servers: [address] }));
+    const { servers } = config;
+    this.addresses = servers;
+    this.#only = servers.map((address) => connectTo({ ...config, servers: [address] }));
+    this.#clients = servers.map((_, first) =>
+      connectTo({ ...config, servers: [...servers.slice(first), ...servers.slice(0, first)] }),
+    );
   }
 
+  /** Of this replica first, and of the others while it cannot be reached. */
   at(number: number): ClusterClient {
     return this.#clients[number % this.#clients.length]!;
+  }
+
+  /** Of this replica alone. */
+  only(number: number): ClusterClient {
+    return this.#only[number % this.#only.length]!;
   }
 
   /** From whichever replica answers, beginning with `first`. */
