@@ -39,6 +39,14 @@ describe('the command line of the control plane', () => {
     expect(refusal(...base, '--etcd-endpoints', 'a')).toContain('expected URLs with a port');
   });
 
+  it('takes the control planes to join, and one token', () => {
+    expect(parseFlags(base, '1.2.3').join).toEqual([]);
+    const flags = parseFlags([...base, '--join', '10.88.0.2, 10.88.0.3:6444', '--token-file', '/t'], '1.2.3');
+    expect(flags).toMatchObject({ join: ['10.88.0.2', '10.88.0.3:6444'], tokenFile: '/t' });
+    expect(refusal(...base, '--join', 'https://a')).toContain('expected HOST or HOST:PORT');
+    expect(refusal(...base, '--join', 'a', '--token', 'x', '--token-file', '/t')).toContain('cannot be used with');
+  });
+
   it('refuses what cannot work, and says what would', () => {
     expect(refusal(...base, '--scheduler', 'best')).toContain('least-loaded');
     expect(refusal(...base, '--node-lease-ms', 'soon')).toContain('whole number');

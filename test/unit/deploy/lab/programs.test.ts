@@ -21,6 +21,17 @@ test('the control plane gets a scheduler profile only when one is asked for', ()
   expect(option(controlPlaneMachine('10.88.0', { scheduler: 'bin-pack' }).command, '--scheduler')).toBe('bin-pack');
 });
 
+test('of several control planes the others join the first, and every agent knows them all', () => {
+  expect(controlPlaneMachine('10.88.0').command).not.toContain('--join');
+  expect(controlPlaneMachine('10.88.0', { controlPlanes: 3 }).command).not.toContain('--join');
+  const third = controlPlaneMachine('10.88.0', { controlPlanes: 3 }, 3);
+  expect([third.name, third.address]).toEqual(['cp-3', '10.88.0.4']);
+  expect(option(third.command, '--join')).toBe('10.88.0.2:6444');
+  expect(option(third.command, '--token-file')).toBe('/var/lib/gantry/join-token');
+  const agent = nodeMachine('blue', '10.88.0', 1, 3);
+  expect(option(agent.command, '--server')).toBe('10.88.0.2:6443,10.88.0.3:6443,10.88.0.4:6443');
+});
+
 test("the registry's configuration is YAML that names its address and storage", () => {
   const config = parse(registryConfig('10.88.0.1', '/clone/.cache/registry'));
   expect(config.http.addr).toBe('10.88.0.1:5000');
