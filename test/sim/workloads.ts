@@ -163,7 +163,7 @@ const configMap: Workload = {
   problem: () => undefined,
 };
 
-/** One pod on every node; small, so that it fits beside all others. */
+/** One pod on every node; it asks for nothing, so that it fits beside all others. */
 const daemonSet: Workload = {
   kind: 'DaemonSet',
   weight: 1,
@@ -192,8 +192,7 @@ const daemonSet: Workload = {
 
 function smallPodSpec(random: Random): PodSpec {
   const { containers, ...rest } = podSpec(random);
-  const resources = { requests: { cpu: '10m', memory: '16Mi' } };
-  return { ...rest, containers: containers.map((container) => ({ ...container, resources })) };
+  return { ...rest, containers: containers.map((container) => ({ ...container, resources: {} })) };
 }
 
 /** Work that comes to an end, well or badly: pods that faults have killed count against it. */
