@@ -13,6 +13,7 @@ import { deletionOf } from '../state/deletion.ts';
 import { checkPrecondition } from './change.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { chargeBudgets } from './eviction.ts';
+import { checkFencing } from './fencing.ts';
 import { readExisting, retryConflicts, type Target, targetOf, withRevision, write, writeRemoval } from './objects.ts';
 import { authorizeKind } from './roles.ts';
 import { response } from './write.ts';
@@ -65,6 +66,7 @@ export async function deleteObject(
   return retryConflicts(`${target.kind} ${JSON.stringify(target.name)}`, async () => {
     const stored = await readExisting(dependencies, target);
     checkPrecondition(stored, { uid });
+    await checkFencing(dependencies, stored, gracePeriodSeconds);
     const object = orphan ? withOrphanFinalizer(stored) : stored;
     const deletion = deletionOf(object, gracePeriodSeconds, dependencies.clock.nowMs());
     if (deletion.type === 'none' || dryRun) return deletion.type === 'mark' ? deletion.object : stored;

@@ -116,8 +116,9 @@ function patchedObject(old: KubeObject, patch: Record<string, unknown>): KubeObj
 }
 
 function scaled(old: KubeObject, replicas: number, currentReplicas: number | undefined): KubeObject {
-  if (old.kind !== 'Deployment' && old.kind !== 'ReplicaSet') {
-    throw new GantryError('invalidArgument', `a ${old.kind} has no replicas; scale a Deployment or a ReplicaSet`);
+  if (old.kind !== 'Deployment' && old.kind !== 'ReplicaSet' && old.kind !== 'StatefulSet') {
+    const cure = 'scale a Deployment, a ReplicaSet or a StatefulSet';
+    throw new GantryError('invalidArgument', `a ${old.kind} has no replicas; ${cure}`);
   }
   const now = old.spec.replicas ?? 1;
   if (currentReplicas !== undefined && currentReplicas !== now) {

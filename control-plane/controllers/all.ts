@@ -12,6 +12,7 @@ import { nodeLifecycleController } from './node-lifecycle/controller.ts';
 import { podGarbageController } from './pod-garbage/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
 import { type Controller, type RunParts, runController } from './run-controller.ts';
+import { statefulSetController } from './stateful-set/controller.ts';
 
 export interface ControllerOptions {
   /** Pods a workload makes or deletes in one transaction. */
@@ -25,6 +26,7 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     nodeLifecycleController(options.evictionsPaused),
     deploymentController,
     replicaSetController(options),
+    statefulSetController(options),
     daemonSetController(options),
     jobController(options),
     cronJobController,

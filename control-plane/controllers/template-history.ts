@@ -5,7 +5,7 @@
  * The template in use always has the greatest number: one that comes back is found again and numbered anew.
  */
 import { controllerReference, isDeleting, isSame } from '../../lib/model/object.ts';
-import type { ControllerRevision, DaemonSet, Pod } from '../../proto/gen/types.ts';
+import type { ControllerRevision, DaemonSet, Pod, StatefulSet } from '../../proto/gen/types.ts';
 import type { Change, Snapshot } from '../state/snapshot.ts';
 import { templateHash } from './deployment/template.ts';
 import { controlledBy } from './owned.ts';
@@ -14,7 +14,7 @@ export const revisionHashLabel = 'controller-revision-hash';
 const changeCauseAnnotation = 'kubernetes.io/change-cause';
 const defaultHistoryLimit = 10;
 
-type Owner = DaemonSet;
+type Owner = DaemonSet | StatefulSet;
 
 export interface TemplateHistory {
   /** Of the template in use; perhaps yet to be created by `changes`. */
@@ -29,7 +29,10 @@ export function hashOf(object: ControllerRevision | Pod): string {
   return object.metadata.labels?.[revisionHashLabel] ?? '';
 }
 
-/** `pods`: all of the owner's; revisions that one of them is of stay, whatever their age. */
+/**
+ * `pods`: all of the owner's; revisions that one of them is of stay, whatever their age, and so do those of the hashes in
+ * `alsoKept`.
+ */
 export function templateHistory(
   snapshot: Snapshot,
   owner: Owner,

@@ -14,6 +14,7 @@ import type {
   ReplicaSet,
   Secret,
   Service,
+  StatefulSet,
 } from '../../proto/gen/types.ts';
 import { withPodSpecDefaults } from './defaults-pod.ts';
 import { kindInfo } from './schema.ts';
@@ -39,6 +40,8 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return replicaSet(object);
     case 'DaemonSet':
       return daemonSet(object);
+    case 'StatefulSet':
+      return statefulSet(object);
     case 'Job':
       return object.spec ? { ...object, spec: withJobSpecDefaults(object.spec) } : object;
     case 'CronJob':
@@ -94,6 +97,24 @@ function daemonSet(object: DaemonSet): DaemonSet {
     spec: {
       revisionHistoryLimit: 10,
       ...template(rest as DaemonSet['spec']),
+      updateStrategy: { ...updateStrategy, type, ...rollingUpdate },
+    },
+  };
+}
+
+function statefulSet(object: StatefulSet): StatefulSet {
+  if (!object.spec) return object;
+  const { updateStrategy = {}, ...rest } = object.spec;
+  const type = updateStrategy.type ?? 'RollingUpdate';
+  const rollingUpdate =
+    type === 'RollingUpdate' ? { rollingUpdate: { partition: 0, ...updateStrategy.rollingUpdate } } : {};
+  return {
+    ...object,
+    spec: {
+      replicas: 1,
+      podManagementPolicy: 'OrderedReady',
+      revisionHistoryLimit: 10,
+      ...template(rest as StatefulSet['spec']),
       updateStrategy: { ...updateStrategy, type, ...rollingUpdate },
     },
   };

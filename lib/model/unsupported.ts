@@ -217,6 +217,18 @@ const fields: Readonly<Record<string, Unsupported>> = {
     reason: 'pods that are told to stop never count as failures',
     cure: 'remove the rule when its action is Ignore or Count; there is nothing instead of FailJob',
   },
+  'StatefulSetSpec.volumeClaimTemplates': later(
+    'persistent volumes',
+    'use a hostPath volume and a nodeSelector, or emptyDir for what may be lost',
+  ),
+  'StatefulSetSpec.persistentVolumeClaimRetentionPolicy': {
+    ...later('persistent volumes', 'remove it'),
+    harmless: always,
+  },
+  'RollingUpdateStatefulSet.maxUnavailable': {
+    ...later('updates of several pods of a StatefulSet at once', 'remove it'),
+    harmless: isOneOf(1, '1'),
+  },
   'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
 };
 
@@ -233,7 +245,6 @@ const deployment = 'use a Deployment';
 const noRBAC = 'the role in a client certificate (admin, editor or viewer) says who may do what; remove it';
 
 const kinds: Readonly<Record<string, Unsupported>> = {
-  StatefulSet: later('StatefulSets', deployment),
   ReplicationController: { reason: 'ReplicaSets replaced it', cure: deployment },
   PersistentVolume: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
   PersistentVolumeClaim: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),

@@ -15,6 +15,7 @@ import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
 import { checkDisruptionBudget, checkPriorityClass } from './validation/policy.ts';
 import { checkEndpointSlice, checkService } from './validation/service.ts';
+import { checkStatefulSet } from './validation/stateful-set.ts';
 import { checkDeployment, checkPod, checkReplicaSet } from './validation/workloads.ts';
 
 /** One request to etcd may have 1.5 MB; this leaves room for what is written beside the object. */
@@ -29,6 +30,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   Deployment: checkDeployment,
   ReplicaSet: checkReplicaSet,
   DaemonSet: checkDaemonSet,
+  StatefulSet: checkStatefulSet,
   ControllerRevision: checkControllerRevision,
   Job: checkJob,
   CronJob: checkCronJob,

@@ -6,13 +6,21 @@ import type { Kind } from './schema.ts';
 export const jobUIDLabel = 'batch.kubernetes.io/controller-uid';
 
 /** Kinds that select pods. */
-export const kindsWithPods: readonly Kind[] = ['Deployment', 'ReplicaSet', 'DaemonSet', 'Job', 'Service'];
+export const kindsWithPods: readonly Kind[] = [
+  'Deployment',
+  'ReplicaSet',
+  'StatefulSet',
+  'DaemonSet',
+  'Job',
+  'Service',
+];
 
 /** Undefined for kinds without. */
 export function podTemplateOf(object: KubeObject): PodTemplateSpec | undefined {
   switch (object.kind) {
     case 'Deployment':
     case 'ReplicaSet':
+    case 'StatefulSet':
     case 'DaemonSet':
     case 'Job':
       return object.spec.template;
@@ -39,6 +47,7 @@ export function podSelectorOf(object: KubeObject): LabelSelector | undefined {
   switch (object.kind) {
     case 'Deployment':
     case 'ReplicaSet':
+    case 'StatefulSet':
     case 'DaemonSet':
       return object.spec.selector;
     case 'Job':

@@ -888,6 +888,73 @@ export interface DaemonSetStatus {
   conditions?: Condition[];
 }
 
+/**
+ * Pods with names that stay: NAME-0, NAME-1, ... A name runs on one node at a time: the pod of a lost node is replaced
+ * only when its agent is back and has stopped it, or when the node is declared out of service (ctl node out-of-service).
+ */
+export interface StatefulSet {
+  apiVersion: 'apps/v1';
+  kind: 'StatefulSet';
+  metadata: ObjectMeta;
+  spec: StatefulSetSpec;
+  status?: StatefulSetStatus;
+}
+
+export interface StatefulSetSpec {
+  /** Default 1. */
+  replicas?: number;
+  /** Must match the template's labels. Never changes. */
+  selector: LabelSelector;
+  template: PodTemplateSpec;
+  /** A headless service: each pod is then POD.serviceName.NAMESPACE.svc.ZONE. Never changes. */
+  serviceName?: string;
+  /**
+   * OrderedReady (default): up in order, each when the one before is available, and down in the opposite one. Parallel:
+   * all at once; updates keep the order. Never changes.
+   */
+  podManagementPolicy?: 'OrderedReady' | 'Parallel';
+  updateStrategy?: StatefulSetUpdateStrategy;
+  /** Old templates kept for undo. Default 10. */
+  revisionHistoryLimit?: number;
+  /** A pod counts as available after being ready this long. Default 0. */
+  minReadySeconds?: number;
+  ordinals?: StatefulSetOrdinals;
+}
+
+export interface StatefulSetUpdateStrategy {
+  /** RollingUpdate (default): from the highest number down, one after the other. OnDelete: when they are deleted. */
+  type?: 'RollingUpdate' | 'OnDelete';
+  rollingUpdate?: RollingUpdateStatefulSet;
+}
+
+export interface RollingUpdateStatefulSet {
+  /** Pods with a lower number keep the former template. Default 0. */
+  partition?: number;
+}
+
+export interface StatefulSetOrdinals {
+  /** The number of the first pod. Default 0. */
+  start?: number;
+}
+
+/** StatefulSet controller. */
+export interface StatefulSetStatus {
+  observedGeneration?: number;
+  replicas?: number;
+  readyReplicas?: number;
+  /** Of currentRevision. */
+  currentReplicas?: number;
+  /** Of updateRevision. */
+  updatedReplicas?: number;
+  /** The ControllerRevision that pods below the partition, and those not updated yet, are of. */
+  currentRevision?: string;
+  /** The ControllerRevision of the template. */
+  updateRevision?: string;
+  collisionCount?: number;
+  availableReplicas?: number;
+  conditions?: Condition[];
+}
+
 /** A template that a DaemonSet or StatefulSet has or had. Made by their controllers, never changed but for its number. */
 export interface ControllerRevision {
   apiVersion: 'apps/v1';
@@ -1080,6 +1147,7 @@ export interface ObjectEnvelope {
   configMap?: ConfigMap;
   secret?: Secret;
   event?: Event;
+  statefulSet?: StatefulSet;
   daemonSet?: DaemonSet;
   job?: Job;
   cronJob?: CronJob;
@@ -1186,7 +1254,7 @@ export interface DeleteRequest {
 }
 
 export interface ScaleRequest {
-  /** Deployment or ReplicaSet. */
+  /** Deployment, ReplicaSet or StatefulSet. */
   kind?: string;
   namespace?: string;
   name?: string;
@@ -1534,6 +1602,7 @@ export type KubeObject =
   | ReplicaSet
   | Deployment
   | DaemonSet
+  | StatefulSet
   | ControllerRevision
   | Job
   | CronJob
@@ -1620,6 +1689,7 @@ export interface KindMap {
   ReplicaSet: ReplicaSet;
   Deployment: Deployment;
   DaemonSet: DaemonSet;
+  StatefulSet: StatefulSet;
   ControllerRevision: ControllerRevision;
   Job: Job;
   CronJob: CronJob;

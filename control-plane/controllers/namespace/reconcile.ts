@@ -12,7 +12,16 @@ import type { KubeObject, Namespace, Pod } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 
-const ownersFirst: readonly Kind[] = ['Deployment', 'ReplicaSet', 'DaemonSet', 'CronJob', 'Job', 'Service', 'Pod'];
+const ownersFirst: readonly Kind[] = [
+  'Deployment',
+  'ReplicaSet',
+  'StatefulSet',
+  'DaemonSet',
+  'CronJob',
+  'Job',
+  'Service',
+  'Pod',
+];
 /** Said by the system about the rest, so they come last and hold nothing up. */
 const last: Kind = 'Event';
 const mostPerTransaction = 80;

@@ -4,11 +4,14 @@
  * - Lost (Ready is Unknown; the session writes that): its pods are not Ready at once, so that endpoints and DNS drop them;
  *   each is deleted when its toleration ends (by default at once) and stays Terminating until its agent is back and has
  *   stopped it. Nothing else is touched when the node returns.
+ * - Lost and declared out of service (a taint that a person sets): nothing runs there, so its pods are removed at once, and
+ *   those that must not run twice (lib/model/fencing.ts) can be made elsewhere. Until then such pods stay as they are.
  * - Most nodes lost together: no pod is moved; an Event says so.
- * - Node object gone: its pods and their addresses go too.
+ * - Node object gone: its pods and their addresses go too, save those that must not run twice: they wait for a person.
  * - Writes: node.kubernetes.io taints; pods' Ready condition when the node is lost; pods' deletionTimestamp.
  */
 import { setCondition } from '../../../lib/model/conditions.ts';
+import { isFenced, isOutOfService, mayRun } from '../../../lib/model/fencing.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
 import type { KubeObject, Node, Pod, Taint } from '../../../proto/gen/types.ts';
@@ -16,7 +19,7 @@ import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { whyPaused } from './disruption.ts';
-import { isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
+import { bearsOutOfService, isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
 
 type NodeEvent = NonNullable<ReconcileResult['events']>[number];
 
@@ -36,6 +39,7 @@ export function reconcileNode(
 ): ReconcileResult {
   const taints = taintsFor(node, nowMs);
   const lost = isLost(node);
+  const declared = lost && isOutOfService(node);
   const paused = lost ? whyPaused(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
   const changes: Change[] = [];
   const events: NodeEvent[] = [];
@@ -46,6 +50,11 @@ export function reconcileNode(
   const evictions = new Map<KubeObject, NodeEvent>();
   let held = 0;
   for (const pod of snapshot.podsOnNode(node.metadata.name)) {
+    if (declared && !bearsOutOfService(pod, taints)) {
+      changes.push({ type: 'remove', object: pod });
+      evictions.set(pod, removal(pod, 'NodeOutOfService', `its node ${node.metadata.name} is out of service`));
+      continue;
+    }
     const verdict = judge(pod, taints, paused !== undefined, nowMs);
     if (verdict.leave === 'held') held += 1;
     if (verdict.leave === 'later') delays.push(verdict.inMs);
@@ -55,6 +64,7 @@ export function reconcileNode(
     if (object === pod || changes.length >= mostPerTransaction) continue;
     changes.push({ type: 'update', object });
     if (object !== unready) evictions.set(object, eviction(pod, node, taints));
+    else if (isFenced(pod)) evictions.set(object, fenced(pod, node));
   }
   if (held > 0 && paused !== undefined && !wasSaid(snapshot, node, paused, nowMs)) {
     events.push({ type: 'Warning', reason: pausedReason, message: paused, about: node });
@@ -77,14 +87,24 @@ function wasSaid(snapshot: Snapshot, node: Node, message: string, nowMs: number)
 
 /** Pods of a node that no longer exists have nobody who could stop them or say so. */
 export function removePodsOfMissingNode(snapshot: Snapshot, nodeName: string): ReconcileResult {
-  const pods = snapshot.podsOnNode(nodeName).slice(0, mostRemovals);
+  const pods = snapshot
+    .podsOnNode(nodeName)
+    .filter((pod) => !(isFenced(pod) && mayRun(pod)))
+    .slice(0, mostRemovals);
   return {
     changes: pods.map((object) => ({ type: 'remove', object })),
-    events: pods.map((about) => {
-      const message = `Removed: its node ${nodeName} no longer exists`;
-      return { type: 'Warning', reason: 'NodeDeleted', message, about };
-    }),
+    events: pods.map((pod) => removal(pod, 'NodeDeleted', `its node ${nodeName} no longer exists`)),
   };
+}
+
+function removal(about: Pod, reason: string, why: string): NodeEvent {
+  return { type: 'Warning', reason, message: `Removed: ${why}`, about };
+}
+
+/** Said once: when the loss of its node takes its readiness. */
+function fenced(about: Pod, { metadata: { name } }: Node): NodeEvent {
+  const message = `Pod ${about.metadata.name} must not run twice, and may still run on node ${name}, which is lost: it is replaced when the agent there is back and has stopped it, or at once when the machine is down and you say so: ctl node out-of-service ${name}`;
+  return { type: 'Warning', reason: 'Fenced', message, about };
 }
 
 function withTaints(node: Node, taints: readonly Taint[]): Node {

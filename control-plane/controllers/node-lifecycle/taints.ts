@@ -1,6 +1,7 @@
 /** Taints that a node's condition asks for, and how long a pod bears a NoExecute taint. */
 import { timestamp } from '../../../lib/clock.ts';
 import { conditionStatus } from '../../../lib/model/conditions.ts';
+import { isFenced, outOfServiceTaint } from '../../../lib/model/fencing.ts';
 import type { Node, Pod, Taint, Toleration } from '../../../proto/gen/types.ts';
 
 export const notReadyTaint = 'node.kubernetes.io/not-ready';
@@ -12,6 +13,11 @@ const ownKeys: readonly string[] = [notReadyTaint, unreachableTaint];
  * is in session and says that it is not well may be about to recover.
  */
 const defaultSeconds: Readonly<Record<string, number>> = { [notReadyTaint]: 30 };
+
+/** A pod that must not run twice is no nearer to its replacement for being given up: it stays, and may yet be well. */
+function secondsWithout(pod: Pod, { key }: Taint): number | undefined {
+  return key === unreachableTaint && isFenced(pod) ? undefined : (defaultSeconds[key] ?? 0);
+}
 
 /** The agent's lease has expired: nobody knows what runs there. */
 export function isLost(node: Node): boolean {
@@ -52,7 +58,7 @@ export function leaveAtMs(pod: Pod, taints: readonly Taint[], nowMs: number): nu
   const times = taints
     .filter(({ effect }) => effect === 'NoExecute')
     .map((taint) => {
-      const seconds = bearableSeconds(pod.spec.tolerations ?? [], taint);
+      const seconds = bearableSeconds(pod, taint);
       return seconds === undefined ? undefined : (Date.parse(taint.timeAdded ?? '') || nowMs) + seconds * 1000;
     })
     .filter((time) => time !== undefined);
@@ -60,11 +66,17 @@ export function leaveAtMs(pod: Pod, taints: readonly Taint[], nowMs: number): nu
 }
 
 /** Undefined: for ever. */
-function bearableSeconds(tolerations: readonly Toleration[], taint: Taint): number | undefined {
-  const matching = tolerations.filter((toleration) => tolerates(toleration, taint));
-  if (matching.length === 0) return defaultSeconds[taint.key] ?? 0;
+function bearableSeconds(pod: Pod, taint: Taint): number | undefined {
+  const matching = (pod.spec.tolerations ?? []).filter((toleration) => tolerates(toleration, taint));
+  if (matching.length === 0) return secondsWithout(pod, taint);
   const limits = matching.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
   return limits.length > 0 ? Math.max(0, Math.min(...limits)) : undefined;
+}
+
+/** Whether a person's word that the node is out of service is meant for this pod too. */
+export function bearsOutOfService(pod: Pod, taints: readonly Taint[]): boolean {
+  const declared = taints.filter(({ key }) => key === outOfServiceTaint);
+  return declared.every((taint) => (pod.spec.tolerations ?? []).some((toleration) => tolerates(toleration, taint)));
 }
 
 function tolerates({ key, operator = 'Equal', value = '', effect }: Toleration, taint: Taint): boolean {

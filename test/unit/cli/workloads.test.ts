@@ -1,5 +1,6 @@
 /** Commands about DaemonSets, Jobs and CronJobs, against the real API. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Condition, Node } from '../../../proto/gen/types.ts';
 import { type Cli, createCli } from './harness.ts';
 
 let cli: Cli;
@@ -60,5 +61,56 @@ describe('a DaemonSet', () => {
     expect(await out('get all')).toContain('daemonset.apps/logs');
     expect((await cli.run('rollout pause ds/logs')).err).toContain('only deployments pause');
     expect((await cli.run('rollout history ds/logs')).err).toContain('no rollout history found for daemonsets/logs');
+  });
+});
+
+describe('a StatefulSet', () => {
+  it('is applied, shown, scaled and rolled', async () => {
+    const metadata = { name: 'db' };
+    const spec = { ...JSON.parse(daemonSet).spec, serviceName: 'db', replicas: 2 };
+    const input = JSON.stringify({ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata, spec });
+    expect((await cli.run('apply -f -', { input })).out).toBe('statefulset.apps/db created\n');
+    expect(await out('get sts')).toMatch(/^NAME +READY +AGE\ndb +0\/2/);
+    expect(await out('scale sts/db --replicas=3')).toBe('statefulset.apps/db scaled\n');
+    expect(await out('describe sts db')).toMatch(/Replicas: +3 desired \| 0 total\nService Name: +db/);
+    expect((await cli.run('rollout status sts/db --watch=false')).out).toContain('Waiting for statefulset spec update');
+  });
+});
+
+describe('taints', () => {
+  const node = (ready: Condition['status']): Node => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n1', uid: 'uid-n1' },
+    spec: {},
+    status: { conditions: [{ type: 'Ready', status: ready }] },
+  });
+  const taints = async () => (await cli.get<Node>('Node', 'n1')).spec.taints ?? [];
+
+  it('are set, replaced and removed', async () => {
+    await cli.put(node('True'));
+    expect(await out('taint nodes n1 gpu=yes:NoSchedule quiet:PreferNoSchedule')).toBe('node/n1 tainted\n');
+    expect(await taints()).toEqual([
+      { key: 'gpu', value: 'yes', effect: 'NoSchedule' },
+      { key: 'quiet', effect: 'PreferNoSchedule' },
+    ]);
+    expect((await cli.run('taint node n1 gpu=no:NoSchedule')).err).toContain('--overwrite is false');
+    expect(await out('taint node n1 gpu=no:NoSchedule --overwrite')).toBe('node/n1 tainted\n');
+    expect(await out('taint no n1 gpu- quiet:PreferNoSchedule-')).toBe('node/n1 untainted\n');
+    expect(await taints()).toEqual([]);
+    expect((await cli.run('taint node n1 gpu-')).err).toContain('taint "gpu" not found');
+    expect((await cli.run('taint node n1 gpu=yes')).err).toContain('KEY=VALUE:EFFECT');
+    expect((await cli.run('taint node n1 gpu=yes:Never')).err).toContain('NoSchedule, PreferNoSchedule, NoExecute');
+  });
+
+  it('declare a node out of service only when it is lost', async () => {
+    await cli.put(node('True'));
+    expect((await cli.run('node out-of-service n1')).err).toContain('ctl drain n1');
+    await cli.put(node('Unknown'));
+    expect(await out('node out-of-service n1')).toBe('node/n1 tainted\n');
+    expect(await taints()).toMatchObject([{ key: 'node.kubernetes.io/out-of-service', effect: 'NoExecute' }]);
+    expect(await out('node out-of-service n1')).toBe('node/n1 is out of service already\n');
+    expect(await out('node in-service n1')).toBe('node/n1 untainted\n');
+    expect(await taints()).toEqual([]);
   });
 });

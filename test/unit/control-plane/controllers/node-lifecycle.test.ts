@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { whyPaused } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
-import { reconcileNode } from '../../../../control-plane/controllers/node-lifecycle/reconcile.ts';
+import {
+  reconcileNode,
+  removePodsOfMissingNode,
+} from '../../../../control-plane/controllers/node-lifecycle/reconcile.ts';
 import { leaveAtMs, taintsFor } from '../../../../control-plane/controllers/node-lifecycle/taints.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { timestamp } from '../../../../lib/clock.ts';
@@ -196,5 +199,66 @@ describe('a lost node', () => {
     expect(reconcile(lost, node('n2', 'Unknown', 5000), pod('a'), said).events).toEqual([]);
     const longAgo = { ...said, lastTimestamp: timestamp(nowMs - 90_000) };
     expect(reconcile(lost, node('n2', 'Unknown', 5000), pod('a'), longAgo).events).toHaveLength(1);
+  });
+});
+
+describe('pods that must not run twice', () => {
+  const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'db', uid: 'uid-db', controller: true };
+  const member = (name: string, tolerations?: Toleration[]): Pod => {
+    const plain = pod(name, tolerations);
+    return { ...plain, metadata: { ...plain.metadata, ownerReferences: [owner] } };
+  };
+  const outOfService: Taint = { key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' };
+  const stateOf = (objects: readonly KubeObject[]): MutableClusterState => {
+    const state = new MutableClusterState();
+    state.replace(
+      objects.map((object) => ({ key: keyOf(object), object })),
+      1n,
+    );
+    return state;
+  };
+  const turn = (lost: Node, pods: readonly Pod[]) => {
+    const { changes, events = [] } = reconcileNode(stateOf([lost, ...ready(3), ...pods]), lost, nowMs, false);
+    const of = (type: string): string[] =>
+      changes
+        .filter((change) => change.type === type && change.object.kind === 'Pod')
+        .map(({ object }) => object.metadata.name);
+    const going = changes
+      .filter(({ object }) => object.metadata.deletionTimestamp)
+      .map(({ object }) => object.metadata.name);
+    return { removed: of('remove'), updated: of('update'), going, reasons: events.map(({ reason }) => reason) };
+  };
+
+  it('stay on a lost node, unready, with a word about what to do', () => {
+    const result = turn(node('n1', 'Unknown', 60_000), [member('db-0'), pod('web')]);
+    expect(result.going).toEqual(['web']);
+    expect(result.updated.sort()).toEqual(['db-0', 'web']);
+    expect(result.reasons.sort()).toEqual(['Fenced', 'TaintManagerEviction']);
+  });
+
+  it('leave it when their own toleration ends', () => {
+    const patient = { key: 'node.kubernetes.io/unreachable', operator: 'Exists' as const, tolerationSeconds: 30 };
+    const taints = taintsFor(node('n1', 'Unknown'), nowMs - 60_000);
+    expect(turn(node('n1', 'Unknown', 60_000, taints), [member('db-0', [patient])]).going).toEqual(['db-0']);
+  });
+
+  it('are removed with all others when the lost node is out of service, not while it lives', () => {
+    const bearing = pod('agent', [{ operator: 'Exists' }]);
+    const leaving = {
+      ...member('db-1'),
+      metadata: { ...member('db-1').metadata, deletionTimestamp: timestamp(nowMs) },
+    };
+    const pods = [member('db-0'), leaving, pod('web'), bearing];
+    const declared = turn(node('n1', 'Unknown', 60_000, [outOfService]), pods);
+    expect(declared.removed.sort()).toEqual(['db-0', 'db-1', 'web']);
+    const alive = turn(node('n1', 'True', 60_000, [outOfService]), pods);
+    expect(alive).toMatchObject({ removed: [] });
+    expect(alive.going.sort()).toEqual(['db-0', 'web']);
+  });
+
+  it('wait for a person when their node is gone from the books', () => {
+    const finished = { ...member('db-9'), status: { phase: 'Succeeded' as const } };
+    const { changes } = removePodsOfMissingNode(stateOf([member('db-0'), finished, pod('web')]), 'n1');
+    expect(changes.map(({ object }) => object.metadata.name).sort()).toEqual(['db-9', 'web']);
   });
 });

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { finishedKeptPerNode } from '../../../../control-plane/controllers/pod-garbage/reconcile.ts';
 import { isPodReady } from '../../../../lib/model/pods.ts';
-import type { CronJob, DaemonSet, Job, JobSpec, Pod } from '../../../../proto/gen/types.ts';
+import type { CronJob, DaemonSet, Job, JobSpec, Pod, StatefulSet } from '../../../../proto/gen/types.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts';
 
 let cluster: Cluster;
@@ -193,5 +193,87 @@ describe('a CronJob', () => {
     expect(seen.size).toBe(5);
     await cluster.remove('CronJob', 'tidy');
     await cluster.until(() => cluster.state.list('Job').length + cluster.pods().length === 0, 'nothing left');
+  });
+});
+
+describe('a StatefulSet', () => {
+  function statefulSet(image: string): StatefulSet {
+    return {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name: 'db', namespace: 'default' },
+      spec: {
+        replicas: 3,
+        serviceName: 'db',
+        selector: { matchLabels: { app: 'db' } },
+        template: { metadata: { labels: { app: 'db' } }, spec: { containers: [{ name: 'main', image }] } },
+      },
+    };
+  }
+  const status = () => cluster.state.get('StatefulSet', 'default', 'db')?.status;
+  const named = (name: string): Pod | undefined => cluster.state.get('Pod', 'default', name);
+  const isUp = (): boolean =>
+    status()?.availableReplicas === 3 && status()?.currentRevision === status()?.updateRevision;
+
+  it('comes up in order, rolls from the end, and goes back', async () => {
+    await start({ nodes: 2 });
+    const order: string[] = [];
+    cluster.state.onChange((changes) => {
+      for (const { object, previous } of changes) {
+        if (object?.kind === 'Pod' && !previous) order.push(object.metadata.name);
+      }
+    });
+    await cluster.create(statefulSet('db:1'));
+    await cluster.until(isUp, 'three pods');
+    expect(order.splice(0)).toEqual(['db-0', 'db-1', 'db-2']);
+    const first = status()?.currentRevision;
+    cluster.brokenImages.add('db:2');
+    await cluster.edit('StatefulSet', 'db', (object) => ({ ...object, spec: statefulSet('db:2').spec }));
+    await cluster.until(() => named('db-2')?.spec.containers[0]?.image === 'db:2', 'the broken one');
+    await cluster.clock.advance(60_000);
+    expect(order.splice(0)).toEqual(['db-2']);
+    await cluster.edit('StatefulSet', 'db', (object) => ({ ...object, spec: statefulSet('db:1').spec }));
+    await cluster.until(() => isUp() && status()?.updatedReplicas === 3, 'the former template');
+    expect(status()?.currentRevision).toBe(first);
+    await expectRest();
+    await cluster.remove('StatefulSet', 'db');
+    await cluster.until(() => cluster.pods().length === 0, 'nothing left');
+  });
+
+  it('never runs a name twice: on a lost node it waits for its agent', async () => {
+    await start({ nodes: 3 });
+    await cluster.create(statefulSet('db:1'));
+    await cluster.until(isUp, 'three pods');
+    const { uid } = named('db-1')!.metadata;
+    const node = named('db-1')!.spec.nodeName!;
+    cluster.stoppedAgents.add(node);
+    await cluster.setNode(node, 'Unknown');
+    await cluster.until(() => status()?.readyReplicas === 2, 'one to miss');
+    await cluster.clock.advance(120_000);
+    expect(named('db-1')!.metadata).toMatchObject({ uid });
+    expect(named('db-1')!.metadata.deletionTimestamp).toBeUndefined();
+    cluster.stoppedAgents.delete(node);
+    await cluster.setNode(node, 'True');
+    await cluster.until(isUp, 'the same three pods');
+    expect(named('db-1')!.metadata.uid).toBe(uid);
+  });
+
+  it('has its pods elsewhere when the node is declared out of service', async () => {
+    await start({ nodes: 3 });
+    await cluster.create(statefulSet('db:1'));
+    await cluster.until(isUp, 'three pods');
+    const node = named('db-1')!.spec.nodeName!;
+    cluster.stoppedAgents.add(node);
+    await cluster.setNode(node, 'Unknown');
+    await cluster.remove('Pod', 'db-1');
+    await cluster.clock.advance(60_000);
+    expect(named('db-1')?.spec.nodeName).toBe(node);
+    const taint = { key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' as const };
+    await cluster.edit('Node', node, (object) => ({
+      ...object,
+      spec: { ...object.spec, taints: [...(object.spec.taints ?? []), taint] },
+    }));
+    await cluster.until(() => isUp() && named('db-1')?.spec.nodeName !== node, 'it to run elsewhere');
+    await expectRest();
   });
 });

@@ -34,7 +34,7 @@ describe('a manifest is refused', () => {
     [{ kind: 'pod' }, /^kind: unknown kind "pod"; did you mean Pod\?$/],
     [{ kind: 'Deploymnet' }, /did you mean Deployment\?$/],
     [{ kind: 'Zebra' }, /Gantry has Namespace, Node, Pod/],
-    [{ kind: 'StatefulSet', apiVersion: 'apps/v1' }, /^not supported: kind StatefulSet, because .*; use a Deployment$/],
+    [{ kind: 'Ingress', apiVersion: 'networking.k8s.io/v1' }, /^not supported: kind Ingress, because .* NodePort$/],
     [{ kind: 'Pod' }, /^apiVersion: required; write apiVersion: v1$/],
     [
       { ...deployment(), apiVersion: 'extensions/v1beta1' },

@@ -44,6 +44,14 @@ const cronJob = (spec: object = {}, name = 'c'): object => ({
   },
 });
 
+const statefulSet = (spec: object = {}, metadata: object = {}): object => ({
+  apiVersion: 'apps/v1',
+  kind: 'StatefulSet',
+  metadata: { name: 's', ...metadata },
+  spec: { serviceName: 's', selector: { matchLabels: { app: 'x' } }, template: template(), ...spec },
+});
+const fencing = (value: string): object => statefulSet({}, { annotations: { 'gantry.dev/fencing': value } });
+
 const refused: readonly (readonly [object, ...RegExp[]])[] = [
   [daemonSet({ template: template({}, { app: 'y' }) }), line('spec.template.metadata.labels', 'does not match')],
   [daemonSet({ replicas: 2 }), line('spec.replicas', 'unknown field')],
@@ -91,6 +99,26 @@ const refused: readonly (readonly [object, ...RegExp[]])[] = [
     cronJob({ jobTemplate: { spec: { template: template() } } }),
     line('spec.jobTemplate.spec.template.spec.restartPolicy', 'OnFailure or Never'),
   ],
+  [
+    statefulSet({ volumeClaimTemplates: [{ metadata: { name: 'data' } }] }),
+    unsupported('spec.volumeClaimTemplates', 'hostPath'),
+  ],
+  [statefulSet({ replicas: -1 }), line('spec.replicas', 'at least 0')],
+  [statefulSet({ ordinals: { start: -1 } }), line('spec.ordinals.start', 'at least 0')],
+  [
+    statefulSet({ updateStrategy: { rollingUpdate: { partition: -1 } } }),
+    line('spec.updateStrategy.rollingUpdate.partition', 'at least 0'),
+  ],
+  [
+    statefulSet({ updateStrategy: { rollingUpdate: { maxUnavailable: 2 } } }),
+    unsupported('spec.updateStrategy.rollingUpdate.maxUnavailable', 'remove it'),
+  ],
+  [statefulSet({ template: template({ hostname: 'h' }) }), line('spec.template.spec.hostname', 'remove it')],
+  [statefulSet({ template: template({ subdomain: 'd' }) }), line('spec.template.spec.subdomain', 'serviceName')],
+  [statefulSet({}, { name: 'x'.repeat(62) }), line('metadata.name', 'is too long')],
+  [statefulSet({}, { name: 'a.b' }), line('metadata.name', 'host names begin with it')],
+  [fencing('stop-after'), line('metadata.annotations["gantry.dev/fencing"]', 'do not stop pods by themselves yet')],
+  [fencing('none'), line('metadata.annotations["gantry.dev/fencing"]', 'use strict')],
 ];
 
 describe('refused', () => {
@@ -115,6 +143,9 @@ describe('accepted', () => {
     [job({ selector: { matchLabels: { 'batch.kubernetes.io/controller-uid': 'u' } }, manualSelector: false })],
     [rule({ containerName: 'c', operator: 'NotIn' })],
     [cronJob()],
+    [statefulSet({ persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain' } })],
+    [statefulSet({ podManagementPolicy: 'Parallel', updateStrategy: { type: 'OnDelete' } })],
+    [fencing('strict')],
     [cronJob({ timeZone: 'Europe/Berlin', suspend: true, startingDeadlineSeconds: 0 })],
   ])('%j', (value) => {
     expect(linesOf(value)).toEqual([]);
@@ -151,6 +182,7 @@ describe('changes', () => {
 
   it.each([
     [job({ completions: 2 }), job({ completions: 3 }), line('spec.completions', 'never changes')],
+    [statefulSet(), statefulSet({ serviceName: 'other' }), line('spec.serviceName', 'never changes')],
     [job(), job({}, { restartPolicy: 'OnFailure' }), line('spec.template', 'never changes')],
     [job(), job({ completionMode: 'Indexed', completions: 1 }), line('spec.completionMode', 'never changes')],
     [

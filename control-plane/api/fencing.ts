@@ -1,0 +1,43 @@
+/**
+ * Deletions that would let a pod run twice that must not (lib/model/fencing.ts) are refused: by force, which does not
+ * wait for its agent, and of a node, whose agent nobody would wait for any more.
+ */
+import { GantryError } from '../../lib/errors.ts';
+import { isFenced, isOutOfService, mayRun } from '../../lib/model/fencing.ts';
+import { kindPrefix } from '../../lib/model/keys.ts';
+import type { KubeObject, Node, Pod } from '../../proto/gen/types.ts';
+import type { ApiDependencies } from './dependencies.ts';
+import { nameOf, readObject, targetOf } from './objects.ts';
+
+/** Throws when `object` must not be removed so. */
+export async function checkFencing(
+  dependencies: ApiDependencies,
+  object: KubeObject,
+  gracePeriodSeconds: number | undefined,
+): Promise<void> {
+  if (object.kind === 'Node') await checkNode(dependencies, object);
+  else if (object.kind === 'Pod' && gracePeriodSeconds === 0) await checkPod(dependencies, object);
+}
+
+async function checkPod(dependencies: ApiDependencies, pod: Pod): Promise<void> {
+  if (!isFenced(pod) || !mayRun(pod)) return;
+  const nodeName = pod.spec.nodeName ?? '';
+  const node = (await readObject(dependencies, targetOf({ kind: 'Node', name: nodeName }))) as Node | undefined;
+  if (!node || isOutOfService(node)) return;
+  const cure = `delete it without force; if the machine is down, say so: ctl node out-of-service ${nodeName}`;
+  const message = `${nameOf(pod)} is of a StatefulSet and must not run twice, and it may still run on node ${nodeName}`;
+  throw new GantryError('failedPrecondition', `${message}; ${cure}`);
+}
+
+async function checkNode({ store, codec }: ApiDependencies, node: Node): Promise<void> {
+  const { name } = node.metadata;
+  const { items } = await store.list(kindPrefix('Pod'));
+  const pods = items.flatMap(({ key, value, modRevision }) => {
+    const pod = codec.decode(key, value, modRevision);
+    return pod?.kind === 'Pod' && pod.spec.nodeName === name && isFenced(pod) && mayRun(pod) ? [pod] : [];
+  });
+  if (pods.length === 0) return;
+  const names = pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(', ');
+  const cure = `drain it first: ctl drain ${name}; if the machine is down, say so: ctl node out-of-service ${name}`;
+  throw new GantryError('failedPrecondition', `node ${name} has pods that must not run twice (${names}); ${cure}`);
+}
