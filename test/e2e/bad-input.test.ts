@@ -85,9 +85,11 @@ spec:
       says: [/standard input: .* at line 4, column 9/],
     },
     {
-      what: 'a kind that is not there',
-      manifest: 'apiVersion: batch/v1\nkind: CronJob\nmetadata: { name: nightly }\n',
-      says: ['not supported: kind CronJob'],
+      what: 'kinds that are not there',
+      manifest:
+        'apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: web }\n---\n' +
+        'apiVersion: v1\nkind: Unicorn\nmetadata: { name: web }\n',
+      says: [/:1: Ingress web: not supported: kind Ingress/, /:6: Unicorn web: kind: unknown kind "Unicorn"/],
     },
     {
       what: 'ports out of range and a type that is none',
