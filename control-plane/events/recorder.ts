@@ -10,7 +10,7 @@ import { decodeObject, encodeObject } from '../../lib/model/codec.ts';
 import { type EventFacts, newEvent, repeatedEvent } from '../../lib/model/event.ts';
 import { keyOf } from '../../lib/model/keys.ts';
 import type { Random } from '../../lib/random.ts';
-import { absent, getOf, modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
+import { absent, getOf, type KeyValue, modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
 import type { Event } from '../../proto/gen/types.ts';
 
 export interface EventRecorder {
@@ -24,12 +24,15 @@ export interface EventRecorder {
 /** Beyond this the oldest waiting are dropped: events must not become the load that they report. */
 const maxWaiting = 2_000;
 const perTransaction = 50;
-const attempts = 3;
+/** A burst arrives in many messages; nobody waits for an event. */
+const gatherMs = 100;
+const attempts = 4;
 
 export function createEventRecorder(deps: { store: Store; clock: Clock; random: Random; log: Log }): EventRecorder {
   const { store, clock, random, log } = deps;
   let waiting = new Map<string, Event>();
   let writing: Promise<void> | undefined;
+  let hurry = Promise.withResolvers<void>();
 
   const add = (event: Event): void => {
     const key = keyOf(event);
@@ -42,19 +45,22 @@ export function createEventRecorder(deps: { store: Store; clock: Clock; random: 
   };
 
   const writeAll = async (): Promise<void> => {
-    await Promise.resolve(); // lets one synchronous burst share a transaction
     while (waiting.size > 0) {
+      const gathered = Promise.withResolvers<void>();
+      const timer = clock.schedule(gatherMs, gathered.resolve);
+      await Promise.race([gathered.promise, hurry.promise]);
+      timer.cancel();
       const batch = [...waiting].slice(0, perTransaction);
       waiting = new Map([...waiting].slice(perTransaction));
       await write(batch).catch((error) => log.warn({ lost: batch.length }, `events not written: ${messageOf(error)}`));
     }
   };
 
+  /** Most events are new, so that is tried first; a transaction that fails tells which are not. */
   const write = async (batch: readonly (readonly [string, Event])[]): Promise<void> => {
+    let found: readonly (KeyValue | undefined)[] = [];
     for (let attempt = 1; attempt <= attempts; attempt++) {
-      const { responses } = await store.transact({ compare: [], success: batch.map(([key]) => getOf(key)) });
-      const found = responses.map((response) => (response.kind === 'get' ? response.kv : undefined));
-      const result = await store.transact({
+      const { succeeded, responses } = await store.transact({
         compare: batch.map(([key], index) => {
           const kv = found[index];
           return kv ? modRevisionIs(key, kv.modRevision) : absent(key);
@@ -63,8 +69,10 @@ export function createEventRecorder(deps: { store: Store; clock: Clock; random: 
           const kv = found[index];
           return putOf(key, encodeObject(kv ? repeatedEvent(decodeObject('Event', kv.value), event) : created(event)));
         }),
+        failure: batch.map(([key]) => getOf(key)),
       });
-      if (result.succeeded) return;
+      if (succeeded) return;
+      found = responses.map((response) => (response.kind === 'get' ? response.kv : undefined));
     }
     log.warn({ lost: batch.length }, 'events not written: others kept changing them');
   };
@@ -78,7 +86,9 @@ export function createEventRecorder(deps: { store: Store; clock: Clock; random: 
     add,
     record: (facts) => add(newEvent(facts, clock.nowMs())),
     flush: async () => {
+      hurry.resolve();
       while (writing) await writing;
+      hurry = Promise.withResolvers();
     },
   };
 }

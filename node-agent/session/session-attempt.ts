@@ -19,6 +19,8 @@ const defaultHeartbeatMs = 1_000;
 const defaultLeaseMs = 3_000;
 /** A burst of changes shares a batch. */
 const reportDelayMs = 5;
+/** Events travel with the next status; alone only after this long. */
+const eventDelayMs = 200;
 
 export class SessionAttempt {
   welcomed = false;
@@ -38,6 +40,7 @@ export class SessionAttempt {
   #leaseMs = defaultLeaseMs;
   #aliveMs: number;
   #reportTimer: Timer | undefined;
+  #reportDueMs = 0;
 
   constructor(
     address: string,
@@ -73,13 +76,21 @@ export class SessionAttempt {
     }
   }
 
-  reportSoon(): void {
-    if (!this.welcomed || this.#reportTimer) return;
-    this.#reportTimer = this.#options.clock.schedule(reportDelayMs, () => {
+  reportSoon(delayMs = reportDelayMs): void {
+    const { clock } = this.#options;
+    const dueMs = clock.monotonicMs() + delayMs;
+    if (!this.welcomed || (this.#reportTimer && this.#reportDueMs <= dueMs)) return;
+    this.#reportTimer?.cancel();
+    this.#reportDueMs = dueMs;
+    this.#reportTimer = clock.schedule(delayMs, () => {
       this.#reportTimer = undefined;
       const status = this.#reports.take();
       if (status) this.#outbox.push({ status });
     });
+  }
+
+  reportEventsSoon(): void {
+    this.reportSoon(eventDelayMs);
   }
 
   #hello(): Node {

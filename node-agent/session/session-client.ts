@@ -109,7 +109,7 @@ class ReconnectingClient implements SessionClient {
 
   event: StatusSink['event'] = (event) => {
     this.#reports.event(event);
-    this.#attempt?.reportSoon();
+    this.#attempt?.reportEventsSoon();
   };
 
   async run(signal: AbortSignal): Promise<void> {

@@ -367,8 +367,10 @@ describe('leases', () => {
     await cluster.startAgent('node-1');
     await eventually(async () => expect(await readyOf('node-1')).toBe('True'));
     expect(verdicts.filter((entry) => entry.endsWith('lost'))).toEqual(['node-1 lost']);
-    const reasons = replica.state.list('Event').map(({ reason }) => reason);
-    expect(reasons).toEqual(expect.arrayContaining(['NodeReady', 'NodeNotReady']));
+    await eventually(() => {
+      const reasons = replica.state.list('Event').map(({ reason }) => reason);
+      expect(reasons).toEqual(expect.arrayContaining(['NodeReady', 'NodeNotReady']));
+    });
   });
 
   test('heartbeats keep a node alive and write nothing', async () => {

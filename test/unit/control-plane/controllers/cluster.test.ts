@@ -100,8 +100,8 @@ describe('a deployment', () => {
     await cluster.until(isComplete, 'the rollout');
     const victim = ready()[0]!;
     await cluster.remove('Pod', victim.metadata.name);
-    await cluster.until(() => ready().length === 3 && !cluster.pods().includes(victim), 'the replacement');
-    expect(cluster.pods().map(({ metadata }) => metadata.uid)).not.toContain(victim.metadata.uid);
+    const isGone = (): boolean => cluster.pods().every(({ metadata }) => metadata.uid !== victim.metadata.uid);
+    await cluster.until(() => isGone() && ready().length === 3, 'the replacement');
     await cluster.edit('Deployment', 'web', (object) => ({ ...object, spec: { ...object.spec, replicas: 1 } }));
     await cluster.until(() => cluster.pods().length === 1 && isPodReady(cluster.pods()[0]!), 'scaling down');
   });
