@@ -1526,6 +1526,13 @@ export interface SessionDown {
   heartbeatAck?: Heartbeat;
   slice?: Slice;
   statusAck?: StatusAck;
+  servers?: Servers;
+}
+
+/** Sent after the welcome, and again when a control plane came, moved or went: where to turn when this one is gone. */
+export interface Servers {
+  /** host:port of every control plane's API. */
+  addresses?: string[];
 }
 
 export interface Welcome {
