@@ -112,6 +112,9 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   });
   await reporter.start((status) => session.node(status));
   closers.add(() => reporter.stop());
+  // Before what runs here is looked at: that may outlast the lease, and a node that is lost loses its pods.
+  const sessionEnded = session.run(signal);
+  closers.add(() => sessionEnded);
 
   const runtime = await openRuncRuntime({
     dataDir: flags.dataDir,
@@ -123,12 +126,6 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   await runtime.check();
 
   const stored = await readSettings(flags.dataDir);
-  const beginSession = (): void => {
-    const ended = session.run(signal);
-    closers.add(() => ended);
-  };
-  // With settings from before, what runs here is taken care of first; a new node must be told them.
-  if (!stored) beginSession();
   const settings = stored ?? (await orAborted(welcomed.promise, signal));
 
   const network = createPodNetwork({
@@ -160,7 +157,6 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   const directory = createPodDirectory({ pods: begun, runtime, folders });
   const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, clock, log });
   closers.add(() => server.stop(serverGraceMs));
-  if (stored) beginSession();
   // From the second start on, modules come from the compile cache (where there is one), without a compiler in memory.
   flushCompileCache();
   const memory = keepResidentMemorySmall(ownMemory(await openCLibrary()), clock, log);
