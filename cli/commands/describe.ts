@@ -90,7 +90,7 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
     case 'DaemonSet':
       return daemonSetLines(object, await listObjects(context, 'Pod', { namespace }));
     case 'Job':
-      return jobLines(object, await listObjects(context, 'Pod', { namespace }), nowMs);
+      return jobLines(object, nowMs);
     case 'CronJob':
       return cronJobLines(object);
     case 'Service':

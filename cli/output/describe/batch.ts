@@ -1,11 +1,10 @@
 /** `ctl describe` of jobs and cronjobs. Pure. */
-import type { CronJob, Job, JobSpec, Pod, PodFailurePolicyRule } from '../../../proto/gen/types.ts';
+import type { CronJob, Job, JobSpec, PodFailurePolicyRule } from '../../../proto/gen/types.ts';
 import { jobDuration } from '../columns-workloads.ts';
 import { annotationsField, conditionLines, controlledBy, indented, labelsField, none, timeText } from './lines.ts';
 import { templateLines } from './template.ts';
-import { podsStatus } from './workload.ts';
 
-export function jobLines(job: Job, pods: readonly Pod[], nowMs: number): string[] {
+export function jobLines(job: Job, nowMs: number): string[] {
   const { metadata, spec, status = {} } = job;
   const counts = [
     `${status.active ?? 0} Active (${status.ready ?? 0} Ready)`,
@@ -23,7 +22,6 @@ export function jobLines(job: Job, pods: readonly Pod[], nowMs: number): string[
     ...(status.completionTime ? [`Completed At:\t${timeText(status.completionTime)}`] : []),
     ...(status.startTime ? [`Duration:\t${jobDuration(job, nowMs)}`] : []),
     `Pods Statuses:\t${counts.join(' / ')}`,
-    podsStatus(job, pods),
     ...(spec.completionMode === 'Indexed' ? [`Completed Indexes:\t${status.completedIndexes ?? '<none>'}`] : []),
     'Pod Template:',
     ...templateLines(spec.template),
