@@ -299,6 +299,7 @@ async function killAmidWrites(acknowledged: string[]): Promise<number> {
 
 /** Last, and in a lab of its own: so many deaths in a row cost the node its lease, and its pods move. */
 describe('an agent that is killed again and again while pods start', () => {
+  const crowd = 24;
   let small: Lab;
   beforeAll(async () => {
     small = await startLab({ nodes: 1 });
@@ -306,7 +307,7 @@ describe('an agent that is killed again and again while pods start', () => {
   afterAll(() => small?.remove());
 
   test('leaves each pod once, and nothing else', async () => {
-    await small.api.apply(deployment('crowd', 8, { containers: [sleeper()] }));
+    await small.api.apply(deployment('crowd', crowd, { containers: [sleeper()] }));
     const killed: number[] = [];
     await waitFor('four agents have died at work', 60_000, async () => {
       const [agent] = await small.processes('node-agent');
@@ -317,7 +318,7 @@ describe('an agent that is killed again and again while pods start', () => {
       killed.push(agent.pid);
       return killed.length === 4;
     });
-    await waitFor('all run', 60_000, async () => (await small.api.readyPods('app=crowd')).length === 8);
+    await waitFor('all run', 60_000, async () => (await small.api.readyPods('app=crowd')).length === crowd);
     await waitFor('each runs once', 30_000, async () => {
       const uids = (await small.api.list('Pod')).map(({ metadata }) => metadata.uid!).sort();
       const found = await podProcesses(small);
@@ -329,8 +330,25 @@ describe('an agent that is killed again and again while pods start', () => {
             .sort(),
         ).toEqual(uids);
       }
-      return uids.length === 8;
+      return uids.length === crowd;
     });
+  });
+
+  test('finds all of them after a last death, and loses none', async () => {
+    const before = await identities(small, workload);
+    const eventsBefore = (await small.api.events('node-1')).length;
+    const old = await killProgram(small, 'node-agent');
+    await small.api.apply(pod('proof'));
+    await waitFor('another agent works', 30_000, async () => (await small.api.readyPods('app=proof')).length === 1);
+    expect((await small.processes('node-agent'))[0]?.pid).not.toBe(old.pid);
+    await small.check(['delete', 'pod', 'proof']);
+    expect(await identities(small, workload)).toEqual(before);
+    const events = await small.api.events('node-1');
+    expect(events).toContainEqual(expect.stringContaining('NodeReady: '));
+    expect(events.slice(eventsBefore).filter((event) => event.startsWith('NodeNotReady'))).toEqual([]);
+  });
+
+  test('takes all of them down when it is told to', async () => {
     await small.check(['delete', 'deployment', 'crowd']);
     await waitFor('nothing is left', 30_000, async () => {
       const shims = await small.processes('shim');
