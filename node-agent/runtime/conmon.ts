@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Exec } from '../../lib/process.ts';
+import { singleThreadedGo } from './host.ts';
 import type { ContainerConfig } from './runtime.ts';
 
 export interface ConmonPaths {
@@ -78,7 +79,8 @@ export async function runConmon(
     cwd: bundle, // where it leaves a file called "oom" when the kernel kills for memory
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     detached: true,
-    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },
+    // Its runc inherits this; the container does not.
+    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3', ...singleThreadedGo },
   });
   const answer = child.stdio[3] as Readable;
   const stderr = textOf(child.stderr!);

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { GantryError } from '../../lib/errors.ts';
 import type { Exec } from '../../lib/process.ts';
 import { type StorageRoots, storageArguments } from '../images/storage-layout.ts';
+import { singleThreadedGo } from './host.ts';
 import type { IdMapping } from './runtime.ts';
 
 /**
@@ -23,7 +24,9 @@ export async function mountRootfs(
 ): Promise<string> {
   const range = mapping ? `0:${mapping.hostIdStart}:${mapping.size}` : '';
   const storage = ['containers-storage', ...storageArguments(roots)];
-  const result = await exec.run(['sh', '-c', createAndMount, 'sh', imageId, id, range, ...storage]);
+  const result = await exec.run(['sh', '-c', createAndMount, 'sh', imageId, id, range, ...storage], {
+    env: singleThreadedGo,
+  });
   const path = result.stdout.trim();
   if (result.exitCode !== 0 || !path.startsWith('/')) throw storageFailure(imageId, result.stderr);
   if (mapping) await openToUserNamespace(path, roots, mapping);
@@ -32,7 +35,9 @@ export async function mountRootfs(
 
 /** Unmounts and deletes the layer; absent is success. */
 export async function removeRootfs(exec: Exec, roots: StorageRoots, id: string): Promise<void> {
-  const result = await exec.run(['containers-storage', ...storageArguments(roots), 'delete-container', id]);
+  const result = await exec.run(['containers-storage', ...storageArguments(roots), 'delete-container', id], {
+    env: singleThreadedGo,
+  });
   if (result.exitCode !== 0 && !/not known|is not a container|does not exist/.test(result.stderr)) {
     throw new GantryError('internal', `the layer of container ${id} could not be removed: ${lastLine(result.stderr)}`);
   }
