@@ -15,6 +15,7 @@ import type { ExecRequest, ExecSession } from './runtime.ts';
 import { waitUntil } from './wait.ts';
 
 const terminalPatienceMs = 5_000;
+const pidPatienceMs = 2_000;
 
 let execs = 0;
 
@@ -88,11 +89,19 @@ function session(host: RuntimeHost, child: ChildProcess, request: ExecRequest, d
       if (request.tty) void resizeTerminal(host, dir, columns, rows, () => child.exitCode !== null);
     },
     kill() {
-      const pid = readPid(`${dir}/pid`);
-      if (pid !== undefined && child.exitCode === null) killQuietly(pid);
-      child.kill('SIGTERM');
+      void killCommand(host, child, dir);
     },
   };
+}
+
+/** runc notes the command's pid only after it has started it; a command that we cannot name yet is waited for. */
+async function killCommand(host: RuntimeHost, child: ChildProcess, dir: string): Promise<void> {
+  const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const command = (): number | undefined => readPid(`${dir}/pid`);
+  await waitUntil(host.clock, pidPatienceMs, () => isOver() || command() !== undefined);
+  const pid = command();
+  if (pid !== undefined && !isOver()) killQuietly(pid);
+  child.kill('SIGTERM');
 }
 
 /** The first size comes before the terminal is there; it is waited for. */
