@@ -22,7 +22,7 @@ import { createResolver } from './dns/resolver.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
 import { joinControlPlane } from './join.ts';
 import { type ControlPlaneFlags, parseFlags } from './options.ts';
-import { addressesOfOthers, announce, onReplicasChange } from './replicas.ts';
+import { addressesOf, announce, onReplicasChange } from './replicas.ts';
 import { controlPlaneBootstrap } from './session/control-plane-join.ts';
 import { createJoinTokens } from './session/tokens.ts';
 import type { ClusterState } from './state/cluster-state.ts';
@@ -63,7 +63,7 @@ async function run(flags: ControlPlaneFlags, log: Log, undo: Undo[], stopping: A
   undo.push(() => controlPlane.stop());
   await serve(flags, controlPlane, joinServices(flags, controlPlane, { pki, etcd, tls, log }), tls, log, undo);
   const updateServers = (): void => {
-    otherServers = addressesOfOthers(controlPlane.state, flags.name);
+    otherServers = addressesOf(controlPlane.state, { except: flags.name });
     pki.renew().catch((error: unknown) => log.warn({ cause: messageOf(error) }, 'cannot write admin.conf'));
   };
   updateServers();

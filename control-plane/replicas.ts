@@ -44,15 +44,15 @@ export async function announce(
   }
 }
 
-/** Of every replica but the one named, by name. */
-export function addressesOfOthers(state: ClusterState, name: string): string[] {
-  const others = state.others(prefix).filter(({ key }) => key !== prefix + name);
-  return others.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ value }) => new TextDecoder().decode(value));
+/** host:port of every replica's API, by name; without the one named. */
+export function addressesOf(state: ClusterState, options: { readonly except?: string } = {}): string[] {
+  const wanted = state.others(prefix).filter(({ key }) => key !== prefix + options.except);
+  return wanted.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ value }) => new TextDecoder().decode(value));
 }
 
-/** Calls back when a replica came, moved or went. */
-export function onReplicasChange(state: ClusterState, callback: () => void): void {
-  state.onOtherChange((changes) => {
+/** Calls back when a replica came, moved or went. Returns its cancel. */
+export function onReplicasChange(state: ClusterState, callback: () => void): () => void {
+  return state.onOtherChange((changes) => {
     if (changes.some(({ key }) => key.startsWith(prefix))) callback();
   });
 }

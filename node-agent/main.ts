@@ -15,7 +15,14 @@ import { type Exec, systemExec } from '../lib/process.ts';
 import { systemRandom } from '../lib/random.ts';
 import type { Node, Welcome } from '../proto/gen/types.ts';
 import { startNodeDns } from './dns/node-dns.ts';
-import { type ClusterSettings, readSettings, settingsOf, writeSettings } from './host/cluster-settings.ts';
+import {
+  type ClusterSettings,
+  readServers,
+  readSettings,
+  settingsOf,
+  writeServers,
+  writeSettings,
+} from './host/cluster-settings.ts';
 import { lockDataDir } from './host/data-dir-lock.ts';
 import type { HostFacts } from './host/facts.ts';
 import { type AgentFlags, parseFlags } from './host/flags.ts';
@@ -69,11 +76,12 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   const host = createLinuxHost({ dataDir: flags.dataDir, cgroupParent: flags.cgroupParent, random });
   const facts = await host.facts();
   const token = await readToken(flags);
+  const servers = [...new Set([...flags.server, ...(await readServers(flags.dataDir))])];
   const identity = {
     dataDir: flags.dataDir,
     nodeName: flags.nodeName,
     machineID: facts.machineID,
-    servers: flags.server,
+    servers,
     ...(token !== undefined && { token }),
     ...{ clock, random, log },
   };
@@ -103,10 +111,15 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   let pods: Pods | undefined;
   const welcomed = Promise.withResolvers<ClusterSettings>();
   const session = createSessionClient({
-    servers: flags.server,
+    servers,
     transport: rpcTransport(tls),
     node: () => nodeObject(flags, facts),
     podUIDs: () => pods?.uids() ?? [],
+    onServers: (known) => {
+      writeServers(flags.dataDir, known).catch((error: unknown) =>
+        log.warn({ error: messageOf(error) }, 'the addresses of the control planes are not on disk'),
+      );
+    },
     onWelcome: (welcome) => keepSettings(welcome, flags, log).then(welcomed.resolve, () => {}),
     ...{ slice, clock, random, log },
   });

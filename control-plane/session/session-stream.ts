@@ -30,6 +30,7 @@ export class SessionStream {
   #welcome: Welcome | undefined;
   #heartbeatAck: number | undefined;
   #statusAck: number | undefined;
+  #servers: readonly string[] | undefined;
   /** Undefined: the complete slice is still to be sent. */
   #sent: Map<string, KubeObject> | undefined;
   #touched = new Set<string>();
@@ -46,6 +47,12 @@ export class SessionStream {
   /** The answer to hello; the complete slice follows it. */
   welcome(message: Welcome): void {
     this.#welcome = message;
+    this.#wake();
+  }
+
+  /** Where the agent can turn when this control plane is gone. */
+  servers(addresses: readonly string[]): void {
+    this.#servers = addresses;
     this.#wake();
   }
 
@@ -127,6 +134,11 @@ export class SessionStream {
     if (this.#statusAck !== undefined) {
       const message = { statusAck: { sequence: this.#statusAck } };
       this.#statusAck = undefined;
+      return message;
+    }
+    if (this.#servers) {
+      const message = { servers: { addresses: [...this.#servers] } };
+      this.#servers = undefined;
       return message;
     }
     return this.#nextSlice();

@@ -14,6 +14,7 @@ import type {
   StatusBatch,
   Welcome,
 } from '../../proto/gen/types.ts';
+import { addressesOf, onReplicasChange } from '../replicas.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
 import { acceptEvent } from './agent-events.ts';
 import { nodeIsGone } from './bootstrap.ts';
@@ -48,6 +49,7 @@ export class Term {
   readonly #nodes: NodeWriter;
   readonly #streams = new Map<string, SessionStream>();
   readonly #reports = new Map<string, Report>();
+  #servers: readonly string[] = [];
   #ticker: Timer | undefined;
   #wasPaused = false;
 
@@ -84,8 +86,11 @@ export class Term {
     const { signal } = this.#leadership;
     for (const node of state.list('Node')) this.leases.grant(node.metadata.name, clock.monotonicMs());
     const unsubscribe = state.onChange((changes) => this.#onChanges(changes));
+    this.#servers = addressesOf(state);
+    const forgetReplicas = onReplicasChange(state, () => this.#onReplicas());
     const end = (): void => {
       unsubscribe();
+      forgetReplicas();
       this.#ticker?.cancel();
       for (const stream of this.#streams.values()) stream.end(termIsOver());
     };
@@ -110,6 +115,7 @@ export class Term {
       this.#reports.set(nodeName, reportOf(hello));
       void stream.receive(inbox);
       stream.welcome(await this.#answer(nodeName, hello, signal));
+      if (this.#servers.length > 0) stream.servers(this.#servers);
       yield* stream.send();
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -255,6 +261,11 @@ export class Term {
       if (object?.kind === 'Node') this.leases.grant(object.metadata.name, this.#options.clock.monotonicMs());
       if (previous?.kind === 'Node' && !object) this.#nodeDeleted(previous.metadata.name);
     }
+  }
+
+  #onReplicas(): void {
+    this.#servers = addressesOf(this.#options.state);
+    for (const stream of this.#streams.values()) stream.servers(this.#servers);
   }
 
   #nodeDeleted(nodeName: string): void {

@@ -7,6 +7,23 @@ import { readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../../lib/pki/files.ts';
 import type { Welcome } from '../../proto/gen/types.ts';
 
+const serversFile = (dataDir: string): string => `${dataDir}/servers.json`;
+
+/** host:port of the control planes that the node was told of; empty when it was not. */
+export async function readServers(dataDir: string): Promise<readonly string[]> {
+  const text = await readFile(serversFile(dataDir), 'utf8').catch(() => '[]');
+  try {
+    return (JSON.parse(text) as string[]).map(String);
+  } catch {
+    return [];
+  }
+}
+
+export async function writeServers(dataDir: string, servers: readonly string[]): Promise<void> {
+  if (JSON.stringify(await readServers(dataDir)) === JSON.stringify(servers)) return;
+  await writeFileAtomic(serversFile(dataDir), JSON.stringify(servers));
+}
+
 export interface ClusterSettings {
   readonly clusterCIDR: string;
   readonly serviceCIDR: string;

@@ -2,23 +2,37 @@
  * Which control plane to turn to next. Pure state: time comes in as a number.
  *
  * The leader one was told of comes first; else it is everyone's turn. A server that kept silent is left alone for a
- * while, even if the others still take it for the leader: they learn of its end only when its lease is over.
+ * while, even if the others still take it for the leader: they learn of its end only when its lease is over. One that
+ * does not answer the dial is left alone longer each time, and given longer: it may be dead, or have thousands to greet.
  */
 
 /** Shorter than a node's lease: a leader that comes back finds its nodes again. */
 const leftAloneMs = 2_000;
+const longestLeftAloneMs = 8_000;
 const shortestPatienceMs = 2_000;
 const longestPatienceMs = 5_000;
 
+interface Silence {
+  /** Dials without an answer, one after the other. */
+  readonly dials: number;
+  readonly untilMs: number;
+}
+
 export class ServerChoice {
-  readonly #servers: readonly string[];
-  readonly #silentUntilMs = new Map<string, number>();
+  readonly #given: readonly string[];
+  readonly #silences = new Map<string, Silence>();
+  #servers: readonly string[];
   #turn = 0;
   #leader: string | undefined;
-  #silences = 0;
 
   constructor(servers: readonly string[]) {
+    this.#given = servers;
     this.#servers = servers;
+  }
+
+  /** There are these as well. Those one was given stay, even if they are unknown to the others. */
+  learn(servers: readonly string[]): void {
+    this.#servers = [...new Set([...this.#given, ...servers])];
   }
 
   /** The leader that the next attempt goes to. */
@@ -33,20 +47,22 @@ export class ServerChoice {
     return address;
   }
 
-  /** How long to wait for a welcome where there is another server to ask; longer each time that was too short. */
-  get patienceMs(): number {
+  /** How long to wait for its welcome. */
+  patienceMs(address: string): number {
     if (this.#servers.length === 1) return longestPatienceMs;
-    return Math.min(longestPatienceMs, shortestPatienceMs * 2 ** Math.min(this.#silences, 10));
+    return Math.min(longestPatienceMs, shortestPatienceMs * 2 ** (this.#silences.get(address)?.dials ?? 0));
   }
 
-  welcomed(): void {
-    this.#silences = 0;
-    this.#silentUntilMs.clear();
+  welcomed(address: string): void {
+    this.#silences.delete(address);
   }
 
-  silent(address: string, nowMs: number): void {
-    this.#silences += 1;
-    this.#silentUntilMs.set(address, nowMs + leftAloneMs);
+  /** Its session fell silent, or it did not answer the dial. */
+  silent(address: string, when: 'in session' | 'dialed', nowMs: number): void {
+    const before = this.#silences.get(address)?.dials ?? 0;
+    const dials = when === 'dialed' ? Math.min(before + 1, 10) : before;
+    const aloneMs = Math.min(longestLeftAloneMs, leftAloneMs * 2 ** dials);
+    this.#silences.set(address, { dials, untilMs: nowMs + aloneMs });
     this.#turn += 1;
   }
 
@@ -57,6 +73,6 @@ export class ServerChoice {
   }
 
   #isSilent(address: string, nowMs: number): boolean {
-    return (this.#silentUntilMs.get(address) ?? 0) > nowMs;
+    return (this.#silences.get(address)?.untilMs ?? 0) > nowMs;
   }
 }

@@ -8,8 +8,11 @@ import type { SessionClientOptions } from './session-client.ts';
 
 /** The server said nothing for too long. */
 export class SilentServerError extends GantryError {
-  constructor(message: string) {
+  readonly when: 'in session' | 'dialed';
+
+  constructor(message: string, when: 'in session' | 'dialed') {
     super('unavailable', message);
+    this.when = when;
     this.name = 'SilentServerError';
   }
 }
@@ -99,11 +102,12 @@ export class SessionAttempt {
     return status ? { ...node, status } : node;
   }
 
-  #take({ welcome, heartbeatAck, slice, statusAck }: SessionDown): void {
+  #take({ welcome, heartbeatAck, slice, statusAck, servers }: SessionDown): void {
     this.#aliveMs = this.#options.clock.monotonicMs();
     if (welcome) this.#begin(welcome);
     if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
     if (slice) this.#applySlice(slice);
+    if (servers) this.#options.onServers?.(servers.addresses ?? []);
     if (statusAck) {
       this.#reports.acknowledge(statusAck.sequence ?? 0);
       this.reportSoon();
@@ -151,6 +155,6 @@ export class SessionAttempt {
   }
 
   #giveUp(reason: string): void {
-    this.#over.abort(new SilentServerError(reason));
+    this.#over.abort(new SilentServerError(reason, this.welcomed ? 'in session' : 'dialed'));
   }
 }

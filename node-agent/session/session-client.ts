@@ -26,7 +26,7 @@ export interface SessionTransport {
 }
 
 export interface SessionClientOptions {
-  /** host:port of every control plane's API. */
+  /** host:port of the API of one control plane or several; it is told of the others. */
   readonly servers: readonly string[];
   readonly transport: SessionTransport;
   readonly slice: SliceStore;
@@ -34,6 +34,8 @@ export interface SessionClientOptions {
   readonly node: () => Node;
   /** Pods held in any state. */
   readonly podUIDs: () => readonly string[];
+  /** The addresses of every control plane, as one of them knows them. */
+  readonly onServers?: (servers: readonly string[]) => void;
   readonly onWelcome?: (welcome: Welcome) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -84,8 +86,13 @@ class ReconnectingClient implements SessionClient {
   #lastTrouble = '';
 
   constructor(options: SessionClientOptions) {
-    this.#options = options;
-    this.#choice = new ServerChoice(options.servers);
+    const choice = new ServerChoice(options.servers);
+    const onServers = (servers: readonly string[]): void => {
+      choice.learn(servers);
+      options.onServers?.(servers);
+    };
+    this.#choice = choice;
+    this.#options = { ...options, onServers };
   }
 
   get connected(): boolean {
@@ -128,10 +135,11 @@ class ReconnectingClient implements SessionClient {
   }
 
   async #connect(address: string, signal: AbortSignal): Promise<void> {
-    const attempt = new SessionAttempt(address, this.#options, this.#reports, this.#choice.patienceMs, (sentAtMs) => {
+    const patienceMs = this.#choice.patienceMs(address);
+    const attempt = new SessionAttempt(address, this.#options, this.#reports, patienceMs, (sentAtMs) => {
       this.lastAckMs = sentAtMs;
       this.#failures = 0;
-      this.#choice.welcomed();
+      this.#choice.welcomed(address);
     });
     this.#attempt = attempt;
     try {
@@ -145,7 +153,7 @@ class ReconnectingClient implements SessionClient {
     const { log, clock } = this.#options;
     this.#failures += 1;
     const told = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
-    if (error instanceof SilentServerError) this.#choice.silent(address, clock.monotonicMs());
+    if (error instanceof SilentServerError) this.#choice.silent(address, error.when, clock.monotonicMs());
     else this.#choice.refused(address, told, clock.monotonicMs());
     const { leader } = this.#choice;
     const fields = { server: address, error: messageOf(error), ...(leader && { leader }) };

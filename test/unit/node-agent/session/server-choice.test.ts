@@ -18,7 +18,7 @@ describe('the choice of a server', () => {
 
   test('leaves a silent server alone for a while, whoever takes it for the leader', () => {
     const choice = new ServerChoice(servers);
-    choice.silent('a:1', 1000);
+    choice.silent('a:1', 'in session', 1000);
     expect(choice.next(1000)).toBe('b:1');
     choice.refused('b:1', 'a:1', 1100);
     expect(choice.leader).toBeUndefined();
@@ -31,14 +31,30 @@ describe('the choice of a server', () => {
     expect(choice.next(3001)).toBe('a:1');
   });
 
-  test('asks a silent server when all are, and waits longer each time, until one welcomes', () => {
+  test('waits longer for one that does not answer the dial, and leaves it alone longer, until it does', () => {
     const choice = new ServerChoice(servers);
-    expect(choice.patienceMs).toBe(2000);
-    for (const server of servers) choice.silent(server, 0);
-    expect(choice.patienceMs).toBe(5000);
-    expect(servers).toContain(choice.next(1));
-    choice.welcomed();
-    expect(choice.patienceMs).toBe(2000);
-    expect(new ServerChoice(['a:1']).patienceMs).toBe(5000);
+    choice.silent('a:1', 'in session', 0);
+    expect(choice.patienceMs('a:1')).toBe(2000);
+    choice.silent('a:1', 'dialed', 0);
+    expect([choice.patienceMs('a:1'), choice.patienceMs('b:1')]).toEqual([4000, 2000]);
+    choice.refused('b:1', 'a:1', 3999);
+    expect(choice.leader).toBeUndefined();
+    choice.refused('b:1', 'a:1', 4000);
+    expect(choice.next(4000)).toBe('a:1');
+    for (const server of servers) choice.silent(server, 'dialed', 5000);
+    expect(servers).toContain(choice.next(5001));
+    expect(choice.patienceMs('a:1')).toBe(5000);
+    choice.welcomed('a:1');
+    expect(choice.patienceMs('a:1')).toBe(2000);
+    expect(new ServerChoice(['a:1']).patienceMs('a:1')).toBe(5000);
+  });
+
+  test('turns to the control planes it learns of, and to those it was given', () => {
+    const choice = new ServerChoice(['a:1']);
+    choice.learn(['b:1', 'a:1', 'c:1']);
+    choice.silent('a:1', 'in session', 0);
+    expect([choice.next(1), choice.patienceMs('b:1')]).toEqual(['b:1', 2000]);
+    choice.learn([]);
+    expect(choice.next(1)).toBe('a:1');
   });
 });

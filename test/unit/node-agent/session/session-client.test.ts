@@ -141,7 +141,7 @@ describe('a session', () => {
   test('is given up when nobody welcomes it', async () => {
     server.answersHello = false;
     void client.run(stop.signal);
-    await clock.advance(5_500);
+    await clock.advance(2_500);
     expect(addresses()).toEqual(['a:1', 'b:1']);
     expect(client.connected).toBe(false);
   });
