@@ -127,7 +127,13 @@ export async function plug(
 
 /** Pulls the cable out for good: both its ends are gone. */
 export async function unplug(exec: Exec, rack: number, machine: string): Promise<void> {
-  if ((await ports(exec, rack)).has(machine)) await ip(exec, rack, [`link delete ${machine}`]);
+  if (!(await ports(exec, rack)).has(machine)) return;
+  try {
+    await ip(exec, rack, [`link delete ${machine}`]);
+  } catch (error) {
+    // The kernel takes the cable of a machine that has just died away by itself, at a moment of its own.
+    if ((await ports(exec, rack)).has(machine)) throw error;
+  }
 }
 
 /** The cable stays, but carries nothing (`up: false`) or carries again. */
