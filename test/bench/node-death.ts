@@ -48,13 +48,13 @@ export async function run(report: Report): Promise<void> {
       (pods) =>
         [...pods.values()].filter((pod) => isRunning(pod) && pod.spec.nodeName !== 'node-3').length === replicas,
     );
-    await lab.kill('node-3');
-    report({ bench, metric: 'killed to NotReady', value: (await notReady) / 1000, unit: 's' });
-    report({ bench, metric: 'killed to DNS corrected', value: (await dns) / 1000, unit: 's' });
+    const [notReadyMs, dnsMs, replacedMs] = await Promise.all([notReady, dns, replaced, lab.kill('node-3')]);
+    report({ bench, metric: 'killed to NotReady', value: notReadyMs / 1000, unit: 's' });
+    report({ bench, metric: 'killed to DNS corrected', value: dnsMs / 1000, unit: 's' });
     report({
       bench,
       metric: 'killed to replacements Running',
-      value: (await replaced) / 1000,
+      value: replacedMs / 1000,
       unit: 's',
       target: { bound: '<=', value: 5 },
     });
