@@ -100,9 +100,11 @@ describe('the scheduling loop', () => {
       await expect.poll(condition).toMatchObject({ type: 'PodScheduled', status: 'False', reason: 'Unschedulable' });
       await put(store, node('n1'));
       await expect.poll(condition).toMatchObject({ type: 'PodScheduled', status: 'True' });
-      const events = await store.list(kindPrefix('Event'));
-      const reasons = events.items.map((item) => decodeObject('Event', item.value).reason);
-      expect(reasons.filter((reason) => reason === 'FailedScheduling')).toHaveLength(1);
+      const reasons = async () =>
+        (await store.list(kindPrefix('Event'))).items.map((item) => decodeObject('Event', item.value).reason);
+      // Events are written beside the binding: the last of them tells that none is still to come.
+      await expect.poll(reasons).toContain('Scheduled');
+      expect((await reasons()).filter((reason) => reason === 'FailedScheduling')).toHaveLength(1);
     });
   });
 
