@@ -8,7 +8,7 @@ import { planCapabilities } from './capabilities.ts';
 import { killCgroup, removeCgroup } from './cgroup-host.ts';
 import { conmonArgv, isCommandProblem, runConmon } from './conmon.ts';
 import { requireContainer, saveContainer } from './container-status.ts';
-import { containerCgroup, type RuntimeHost, singleThreadedGo } from './host.ts';
+import { containerCgroup, type RuntimeHost } from './host.ts';
 import { flagsToKeep } from './mount-flags.ts';
 import { renderSpec } from './oci-spec.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './processes.ts';
@@ -203,13 +203,8 @@ export async function clearContainer(host: RuntimeHost, id: string): Promise<voi
   // conmon writes the exit file last; without this it would write it into what was removed.
   const shim = record.shim ?? readShim(host, id);
   await waitUntil(host.clock, exitPatienceMs, () => !isAlive(shim));
-  const runc = await host.exec.run([host.runc, '--root', host.runcRoot, 'delete', '--force', id], {
-    env: singleThreadedGo,
-  });
-  if (runc.exitCode !== 0 && !/does not exist/.test(runc.stderr)) {
-    host.log.warn({ container: id, stderr: runc.stderr.trim() }, 'runc delete complained; removing by hand');
-    await rm(`${host.runcRoot}/${id}`, { recursive: true, force: true });
-  }
+  // What is left of `runc delete` for a container without processes: its state folder here, its cgroups below.
+  await rm(`${host.runcRoot}/${id}`, { recursive: true, force: true });
   await removeCgroup(host.layout, cgroup, host.clock);
   await removeRootfs(host.exec, host.roots, id);
   await rm(`${host.exitDir}/${id}`, { force: true });
