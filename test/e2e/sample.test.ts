@@ -1,4 +1,5 @@
 /** The sample on three nodes: what a newcomer does with it, through ctl, and what its pods see of one another. */
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -308,6 +309,30 @@ describe('ctl', () => {
     expect([missing.exitCode > 0, missing.stderr.includes('no-such-program')]).toEqual([true, true]);
     const nobody = await lab.ctl(['exec', 'nobody', '--', 'true']);
     expect([nobody.exitCode, nobody.stderr.includes('NotFound')]).toEqual([1, true]);
+  });
+
+  test('exec -it gives a terminal', async () => {
+    const ctl = `${join(cloneFolder, 'cli/ctl')} --config ${lab.config} exec -it ${client} -- sh`;
+    // `script` is the terminal in which a person would sit.
+    const { stdout } = await host.exec.run(['script', '-qec', ctl, '/dev/null'], { input: 'tty; stty size; exit 3\n' });
+    expect(stdout).toContain('/dev/pts/');
+    expect(stdout).toContain('command terminated with exit code 3');
+  });
+
+  test('lab tells its processes, runs commands on machines and adds one', async () => {
+    const named = ['--name', lab.name];
+    const { processes } = await lab.json(['lab', 'status', ...named]);
+    for (const role of ['etcd', 'control-plane', 'node-agent', 'registry', 'container']) {
+      const one = processes.find((process: { role: string }) => process.role === role);
+      const stat = readFileSync(`/proc/${one.pid}/stat`, 'utf8');
+      expect(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]).toBe(String(one.startTime));
+    }
+    expect(await lab.check(['lab', 'exec', ...named, 'node-2', '--', 'hostname'])).toBe('node-2\n');
+    const failed = await lab.ctl(['lab', 'exec', ...named, 'node-2', '--', 'sh', '-c', 'exit 9']);
+    expect(failed.exitCode).toBe(9);
+    expect(await lab.check(['lab', 'add', ...named])).toBe('machine/node-4 added\n');
+    expect(await lab.check(['get', 'nodes'])).toMatch(/^node-4 +Ready /m);
+    await lab.check(['cordon', 'node-4']); // the tests that follow count on three
   });
 
   test('scale up spreads, scale down shrinks; services follow', async () => {
