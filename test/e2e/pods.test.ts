@@ -193,9 +193,13 @@ describe('restarts', () => {
     expect(after.metadata.uid).toBe(metadata.uid);
     expect(after.status?.podIP).toBe(status?.podIP);
     expect((await containerProcess(lab, metadata.uid!)).pid).not.toBe(old.pid);
-    const events = await lab.api.events('guarded');
-    expect(events.some((event) => event.startsWith('Unhealthy: Liveness probe failed'))).toBe(true);
-    expect(events.some((event) => event.startsWith('Killing: '))).toBe(true);
+    // Events are written after the fact.
+    await waitFor('events tell it', 10_000, async () => {
+      const events = await lab.api.events('guarded');
+      return ['Unhealthy: Liveness probe failed', 'Killing: '].every((start) =>
+        events.some((event) => event.startsWith(start)),
+      );
+    });
   });
 });
 
