@@ -1,20 +1,33 @@
 /**
- * `npm run bench [-- NAME...] [--json]`: measures, side by side with a bare tool where there is one. Never a test: these
+ * `npm run bench [-- NAME...] [--json] [--nodes N] [--pods N]`: measures, side by side with a bare tool where there is one. Never a test: these
  * numbers depend on the machine; the ratios less so.
  */
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { jsonLine, type Metric, type Report, tableRow } from './report.ts';
 
-const benches: Readonly<Record<string, () => Promise<{ run(report: Report): Promise<void> }>>> = {
+interface Options {
+  readonly nodes?: number;
+  readonly pods?: number;
+}
+
+const benches: Readonly<Record<string, () => Promise<{ run(report: Report, options: Options): Promise<void> }>>> = {
   scheduler: () => import('./scheduler.ts'),
   dns: () => import('./dns.ts'),
   footprint: () => import('./footprint.ts'),
   start: () => import('./start.ts'),
   'node-death': () => import('./node-death.ts'),
+  scale: () => import('./scale.ts'),
 };
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean' }, nodes: { type: 'string' }, pods: { type: 'string' } },
+});
+const options: Options = {
+  ...(values.nodes !== undefined && { nodes: Number(values.nodes) }),
+  ...(values.pods !== undefined && { pods: Number(values.pods) }),
+};
 const unknown = positionals.filter((name) => !(name in benches));
 if (unknown.length > 0) {
   console.error(`no bench called ${unknown.join(', ')}; there are: ${Object.keys(benches).join(', ')}`);
@@ -29,7 +42,7 @@ let failed = false;
 for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
   if (!values.json) console.error(`bench ${name} ...`);
   try {
-    await (await benches[name]!()).run(report);
+    await (await benches[name]!()).run(report, options);
   } catch (error) {
     failed = true;
     console.error(`bench ${name} failed: ${error instanceof Error ? error.stack : error}`);

@@ -1,0 +1,295 @@
+/**
+ * `npm run bench -- scale [--nodes N] [--pods N]`: hollow agents (the production session client over gRPC with mutual
+ * TLS, a runtime that only says so) and pods of Deployments, against one real control plane with its real etcd.
+ *
+ * The cluster grows by stages. When time or memory ends before the size that was asked for, the largest stage that held
+ * is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
+ */
+import { systemClock } from '../../lib/clock.ts';
+import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import type { Deployment, Pod } from '../../proto/gen/types.ts';
+import { apply, sleepers } from './cluster.ts';
+import { Fleet } from './hollow/fleet.ts';
+import { readWriteMix } from './hollow/load.ts';
+import { childNamed, cpuSeconds, memoryBytes, percentile } from './hollow/machine.ts';
+import { Plane } from './hollow/plane.ts';
+import { readProfile } from './hollow/profile.ts';
+import type { Metric, Report } from './report.ts';
+
+export interface ScaleOptions {
+  readonly nodes?: number;
+  readonly pods?: number;
+}
+
+const bench = 'scale';
+const totalMs = 600_000;
+/** For what comes after the growing: reads and writes, dying nodes, the end. */
+const reservedMs = 120_000;
+const memoryLimitBytes = 4 * 2 ** 30;
+const agentProcesses = 3;
+const replicasEach = 500;
+const nodeStages = [500, 1_000, 2_500, 5_000];
+const podStages = [5_000, 15_000, 40_000, 80_000, 150_000];
+const pollMs = 500;
+const idleMs = 15_000;
+const stallMs = 2_000;
+const mix = { writesPerSecond: 500, readsPerSecond: 200, durationMs: 20_000 };
+
+export async function run(report: Report, { nodes = 5_000, pods = 150_000 }: ScaleOptions = {}): Promise<void> {
+  const scale = new Scale(report, { nodes, pods });
+  try {
+    await scale.run();
+  } finally {
+    await scale.end();
+  }
+}
+
+/** A stage that did not come to its end. */
+class NotHeld extends Error {}
+
+class Scale {
+  readonly #report: Report;
+  readonly #wanted: Required<ScaleOptions>;
+  readonly #endMs = systemClock.monotonicMs() + totalMs;
+  #plane!: Plane;
+  #fleet!: Fleet;
+  #held = { nodes: 0, pods: 0 };
+  #deployments = 0;
+
+  constructor(report: Report, wanted: Required<ScaleOptions>) {
+    this.#report = report;
+    this.#wanted = wanted;
+  }
+
+  async run(): Promise<void> {
+    this.#plane = await Plane.start({ profile: true });
+    const { token = '' } = await this.#plane.cluster.CreateToken({ role: 'node' });
+    const { address, joinPort, folder } = this.#plane;
+    this.#fleet = new Fleet({ servers: [address], joinPort, token, dataDir: `${folder}/nodes` }, agentProcesses);
+    const reached = await this.#grow();
+    if (this.#held.nodes > 0) await this.#measureHeartbeats();
+    if (this.#held.pods > 0) {
+      await this.#measureReads();
+      await this.#killNodes();
+    }
+    await this.#drain();
+    this.#summary(reached);
+    await this.#plane.stop();
+    this.#printProfile();
+  }
+
+  async end(): Promise<void> {
+    await this.#fleet?.end();
+    await this.#plane?.remove();
+  }
+
+  /** Whether the size that was asked for was reached. */
+  async #grow(): Promise<boolean> {
+    try {
+      for (const nodes of stagesTo(nodeStages, this.#wanted.nodes)) await this.#join(nodes);
+      for (const pods of stagesTo(podStages, this.#wanted.pods)) await this.#start(pods);
+      return true;
+    } catch (error) {
+      if (!(error instanceof NotHeld)) throw error;
+      say(error.message);
+      return false;
+    }
+  }
+
+  async #join(nodes: number): Promise<void> {
+    const phase = this.#phase(`join to ${nodes} nodes`);
+    this.#fleet.grow(nodes - this.#fleet.size);
+    await this.#until(phase.name, () => this.#fleet.connected >= nodes, reservedMs);
+    phase.end();
+    this.#held = { ...this.#held, nodes };
+  }
+
+  async #start(pods: number): Promise<void> {
+    const phase = this.#phase(`start to ${pods} pods`);
+    const { cluster } = this.#plane;
+    const missing = Math.ceil((pods - this.#deployments * replicasEach) / replicasEach);
+    await Promise.all(
+      Array.from({ length: missing }, (_, index) => {
+        const replicas = Math.min(replicasEach, pods - (this.#deployments + index) * replicasEach);
+        return apply(cluster, sleepers(deploymentName(this.#deployments + index), replicas));
+      }),
+    );
+    this.#deployments += missing;
+    const beganMs = systemClock.monotonicMs();
+    const seen = { created: 0, bound: 0 };
+    await this.#until(
+      phase.name,
+      async () => {
+        const counts = await this.#counts();
+        const elapsed = (systemClock.monotonicMs() - beganMs) / 1000;
+        if (seen.created === 0 && counts.created >= pods) seen.created = elapsed;
+        if (seen.bound === 0 && this.#fleet.pods >= pods) seen.bound = elapsed;
+        return counts.ready >= pods;
+      },
+      reservedMs,
+    );
+    const s = (seconds: number) => `${seconds.toFixed(1)} s`;
+    phase.end(`created after ${s(seen.created)}, bound and with their agents after ${s(seen.bound)}`);
+    this.#held = { ...this.#held, pods };
+  }
+
+  async #counts(): Promise<{ created: number; ready: number }> {
+    const { items = [] } = await this.#plane.cluster.List({ kind: 'Deployment', namespace: 'default' });
+    const deployments = items.map((item) => fromEnvelope(item) as Deployment);
+    const sum = (field: 'replicas' | 'readyReplicas') =>
+      deployments.reduce((total, { status }) => total + (status?.[field] ?? 0), 0);
+    return { created: sum('replicas'), ready: sum('readyReplicas') };
+  }
+
+  /** Nothing happens but heartbeats; then the leader stands still. */
+  async #measureHeartbeats(): Promise<void> {
+    const { nodes } = this.#held;
+    await systemClock.sleep(5_000); // what the last stage has left to do
+    const before = this.#plane.cpuSeconds();
+    const startMs = systemClock.monotonicMs();
+    await systemClock.sleep(idleMs);
+    const cores = (this.#plane.cpuSeconds() - before) / ((systemClock.monotonicMs() - startMs) / 1000);
+    this.#say({
+      metric: `heartbeats of ${nodes} nodes`,
+      value: cores,
+      unit: 'cores',
+      target: { bound: '<=', value: 0.5 },
+    });
+    this.#plane.signal('SIGSTOP');
+    await systemClock.sleep(stallMs);
+    this.#plane.signal('SIGCONT');
+    await systemClock.sleep(8_000);
+    const lost = await this.#plane.nodesLost();
+    const metric = 'false positives, leader stalled for 2 s included';
+    this.#say({ metric, value: lost, unit: 'nodes', target: { bound: '<=', value: 0 } });
+  }
+
+  async #measureReads(): Promise<void> {
+    const { cluster } = this.#plane;
+    const { items = [] } = await cluster.List({ kind: 'Pod', namespace: 'default', limit: 2_000 });
+    const pods = items.map((item) => (fromEnvelope(item) as Pod).metadata as { namespace: string; name: string });
+    const phase = this.#phase('reads beside writes');
+    const result = await readWriteMix(cluster, { ...mix, pods });
+    phase.end(`${result.failures.length} failed${result.failures[0] ? `: ${result.failures[0]}` : ''}`);
+    this.#say({ metric: 'writes', value: result.writesPerSecond, unit: '/s', target: { bound: '>=', value: 490 } });
+    this.#say({ metric: 'reads', value: result.readsPerSecond, unit: '/s' });
+    this.#say({ metric: 'write p99', value: percentile(result.writeMs, 0.99), unit: 'ms' });
+    const p99 = percentile(result.readMs, 0.99);
+    this.#say({ metric: 'read p50', value: percentile(result.readMs, 0.5), unit: 'ms' });
+    this.#say({ metric: 'read p99', value: p99, unit: 'ms', target: { bound: '<=', value: 50 } });
+  }
+
+  async #killNodes(): Promise<void> {
+    const count = Math.max(1, Math.round(this.#held.nodes / 100));
+    const phase = this.#phase(`${count} nodes die`);
+    const lostBefore = await this.#plane.nodesLost();
+    this.#fleet.kill(count);
+    try {
+      await this.#until('lost', async () => (await this.#plane.nodesLost()) - lostBefore >= count, 30_000);
+      const lost = phase.elapsed();
+      await this.#until('replaced', async () => (await this.#counts()).ready >= this.#held.pods, 20_000);
+      phase.end(`judged lost after ${lost.toFixed(1)} s`);
+      const wrong = (await this.#plane.nodesLost()) - lostBefore - count;
+      this.#say({
+        metric: 'false positives while nodes die',
+        value: wrong,
+        unit: 'nodes',
+        target: { bound: '<=', value: 0 },
+      });
+    } catch (error) {
+      if (!(error instanceof NotHeld)) throw error;
+      say(error.message);
+    }
+  }
+
+  /** Everything scaled to nothing; not waited for when time is short. */
+  async #drain(): Promise<void> {
+    const phase = this.#phase('scale to zero');
+    try {
+      const { cluster } = this.#plane;
+      const names = Array.from({ length: this.#deployments }, (_, index) => deploymentName(index));
+      await Promise.all(
+        names.map((name) => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 })),
+      );
+      await this.#until(phase.name, () => this.#fleet.pods === 0, 5_000);
+      phase.end();
+    } catch (error) {
+      if (!(error instanceof NotHeld)) throw error;
+      say(error.message);
+    }
+  }
+
+  #summary(reached: boolean): void {
+    const { nodes, pods } = this.#held;
+    const most = this.#plane.mostResidentBytes();
+    const mebibytes = 4096;
+    this.#say({ metric: 'nodes held', value: nodes, unit: '', target: { bound: '>=', value: this.#wanted.nodes } });
+    this.#say({ metric: 'pods held', value: pods, unit: '', target: { bound: '>=', value: this.#wanted.pods } });
+    const target = { bound: '<=', value: mebibytes } as const;
+    this.#say({ metric: 'control plane resident, at most', value: most / 2 ** 20, unit: 'MiB', target });
+    const took = (totalMs - (this.#endMs - systemClock.monotonicMs())) / 1000;
+    this.#say({ metric: 'the whole run', value: took, unit: 's', target: { bound: '<=', value: totalMs / 1000 } });
+    if (!reached) say(`the largest size held: ${nodes} nodes with ${pods} pods`);
+  }
+
+  #printProfile(): void {
+    say('where the control plane spent its time (self time of the whole run):');
+    for (const { where, seconds } of readProfile(this.#plane.profileFolder, 25)) {
+      say(`  ${seconds.toFixed(1).padStart(6)} s  ${where}`);
+    }
+  }
+
+  /** Waits for a condition; NotHeld when what is left of the run would be less than `leaveMs`, or memory is exceeded. */
+  async #until(what: string, condition: () => boolean | Promise<boolean>, leaveMs: number): Promise<void> {
+    let toldMs = systemClock.monotonicMs();
+    while (!(await condition())) {
+      this.#fleet.check();
+      if (this.#plane.ended) throw new Error('the control plane has ended');
+      const nowMs = systemClock.monotonicMs();
+      if (nowMs > this.#endMs - leaveMs) throw new NotHeld(`${what}: no time left`);
+      const resident = this.#plane.residentBytes();
+      if (resident > memoryLimitBytes) throw new NotHeld(`${what}: the control plane takes ${mebi(resident)}`);
+      if (nowMs - toldMs > 10_000) {
+        toldMs = nowMs;
+        const { connected, pods, longestSilenceMs } = this.#fleet;
+        say(
+          `  ... ${connected} connected, ${pods} pods, longest silence ${Math.round(longestSilenceMs)} ms, ${mebi(resident)}`,
+        );
+      }
+      await systemClock.sleep(pollMs);
+    }
+  }
+
+  #phase(name: string): { readonly name: string; elapsed(): number; end(note?: string): void } {
+    const startMs = systemClock.monotonicMs();
+    const { pid } = this.#plane;
+    const etcd = childNamed(pid, 'etcd');
+    const costs = () => [
+      this.#plane.cpuSeconds(),
+      etcd === undefined ? 0 : cpuSeconds(etcd),
+      this.#fleet.pids.reduce((sum, child) => sum + cpuSeconds(child), 0),
+    ];
+    const before = costs();
+    const elapsed = (): number => (systemClock.monotonicMs() - startMs) / 1000;
+    return {
+      name,
+      elapsed,
+      end: (note = '') => {
+        const [plane, store, agents] = costs().map((seconds, index) => (seconds - before[index]!).toFixed(1));
+        const memory = `${mebi(this.#plane.residentBytes())}, etcd ${etcd === undefined ? '?' : mebi(memoryBytes(etcd, 'VmRSS'))}`;
+        this.#say({ metric: name, value: elapsed(), unit: 's' });
+        say(`${name}: ${elapsed().toFixed(1)} s${note && ` (${note})`}`);
+        say(`  processor seconds: control plane ${plane}, etcd ${store}, agents ${agents}; resident ${memory}`);
+      },
+    };
+  }
+
+  #say(metric: Omit<Metric, 'bench'>): void {
+    this.#report({ bench, ...metric });
+  }
+}
+
+const deploymentName = (index: number): string => `load-${index}`;
+const mebi = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+const stagesTo = (stages: readonly number[], last: number): number[] => [...stages.filter((one) => one < last), last];
+const say = (line: string): void => console.error(line);
