@@ -1,6 +1,9 @@
 /**
  * What every object passes on its way in: the schema, the defaults, the kind's rules, and the fields that are the
  * cluster's to write. Pure but for the ids it draws. All problems are thrown as one error.
+ *
+ * Fields that only a newer control plane knows stay in stored objects whatever is done to them here; new ones are
+ * refused, since nobody here can say what they mean.
  */
 import { timestamp } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
@@ -10,6 +13,7 @@ import { sameValue } from '../../lib/model/equal.ts';
 import { readManifest } from '../../lib/model/manifest.ts';
 import { type Problem, problemsError } from '../../lib/model/problems.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
+import { newUnknown, withUnknownOf } from '../../lib/model/unknown.ts';
 import { sizeProblems, validate } from '../../lib/model/validation.ts';
 import type { Random } from '../../lib/random.ts';
 import type { KubeObject, ObjectMeta, Service } from '../../proto/gen/types.ts';
@@ -35,8 +39,14 @@ export function admitNew(given: KubeObject, random: Random, nowMs: number): Kube
     ...(metadata && { metadata: newMetadata(partial, random, nowMs) }),
     ...initialStatus(partial),
   } as KubeObject);
-  throwIfAny(given, [...problems, ...validate(object)], object);
+  throwIfAny(given, [...tooNewFields(given), ...problems, ...validate(object)], object);
   return object;
+}
+
+/** What of `given` only a newer control plane can admit; what `old` has already may stay. */
+function tooNewFields(given: KubeObject, old?: KubeObject): Problem[] {
+  const { status: _theClusters, ...rest } = given as KubeObject & { status?: unknown };
+  return newUnknown(kindInfo(given.kind).type, rest, old);
 }
 
 function newMetadata({ kind, metadata }: KubeObject, random: Random, nowMs: number): ObjectMeta {
@@ -65,9 +75,11 @@ function initialStatus({ kind }: KubeObject): object {
 export function admitChange(given: KubeObject, old: KubeObject): KubeObject {
   const { partial, problems } = readManifest(given);
   if (!partial?.metadata) throw problemsError(nameOf(given), problems);
-  const merged = keepClusterFields(partial, old);
+  const { type } = kindInfo(old.kind);
+  // Before the defaults, which look whether a volume says what it is: it may say so in a field that is new.
+  const merged = withUnknownOf(type, old, keepClusterFields(partial, old));
   const object = withDefaults(merged.kind === 'Service' ? withKeptAddresses(merged, old as Service) : merged);
-  const found = [...problems, ...identityProblems(partial, old), ...validate(object, old)];
+  const found = [...tooNewFields(given, old), ...problems, ...identityProblems(partial, old), ...validate(object, old)];
   throwIfAny(given, found, object);
   const generation = 'spec' in object && !sameValue(specOf(object), specOf(old)) ? 1 : 0;
   if (generation === 0) return object;
@@ -157,6 +169,12 @@ function throwIfAny(given: KubeObject, problems: readonly Problem[], object: Kub
   if (all.length > 0) throw problemsError(nameOf(given), all);
 }
 
+/** Before a merge, which goes by names and would lose what has none here. */
+export function refuseTooNew(given: KubeObject, old?: KubeObject): void {
+  const problems = tooNewFields(given, old);
+  if (problems.length > 0) throw problemsError(nameOf(given), problems);
+}
+
 /** What applying `given` would store, were it done now. */
 export function admitApplied(
   given: KubeObject,
@@ -164,5 +182,6 @@ export function admitApplied(
   random: Random,
   nowMs: number,
 ): KubeObject {
+  refuseTooNew(given, live);
   return live ? admitChange(applied(live, given, 'ctl'), live) : admitNew(given, random, nowMs);
 }

@@ -4,7 +4,8 @@ import { applied, managerProblem } from '../../lib/model/apply.ts';
 import { toEnvelope } from '../../lib/model/codec.ts';
 import { isDeleting } from '../../lib/model/object.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
-import { admitChange } from './admission.ts';
+import { admitChange, refuseTooNew } from './admission.ts';
+import { autoscalingWarnings } from './autoscaling.ts';
 import { writeChange } from './change.ts';
 import { createObject } from './create.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
@@ -23,7 +24,10 @@ export function applyHandler(dependencies: ApiDependencies): ClusterHandlers['Ap
     const problem = managerProblem(fieldManager);
     if (problem) throw new GantryError('invalidArgument', `fieldManager: ${problem}`);
     const done = await applyObject(dependencies, manifest, fieldManager, dryRun);
-    const warnings = isDeleting(done.object) ? [`${nameOf(done.object)} is being deleted`] : [];
+    const warnings = [
+      ...(isDeleting(done.object) ? [`${nameOf(done.object)} is being deleted`] : []),
+      ...(await autoscalingWarnings(dependencies, done.object)),
+    ];
     return { object: toEnvelope(done.object), result: done.result, ...(warnings.length > 0 && { warnings }) };
   };
 }
@@ -35,8 +39,9 @@ export function applyObject(
   dryRun: boolean,
 ): Promise<Applied> {
   const target = targetOfObject(manifest);
-  return retryConflicts(nameOf(manifest), async (): Promise<Applied | undefined> => {
+  return retryConflicts(dependencies, nameOf(manifest), async (): Promise<Applied | undefined> => {
     const live = await readObject(dependencies, target);
+    refuseTooNew(manifest, live);
     const merged = applied(live, manifest, manager);
     if (!live) {
       const created = await createObject(dependencies, merged, { dryRun, orExisting: true });

@@ -6,6 +6,8 @@
 import { findCondition, setCondition } from '../../lib/model/conditions.ts';
 import { isSame } from '../../lib/model/object.ts';
 import { isPodFinished } from '../../lib/model/pods.ts';
+import { messageType } from '../../lib/model/schema.ts';
+import { sameUnknown, withUnknownOf } from '../../lib/model/unknown.ts';
 import type { Condition, Node, NodeStatus, Pod, PodStatus, PodStatusUpdate } from '../../proto/gen/types.ts';
 
 export type PodPlan =
@@ -24,7 +26,8 @@ export function planPodUpdate(stored: Pod | undefined, update: PodStatusUpdate, 
     return { type: 'ignore', reason: `the pod is ${stored.status?.phase} and does not come back` };
   }
   const status = mergePodStatus(stored.status ?? {}, update.status);
-  if (isSame(status, stored.status)) return { type: 'ignore', reason: 'nothing changed' };
+  if (isSame(status, stored.status) && sameUnknown(status, stored.status))
+    return { type: 'ignore', reason: 'nothing changed' };
   return { type: 'put', pod: { ...stored, status } };
 }
 
@@ -44,13 +47,14 @@ function mergePodStatus(stored: PodStatus, reported: PodStatus): PodStatus {
     ...(binding ? [binding] : []),
     ...(reported.conditions ?? []).filter((condition) => condition.type !== scheduled),
   ];
-  return {
+  const merged: PodStatus = {
     ...agentsPart,
     ...(conditions.length > 0 && { conditions }),
     ...(hostIP !== undefined && { hostIP }),
     ...(podIP !== undefined && { podIP }),
     ...(podIPs !== undefined && { podIPs }),
   };
+  return withUnknownOf(messageType('PodStatus'), stored, merged);
 }
 
 /** What the leader knows of a node beside what is stored. */
@@ -67,7 +71,8 @@ export interface NodeKnowledge {
 export function planNode(stored: Node, knowledge: NodeKnowledge, nowMs: number): Node | undefined {
   const labels = mergeLabels(stored.metadata.labels, knowledge.labels);
   const status = mergeNodeStatus(stored.status ?? {}, knowledge, nowMs);
-  const unchanged = isSame(status, stored.status) && isSame(labels, stored.metadata.labels);
+  const sameStatus = isSame(status, stored.status) && sameUnknown(status, stored.status);
+  const unchanged = sameStatus && isSame(labels, stored.metadata.labels);
   return unchanged ? undefined : { ...stored, metadata: { ...stored.metadata, ...(labels && { labels }) }, status };
 }
 

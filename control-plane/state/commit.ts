@@ -13,6 +13,8 @@ import { assert } from '../../lib/errors.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';
 import { keyOf } from '../../lib/model/keys.ts';
 import { isControlledBy, revisionOf } from '../../lib/model/object.ts';
+import { kindInfo } from '../../lib/model/schema.ts';
+import { withUnknownOf } from '../../lib/model/unknown.ts';
 import type { Random } from '../../lib/random.ts';
 import {
   absent,
@@ -39,6 +41,8 @@ export interface CommitParts {
   readonly random: Random;
   /** The leadership's; absent in tests of a single writer. */
   readonly fence?: Compare;
+  /** What is known to be stored. A controller that builds a status anew keeps what a newer one has written there. */
+  readonly stored?: (key: string) => KubeObject | undefined;
 }
 
 export type CommitResult =
@@ -133,7 +137,9 @@ class DraftTransaction implements Draft {
   #update(object: KubeObject): void {
     const key = this.#claim(object);
     this.compare.push(modRevisionIs(key, revisionOf(object)));
-    this.success.push(putOf(key, this.#parts.codec.encode(object)));
+    const stored = this.#parts.stored?.(key);
+    const whole = stored ? withUnknownOf(kindInfo(object.kind).type, stored, object) : object;
+    this.success.push(putOf(key, this.#parts.codec.encode(whole)));
   }
 
   #remove(object: KubeObject): void {

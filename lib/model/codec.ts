@@ -1,13 +1,16 @@
 /**
  * Objects to and from protobuf. In memory an object is plain data in Kubernetes' JSON form; on the wire and in etcd it
  * is the message of its kind. protobufjs keeps presence (an explicit 0 or false stays set) and gives bytes as base64.
+ * Fields of a newer schema pass through unseen (unknown.ts).
  */
 import type protobuf from 'protobufjs/light.js';
 import type { KindMap, KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
 import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
+import { keepingReader } from './unknown.ts';
 
 /** Plain data of any message; `bytesAs` says how bytes fields come out. */
-export function toPlain(type: protobuf.Type, message: protobuf.Message, bytesAs: 'base64' | 'buffer'): object {
+export function decodePlain(type: protobuf.Type, bytes: Uint8Array, bytesAs: 'base64' | 'buffer'): object {
+  const message = type.decode(keepingReader(bytes));
   return type.toObject(message, bytesAs === 'base64' ? { longs: Number, bytes: String } : { longs: Number });
 }
 
@@ -16,8 +19,7 @@ export function encodeMessage(typeName: string, plain: object): Uint8Array {
 }
 
 export function decodeMessage<T extends object>(typeName: string, bytes: Uint8Array): T {
-  const type = messageType(typeName);
-  return toPlain(type, type.decode(bytes), 'base64') as T;
+  return decodePlain(messageType(typeName), bytes, 'base64') as T;
 }
 
 /** Bytes for the store; resourceVersion is left out (it is the key's mod revision). */
@@ -30,7 +32,7 @@ export function encodeObject(object: KubeObject): Uint8Array {
 
 export function decodeObject<K extends Kind>(kind: K, bytes: Uint8Array, modRevision?: bigint): KindMap[K] {
   const { type } = kindInfo(kind);
-  const object = toPlain(type, type.decode(bytes), 'base64') as KindMap[K];
+  const object = decodePlain(type, bytes, 'base64') as KindMap[K];
   if (modRevision !== undefined) object.metadata.resourceVersion = modRevision.toString();
   return object;
 }

@@ -1,5 +1,6 @@
 /** Defaults of a pod's spec, in a Pod or in a template. */
 import type { Container, EnvVar, LifecycleHandler, PodSpec, Probe, Volume } from '../../proto/gen/types.ts';
+import { holdsUnknown } from './unknown.ts';
 
 export function withPodSpecDefaults({ nodeName, ...spec }: PodSpec): PodSpec {
   const ownsHost = spec.hostNetwork === true || spec.hostPID === true || spec.hostIPC === true;
@@ -43,6 +44,7 @@ function withContainerDefaults(container: Container, hostNetwork: boolean): Cont
     ...(startupProbe && { startupProbe: withProbeDefaults(startupProbe) }),
     ...(lifecycle && {
       lifecycle: {
+        ...lifecycle,
         ...(lifecycle.postStart && { postStart: withHandlerDefaults(lifecycle.postStart) }),
         ...(lifecycle.preStop && { preStop: withHandlerDefaults(lifecycle.preStop) }),
       },
@@ -92,7 +94,8 @@ function withHTTPDefaults({ httpGet }: Pick<Probe, 'httpGet'>): Pick<Probe, 'htt
 
 function withVolumeDefaults(volume: Volume): Volume {
   const { configMap, secret, hostPath, emptyDir } = volume;
-  if (!configMap && !secret && !hostPath && !emptyDir) return { ...volume, emptyDir: {} };
+  const isOfNewerKind = holdsUnknown(volume);
+  if (!configMap && !secret && !hostPath && !emptyDir) return isOfNewerKind ? volume : { ...volume, emptyDir: {} };
   return {
     ...volume,
     ...(configMap && { configMap: { defaultMode: 0o644, ...configMap } }),

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs/light.js';
 import type { KindMap } from '../../proto/gen/types.ts';
 import { GantryError } from '../errors.ts';
+import { passUnknown } from './unknown.ts';
 
 export type Kind = keyof KindMap;
 
@@ -19,6 +20,14 @@ export interface KindInfo {
 const schemaFile = new URL('../../proto/gen/schema.json', import.meta.url);
 
 export const schemaRoot = protobuf.Root.fromJSON(JSON.parse(readFileSync(schemaFile, 'utf8')));
+passUnknownBelow(schemaRoot);
+
+function passUnknownBelow(namespace: protobuf.NamespaceBase): void {
+  for (const nested of namespace.nestedArray) {
+    if (nested instanceof protobuf.Type) passUnknown(nested);
+    if (nested instanceof protobuf.Namespace) passUnknownBelow(nested);
+  }
+}
 
 /** A message type of package gantry.v1 by its short name. */
 export function messageType(name: string): protobuf.Type {

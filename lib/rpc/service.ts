@@ -2,8 +2,9 @@
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import type protobuf from 'protobufjs/light.js';
 import type { Services } from '../../proto/gen/types.ts';
-import { toPlain } from '../model/codec.ts';
+import { decodePlain } from '../model/codec.ts';
 import { schemaRoot } from '../model/schema.ts';
+import { encodedOnce } from './sent-to-many.ts';
 
 export type ServiceName = keyof Services;
 export type Methods<S extends ServiceName> = Services[S];
@@ -48,8 +49,12 @@ function codecOf(type: protobuf.Type): {
 } {
   // Stream messages (logs, exec) carry raw bytes; inside objects bytes are base64 text, as in JSON.
   const bytesAs = type.fieldsArray.some((field) => field.type === 'bytes') ? 'buffer' : 'base64';
+  const encode = (plain: object): Buffer => {
+    const bytes = type.encode(plain).finish();
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
   return {
-    serialize: (plain) => Buffer.from(type.encode(plain).finish()),
-    deserialize: (bytes) => toPlain(type, type.decode(bytes), bytesAs),
+    serialize: (plain) => encodedOnce(plain, encode),
+    deserialize: (bytes) => decodePlain(type, bytes, bytesAs),
   };
 }

@@ -1,6 +1,7 @@
 /** What each of a pod's volumes must hold, and how containers see it. Pure; pod-files-disk.ts makes it so. */
 import { GantryError } from '../../lib/errors.ts';
 import { wholeUnits } from '../../lib/model/quantity.ts';
+import { holdsUnknown } from '../../lib/model/unknown.ts';
 import type { Container, KeyToPath, Pod, Volume, VolumeMount } from '../../proto/gen/types.ts';
 import type { SourceReader } from './sources.ts';
 
@@ -49,6 +50,11 @@ function planVolume(volume: Volume, namespace: string | undefined, sources: Sour
     for (const [key, text] of Object.entries(source?.data ?? {})) data.set(key, Buffer.from(text, 'base64'));
     const files = project(name, data, secret.items, secret.defaultMode, secret.optional === true);
     return { type: 'files', name, secret: true, files };
+  }
+  // In a folder of its own the pod would lose what it was to keep.
+  if (!emptyDir && holdsUnknown(volume)) {
+    const message = `volume ${name} is of a kind that this agent, of an older version, does not know; upgrade it`;
+    throw new GantryError('failedPrecondition', message);
   }
   const sizeLimit = emptyDir?.sizeLimit;
   return {

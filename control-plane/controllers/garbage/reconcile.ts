@@ -3,11 +3,13 @@
  *
  * The unit of work is an owner's uid, so that everything an owner leaves behind goes in a few transactions.
  * - An object goes when none of its owners exists any more; with one left it only loses the references to the others.
+ *   An owner of a kind that only a newer control plane knows is taken to exist.
  * - An owner with the finalizer `orphan` sets its dependents free first, and then goes.
  * - An object that is being deleted and waits for no finalizer goes too (pods wait for their agent, namespaces for theirs).
  */
 import { isDeleting } from '../../../lib/model/object.ts';
-import type { KubeObject } from '../../../proto/gen/types.ts';
+import { findKind } from '../../../lib/model/schema.ts';
+import type { KubeObject, OwnerReference } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 
@@ -26,10 +28,16 @@ export function reconcileOwner(snapshot: Snapshot, uid: string): ReconcileResult
 
 function leftBehind(snapshot: Snapshot, uid: string): Change[] {
   return snapshot.ownedBy(uid).flatMap((object): Change[] => {
-    const living = (object.metadata.ownerReferences ?? []).filter((owner) => snapshot.byUID(owner.uid) !== undefined);
+    const owners = object.metadata.ownerReferences ?? [];
+    const living = owners.filter((owner) => mayExist(snapshot, owner));
+    if (living.length === owners.length) return [];
     if (living.length > 0) return [{ type: 'update', object: withOwners(object, living) }];
     return isDeleting(object) ? [] : [{ type: 'delete', object }];
   });
+}
+
+function mayExist(snapshot: Snapshot, { kind, uid }: OwnerReference): boolean {
+  return snapshot.byUID(uid) !== undefined || findKind(kind) === undefined;
 }
 
 function setFree(snapshot: Snapshot, owner: KubeObject): readonly Change[] {

@@ -2,6 +2,7 @@
 import type { LabelSelector } from '../../../proto/gen/types.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../formats.ts';
 import { at, atKey, type Problem } from '../problems.ts';
+import { holdsUnknown } from '../unknown.ts';
 
 export type Report = (path: string, message: string | undefined) => void;
 
@@ -84,10 +85,10 @@ export function checkPortOrName(value: string | undefined, path: string, report:
   else report(path, portNameProblem(value));
 }
 
-/** Exactly one of the members may be set. */
+/** Exactly one of the members may be set; or one that only a newer version has. */
 export function checkExactlyOne(value: object, members: readonly string[], path: string, report: Report): void {
   const set = members.filter((member) => (value as Record<string, unknown>)[member] !== undefined);
-  if (set.length === 0) report(path, `needs one of ${members.join(', ')}`);
+  if (set.length === 0 && !holdsUnknown(value)) report(path, `needs one of ${members.join(', ')}`);
   if (set.length > 1) report(path, `has ${set.join(' and ')}; keep exactly one of them`);
 }
 
