@@ -148,7 +148,10 @@ describe('a container', () => {
       resources: { limits: { memory: '64Mi', pids: '50' } },
     });
     await lab.api.apply(pod('bomb', { containers: [bomb], ...on('node-1') }));
-    await waitFor('it cannot fork', 30_000, async () => (await lab.api.logs('bomb')).includes('enough'));
+    await waitFor('it cannot fork', 30_000, async () => {
+      expect(await lab.api.logs('bomb')).toContain('enough');
+      return true;
+    });
     expect((await lab.api.logs('bomb')).join()).toMatch(/cannot fork/i);
     const inPod = (await lab.processes('container-child', 'node-1')).length;
     expect(inPod).toBeGreaterThan(40);
