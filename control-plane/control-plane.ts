@@ -13,11 +13,12 @@ import type { Authority } from '../lib/pki/certificates.ts';
 import type { Random } from '../lib/random.ts';
 import type { Handlers } from '../lib/rpc/server.ts';
 import type { ReloadableTls } from '../lib/rpc/tls.ts';
-import { type Campaign, campaign } from '../lib/store/leader.ts';
-import type { Store } from '../lib/store/store.ts';
+import { type Campaign, campaign, type Leadership } from '../lib/store/leader.ts';
+import type { Compare, Store } from '../lib/store/store.ts';
 import { admitApplied } from './api/admission.ts';
 import { ensureDefaults } from './api/bootstrap.ts';
 import { createClusterService } from './api/cluster-service.ts';
+import { createOverlaps } from './api/overlaps.ts';
 import { createEventRecorder, type EventRecorder } from './events/recorder.ts';
 import { formatLeader, type LeaderIdentity, leaderKey, parseLeader } from './leader/identity.ts';
 import { serveTerm } from './leader/term.ts';
@@ -95,7 +96,8 @@ export async function startControlPlane(
     const entry = state.other(leaderKey);
     return entry && parseLeader(new TextDecoder().decode(entry.value));
   };
-  const events = createEventRecorder({ store, clock, random, log });
+  const newest: { fence?: Compare } = {};
+  const events = createEventRecorder({ store, clock, random, log, fence: () => newest.fence });
   const sessions = createSessions(parts, config, { state, events, leader });
   const failed = Promise.withResolvers<void>();
   let standing: Campaign | undefined;
@@ -104,13 +106,16 @@ export async function startControlPlane(
     state,
     ...servicesOf(parts, config, { state, sessions, leader }),
     lead() {
-      standing = stand(parts, config, { state, events, sessions, signal: over, fail: failed.reject });
+      const onElected = ({ fence }: Leadership): void => {
+        newest.fence = fence;
+      };
+      standing = stand(parts, config, { state, events, sessions, signal: over, fail: failed.reject, onElected });
       standing.finished.then(() => failed.resolve(), failed.reject);
     },
     finished: Promise.race([failed.promise, state.finished]),
     async stop() {
-      await standing?.resign();
       await events.flush();
+      await standing?.resign();
       ending.abort(new Error('the control plane is stopping'));
       failed.resolve();
       await state.finished;
@@ -127,6 +132,8 @@ interface Replica {
 
 interface Standing {
   readonly signal: AbortSignal;
+  /** Before the term does anything. */
+  readonly onElected: (leadership: Leadership) => void;
   /** A term ended in a programmer's mistake. */
   readonly fail: (error: unknown) => void;
 }
@@ -157,6 +164,7 @@ function servicesOf(
   const { store, codec, clock, random, log, authority, tls } = parts;
   const { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler } = config;
   const tokens = createJoinTokens({ store, caHash: caHashOf(authority.certPem), clock, random });
+  const proxy = proxyHandlers({ snapshot: state, tls });
   const joining = { store, codec, clock, random, clusterCIDR, authority, tokens, log };
   const Cluster = createClusterService({
     store,
@@ -166,13 +174,15 @@ function servicesOf(
     log: log.child({ component: 'api' }),
     config: { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler },
     leader: () => leader()?.name,
-    logsAndExec: proxyHandlers({ snapshot: state, tls }),
+    logsAndExec: proxy,
+    stats: proxy,
     tokens: tokenHandlers(tokens),
     scheduling: schedulingHandlers({
       state,
       defaultStrategy: defaultScheduler,
       admit: (given, live) => admitApplied(given, live, random, clock.nowMs()),
     }),
+    overlaps: createOverlaps(state),
     ...(parts.resolve && { resolve: parts.resolve(state) }),
   });
   return {
@@ -184,7 +194,7 @@ function servicesOf(
 function stand(
   parts: ControlPlaneParts,
   { name, address, leaderLeaseMs, defaultScheduler, podsPerTransaction }: ControlPlaneConfig,
-  { state, events, sessions, signal, fail }: Omit<Replica, 'leader'> & Standing,
+  { state, events, sessions, signal, fail, ...standing }: Omit<Replica, 'leader'> & Standing,
 ): Campaign {
   const { store, codec, clock, random, log } = parts;
   let term: Promise<void> = Promise.resolve();
@@ -198,6 +208,7 @@ function stand(
     // The API's port is ours by now, so that nothing else can run under this identity.
     replaceOwn: true,
     onElected(leadership) {
+      standing.onElected(leadership);
       const common = { store, codec, state, events, sessions, clock, random, log };
       term = serveTerm(leadership, { ...common, defaultScheduler, podsPerTransaction });
       term.catch(fail);
