@@ -180,7 +180,12 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       random,
       log,
       signal: ending.signal,
-      commit: (changes, owner) => commit(parts, changes, owner),
+      commit: (changes, owner) => commit({ ...parts, stored: (key) => state.byKey(key) }, changes, owner),
+    },
+    {
+      mostPerTransaction: 100,
+      evictionsPaused: () => options.evictionsPaused?.() === true,
+      podUsage: options.podUsage ?? (() => undefined),
     },
     { mostPerTransaction: 100, evictionsPaused: () => options.evictionsPaused?.() === true },
   );

@@ -6,6 +6,7 @@ import { decodeObject } from '../../../../lib/model/codec.ts';
 import type { EventFacts } from '../../../../lib/model/event.ts';
 import { seededRandom } from '../../../../lib/random.ts';
 import { createMemoryStore } from '../../../../lib/store/memory.ts';
+import { type Compare, createRevisionIs, deleteOf, putOf } from '../../../../lib/store/store.ts';
 
 const facts = (pod: string): EventFacts => ({
   type: 'Normal',
@@ -15,15 +16,16 @@ const facts = (pod: string): EventFacts => ({
   component: 'node-agent',
 });
 
-function recording() {
+function recording(fence?: () => Compare) {
   const clock = virtualClock();
   const store = createMemoryStore({ clock });
-  const recorder = createEventRecorder({ store, clock, random: seededRandom(1), log: silentLog });
+  const parts = { store, clock, random: seededRandom(1), log: silentLog };
+  const recorder = createEventRecorder({ ...parts, ...(fence && { fence }) });
   const stored = async () => {
     const { items, revision } = await store.list('/gantry/events/');
     return { counts: items.map(({ value }) => decodeObject('Event', value).count), revision };
   };
-  return { clock, recorder, stored };
+  return { clock, store, recorder, stored };
 }
 
 describe('the event recorder', () => {
@@ -56,5 +58,25 @@ describe('the event recorder', () => {
     recorder.record(facts('a'));
     await recorder.flush();
     expect((await stored()).counts).toEqual([1]);
+  });
+
+  it('writes nothing any more for a term that is over, neither new events nor counts', async () => {
+    const term = { fence: createRevisionIs('/gantry/leader', 0n) };
+    const { clock, store, recorder, stored } = recording(() => term.fence);
+    const elect = { compare: [], success: [putOf('/gantry/leader', Buffer.from('cp-1'))] };
+    term.fence = createRevisionIs('/gantry/leader', (await store.transact(elect)).revision);
+    recorder.record(facts('a'));
+    await clock.advance(200);
+    expect((await stored()).counts).toEqual([1]);
+    await store.transact({ compare: [], success: [deleteOf('/gantry/leader')] });
+    const { revision } = await store.transact(elect);
+    recorder.record(facts('a'));
+    recorder.record(facts('b'));
+    await recorder.flush();
+    expect(await stored()).toEqual({ counts: [1], revision });
+    term.fence = createRevisionIs('/gantry/leader', revision);
+    recorder.record(facts('a'));
+    await recorder.flush();
+    expect((await stored()).counts).toEqual([2]);
   });
 });
