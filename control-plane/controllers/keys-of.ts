@@ -1,5 +1,5 @@
 /** From a change of one object to the keys of those who must look: shared by the controllers' `keysOf`. */
-import { objectKey, parseKey } from '../../lib/model/keys.ts';
+import { keyOf, objectKey, parseKey } from '../../lib/model/keys.ts';
 import { controllerOf } from '../../lib/model/object.ts';
 import { findKind, type Kind } from '../../lib/model/schema.ts';
 import type { KindMap, KubeObject } from '../../proto/gen/types.ts';
@@ -17,6 +17,15 @@ export function controllerKey(object: KubeObject, kind: Kind): string | undefine
   const owner = controllerOf(object);
   if (!owner || findKind(owner.kind)?.kind !== kind) return undefined;
   return objectKey(kind, object.metadata.namespace, owner.name);
+}
+
+/** The workloads of this kind that roll out with a ConfigMap or Secret, and the owner of one of their copies. */
+export function* configuredKeys(change: ObjectChange, kind: Kind, snapshot: Snapshot): Generator<string> {
+  const object = change.object ?? change.previous;
+  if (object?.kind !== 'ConfigMap' && object?.kind !== 'Secret') return;
+  for (const workload of snapshot.configuredBy(change.key)) if (workload.kind === kind) yield keyOf(workload);
+  const owner = controllerKey(object, kind);
+  if (owner !== undefined) yield owner;
 }
 
 /** The object that a key names, if it is there and of that kind. */

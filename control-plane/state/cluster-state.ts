@@ -9,7 +9,10 @@
  * It is its own snapshot: readers are synchronous, so nothing moves under them, and reading copies nothing.
  */
 import { objectKey } from '../../lib/model/keys.ts';
+import { configurationReferences } from '../../lib/model/pod-configuration.ts';
+import { rollsOutWithConfiguration } from '../../lib/model/rollouts.ts';
 import type { Kind } from '../../lib/model/schema.ts';
+import { podTemplateOf } from '../../lib/model/workloads.ts';
 import type { KindMap, KubeObject, Pod } from '../../proto/gen/types.ts';
 import { ObjectIndex } from './object-index.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -74,6 +77,7 @@ export class MutableClusterState implements ClusterState {
   readonly #kinds = new ObjectIndex<KubeObject>();
   readonly #owners = new ObjectIndex<KubeObject>();
   readonly #nodes = new ObjectIndex<Pod>();
+  readonly #configured = new ObjectIndex<KubeObject>();
   readonly #listeners = new Set<(changes: readonly ObjectChange[]) => void>();
   readonly #otherListeners = new Set<(changes: readonly OtherChange[]) => void>();
   readonly #waiters = new Set<Waiter>();
@@ -112,6 +116,10 @@ export class MutableClusterState implements ClusterState {
 
   podsOnNode(nodeName: string): readonly Pod[] {
     return this.#nodes.of(nodeName);
+  }
+
+  configuredBy(key: string): readonly KubeObject[] {
+    return this.#configured.of(key);
   }
 
   other(key: string): OtherEntry | undefined {
@@ -201,6 +209,7 @@ export class MutableClusterState implements ClusterState {
     this.#kinds.move(key, kindGroups(previous), kindGroups(object), object);
     this.#owners.move(key, ownerGroups(previous), ownerGroups(object), object);
     this.#nodes.move(key, nodeGroups(previous), nodeGroups(object), object as Pod | undefined);
+    this.#configured.move(key, configurationGroups(previous), configurationGroups(object), object);
     return { key, ...(object && { object }), ...(previous && { previous }) };
   }
 
@@ -227,3 +236,14 @@ function ownerGroups(object: KubeObject | undefined): readonly string[] {
 function nodeGroups(object: KubeObject | undefined): readonly string[] {
   return object?.kind === 'Pod' && object.spec.nodeName ? [object.spec.nodeName] : [];
 }
+
+/** Only of those that asked for it by annotation: all others cost nothing here. */
+function configurationGroups(object: KubeObject | undefined): readonly string[] {
+  if (!object || !rollsOutWithConfiguration(object)) return nowhere;
+  const spec = podTemplateOf(object)?.spec;
+  if (!spec) return nowhere;
+  const { namespace } = object.metadata;
+  return configurationReferences(spec).map(({ kind, name }) => objectKey(kind, namespace, name));
+}
+
+const nowhere: readonly string[] = [];

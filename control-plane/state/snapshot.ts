@@ -15,6 +15,8 @@ export interface Snapshot {
   /** Objects with an ownerReference to this uid. */
   ownedBy(uid: string): readonly KubeObject[];
   podsOnNode(nodeName: string): readonly Pod[];
+  /** Workloads that roll out with the ConfigMap or Secret of this store key, whether it exists or not. */
+  configuredBy(key: string): readonly KubeObject[];
 }
 
 /** One wish of a controller. All changes of one reconcile land in one transaction or not at all. */

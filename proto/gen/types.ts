@@ -830,9 +830,24 @@ export interface DeploymentStatus {
   readyReplicas?: number;
   availableReplicas?: number;
   unavailableReplicas?: number;
-  /** Available, Progressing, ReplicaFailure. */
+  /** Available, Progressing, ReplicaFailure, RolledBack. */
   conditions?: Condition[];
   collisionCount?: number;
+  /** The ReplicaSet whose rollout was the last to complete: where an automatic rollback goes. */
+  completeReplicaSet?: string;
+  rollback?: Rollback;
+}
+
+/** A former revision runs, though the template of the workload, or the content that it names, is another. */
+export interface Rollback {
+  /** Hash of the template with its content that is passed over. With a change of either, the rollback is over. */
+  passedOver: string;
+  /** Name of the ReplicaSet or ControllerRevision that runs in its place. */
+  revision: string;
+  /** ProgressDeadlineExceeded: by itself (annotation gantry.dev/auto-rollback). Undo: somebody asked for it. */
+  reason: 'ProgressDeadlineExceeded' | 'Undo';
+  /** What was wrong with the one that is passed over. */
+  message?: string;
 }
 
 /** One pod on every node that its template fits. */
@@ -886,6 +901,7 @@ export interface DaemonSetStatus {
   numberUnavailable?: number;
   collisionCount?: number;
   conditions?: Condition[];
+  rollback?: Rollback;
 }
 
 /**
@@ -953,6 +969,7 @@ export interface StatefulSetStatus {
   collisionCount?: number;
   availableReplicas?: number;
   conditions?: Condition[];
+  rollback?: Rollback;
 }
 
 /** A template that a DaemonSet or StatefulSet has or had. Made by their controllers, never changed but for its number. */
@@ -1135,6 +1152,198 @@ export interface PodDisruptionBudgetStatus {
   conditions?: Condition[];
 }
 
+/** What the objects of a namespace may use together. Creations beyond it are refused; nothing that is there is deleted. */
+export interface ResourceQuota {
+  apiVersion: 'v1';
+  kind: 'ResourceQuota';
+  metadata: ObjectMeta;
+  spec: ResourceQuotaSpec;
+  status?: ResourceQuotaStatus;
+}
+
+export interface ResourceQuotaSpec {
+  /**
+   * By name: pods; cpu or requests.cpu, memory or requests.memory, ephemeral-storage or requests.ephemeral-storage;
+   * limits.cpu, limits.memory, limits.ephemeral-storage; services, services.nodeports; configmaps, secrets,
+   * resourcequotas; count/PLURAL for kinds of v1, count/PLURAL.GROUP for others (count/deployments.apps).
+   * Pods that have ended use nothing, except of count/pods.
+   */
+  hard?: Record<string, string>;
+  /**
+   * Only pods that all of these are true of. Terminating: with activeDeadlineSeconds; BestEffort: without any request or
+   * limit. Never changes.
+   */
+  scopes?: ('Terminating' | 'NotTerminating' | 'BestEffort' | 'NotBestEffort')[];
+}
+
+/** Raised in the transaction of each creation that it counts; counted anew by the resource quota controller. */
+export interface ResourceQuotaStatus {
+  /** As in the spec that was last counted for. */
+  hard?: Record<string, string>;
+  /** May be more than hard, when hard was lowered or objects were there before. */
+  used?: Record<string, string>;
+}
+
+/**
+ * What each pod or container of a namespace gets where it says nothing, and the bounds of what it may say. Applies when
+ * a pod is created; pods that are there stay as they are.
+ */
+export interface LimitRange {
+  apiVersion: 'v1';
+  kind: 'LimitRange';
+  metadata: ObjectMeta;
+  spec: LimitRangeSpec;
+}
+
+export interface LimitRangeSpec {
+  limits: LimitRangeItem[];
+}
+
+/** Resources are cpu, memory and ephemeral-storage. */
+export interface LimitRangeItem {
+  /** Container: each one by itself. Pod: its containers together. */
+  type: 'Container' | 'Pod';
+  /** No limit may be more, and there must be one. */
+  max?: Record<string, string>;
+  /** No request may be less, and there must be one. */
+  min?: Record<string, string>;
+  /** The limit of a container that has none; `max` where this says nothing. Container only. */
+  default?: Record<string, string>;
+  /** The request of a container that has none; `default`, or else `min`, where this says nothing. Container only. */
+  defaultRequest?: Record<string, string>;
+  /** A limit may be at most this many times the request. */
+  maxLimitRequestRatio?: Record<string, string>;
+}
+
+/** Keeps what the pods of a workload use near a target by changing the workload's spec.replicas. */
+export interface HorizontalPodAutoscaler {
+  apiVersion: 'autoscaling/v2';
+  kind: 'HorizontalPodAutoscaler';
+  metadata: ObjectMeta;
+  spec: HorizontalPodAutoscalerSpec;
+  status?: HorizontalPodAutoscalerStatus;
+}
+
+export interface HorizontalPodAutoscalerSpec {
+  /** A Deployment, ReplicaSet or StatefulSet of the same namespace. One autoscaler for each. */
+  scaleTargetRef: CrossVersionObjectReference;
+  /** Never fewer. Default 1. */
+  minReplicas?: number;
+  /** Never more. */
+  maxReplicas: number;
+  /** The metric that wants most replicas counts. Default: cpu at 80 % of the requests. */
+  metrics?: MetricSpec[];
+  behavior?: HorizontalPodAutoscalerBehavior;
+}
+
+export interface CrossVersionObjectReference {
+  /** Deployment, ReplicaSet or StatefulSet. */
+  kind: string;
+  name: string;
+  /** apps/v1. */
+  apiVersion?: string;
+}
+
+export interface MetricSpec {
+  type: 'Resource';
+  resource?: ResourceMetricSource;
+}
+
+/** What the pods use of cpu or memory, all containers together. */
+export interface ResourceMetricSource {
+  name: 'cpu' | 'memory';
+  target: MetricTarget;
+}
+
+export interface MetricTarget {
+  /** Utilization: averageUtilization counts; AverageValue: averageValue. */
+  type: 'Utilization' | 'AverageValue';
+  /** For each pod: 200m of cpu, 100Mi of memory. */
+  averageValue?: string;
+  /** Of all pods together, as a percentage of what they request. */
+  averageUtilization?: number;
+}
+
+export interface HorizontalPodAutoscalerBehavior {
+  /** Default: at once, to twice as many or 4 more in 15 s, whichever is more. */
+  scaleUp?: HPAScalingRules;
+  /** Default: to the highest recommendation of the last 300 s, without a limit on the rate. */
+  scaleDown?: HPAScalingRules;
+}
+
+export interface HPAScalingRules {
+  /** Max (default): of several policies the one that allows the greatest change; Min: the smallest; Disabled: none. */
+  selectPolicy?: 'Max' | 'Min' | 'Disabled';
+  policies?: HPAScalingPolicy[];
+  /** How far back recommendations count: up goes to the lowest of them, down to the highest. 0 to 3600. */
+  stabilizationWindowSeconds?: number;
+  /** How far usage may be from its target without any change, as a part of it. Default 0.1. */
+  tolerance?: string;
+}
+
+/** At most so much change in any period of that length. */
+export interface HPAScalingPolicy {
+  type: 'Pods' | 'Percent';
+  /** More than 0. */
+  value: number;
+  /** 1 to 1800. */
+  periodSeconds: number;
+}
+
+/** Horizontal pod autoscaling controller. */
+export interface HorizontalPodAutoscalerStatus {
+  observedGeneration?: number;
+  lastScaleTime?: string;
+  currentReplicas?: number;
+  desiredReplicas?: number;
+  currentMetrics?: MetricStatus[];
+  /** AbleToScale, ScalingActive, ScalingLimited. */
+  conditions?: Condition[];
+}
+
+export interface MetricStatus {
+  type?: 'Resource';
+  resource?: ResourceMetricStatus;
+}
+
+export interface ResourceMetricStatus {
+  name?: string;
+  current?: MetricValueStatus;
+}
+
+export interface MetricValueStatus {
+  averageValue?: string;
+  averageUtilization?: number;
+}
+
+export interface PodStats {
+  namespace?: string;
+  name?: string;
+  uid?: string;
+  containers?: ContainerUsage[];
+  /** The time over which cpuNanocores is an average. */
+  windowMs?: number;
+}
+
+export interface ContainerUsage {
+  name?: string;
+  /** Since the container's start. */
+  cpuUsageNanos?: number;
+  /** The working set: what is charged, less page cache that can be dropped at once. */
+  memoryBytes?: number;
+  pids?: number;
+  /** Of one core, in billionths. Absent for a container that began within the window. */
+  cpuNanocores?: number;
+}
+
+export interface NodeStats {
+  name?: string;
+  cpuNanocores?: number;
+  /** The working set of everything on the machine. */
+  memoryBytes?: number;
+  windowMs?: number;
+}
+
 /** One object of any kind. */
 export interface ObjectEnvelope {
   namespace?: Namespace;
@@ -1151,9 +1360,12 @@ export interface ObjectEnvelope {
   daemonSet?: DaemonSet;
   job?: Job;
   cronJob?: CronJob;
+  horizontalPodAutoscaler?: HorizontalPodAutoscaler;
   controllerRevision?: ControllerRevision;
   priorityClass?: PriorityClass;
   podDisruptionBudget?: PodDisruptionBudget;
+  resourceQuota?: ResourceQuota;
+  limitRange?: LimitRange;
 }
 
 export interface ApplyRequest {
@@ -1161,6 +1373,8 @@ export interface ApplyRequest {
   /** Who applies; "ctl" for ctl apply. Each manager's removals touch only what it applied itself. */
   fieldManager?: string;
   dryRun?: boolean;
+  /** Takes fields over that another manager has applied with another value. Without it that is refused (ABORTED). */
+  force?: boolean;
 }
 
 export interface ApplyResponse {
@@ -1393,6 +1607,29 @@ export interface NodeVerdict {
   reason?: string;
 }
 
+export interface PodStatsRequest {
+  /** Empty: all namespaces. */
+  namespace?: string;
+  name?: string;
+  labelSelector?: string;
+}
+
+export interface PodStatsResponse {
+  items?: PodStats[];
+  /** Sentences: nodes that did not answer, with how many of the pods are there. */
+  warnings?: string[];
+}
+
+export interface NodeStatsRequest {
+  name?: string;
+  labelSelector?: string;
+}
+
+export interface NodeStatsResponse {
+  items?: NodeStats[];
+  warnings?: string[];
+}
+
 export interface ClusterInfoRequest {
 }
 
@@ -1489,6 +1726,7 @@ export interface SessionUp {
   hello?: SessionHello;
   heartbeat?: Heartbeat;
   status?: StatusBatch;
+  usage?: UsageReport;
 }
 
 export interface SessionHello {
@@ -1496,6 +1734,8 @@ export interface SessionHello {
   node?: Node;
   /** Pod uids that the agent holds in any state, so that what was taken from it can be told apart. */
   podUIDs?: string[];
+  /** The agent understands Slice.more. */
+  slicesInParts?: boolean;
 }
 
 export interface Heartbeat {
@@ -1527,6 +1767,21 @@ export interface SessionDown {
   slice?: Slice;
   statusAck?: StatusAck;
   servers?: Servers;
+  usageWanted?: UsageWanted;
+}
+
+/**
+ * From then on the agent reports what these pods use, in place of those it was asked for before. Sent only when the set
+ * changes: for pods of workloads that are scaled by what they use. An agent that was asked for none reports nothing.
+ */
+export interface UsageWanted {
+  podUIDs?: string[];
+  periodMs?: number;
+}
+
+/** Not acknowledged, and kept in the leader's memory alone. */
+export interface UsageReport {
+  pods?: PodStats[];
 }
 
 /** Sent after the welcome, and again when a control plane came, moved or went: where to turn when this one is gone. */
@@ -1544,6 +1799,8 @@ export interface Welcome {
   serviceCIDR?: string;
   dnsIP?: string;
   zone?: string;
+  /** Of the store, when the session was admitted: a slice that is older may have pods that are somewhere else by now. */
+  revision?: string;
 }
 
 export interface StatusAck {
@@ -1553,6 +1810,7 @@ export interface StatusAck {
 /**
  * The node's part of the cluster: its own pods, the ConfigMaps and Secrets they name, and all Services,
  * EndpointSlices and Nodes. The agent keeps a copy on disk and lives from it while the control plane is away.
+ * Of Nodes only what others need to reach their pods: name, uid, spec.podCIDR, status.addresses and the overlay's MAC.
  */
 export interface Slice {
   /** True: `objects` is everything; whatever is not in it is gone. False: a difference. */
@@ -1562,28 +1820,20 @@ export interface Slice {
   removed?: ObjectReference[];
   /** Store revision this brings the node to. */
   revision?: string;
+  /** With `complete`: the rest of everything follows; the agent applies it together with the last part, which lacks this. */
+  more?: boolean;
 }
 
 export interface StatsRequest {
+  /** Empty: all pods. */
+  podUIDs?: string[];
+  /** The machine alone, no pods. */
+  nodeOnly?: boolean;
 }
 
 export interface StatsResponse {
   pods?: PodStats[];
-}
-
-export interface PodStats {
-  namespace?: string;
-  name?: string;
-  uid?: string;
-  containers?: ContainerUsage[];
-}
-
-export interface ContainerUsage {
-  name?: string;
-  /** Since the container's start. */
-  cpuUsageNanos?: number;
-  memoryBytes?: number;
-  pids?: number;
+  node?: NodeStats;
 }
 
 export interface HealthCheckRequest {
@@ -1614,7 +1864,10 @@ export type KubeObject =
   | Job
   | CronJob
   | PriorityClass
-  | PodDisruptionBudget;
+  | PodDisruptionBudget
+  | ResourceQuota
+  | LimitRange
+  | HorizontalPodAutoscaler;
 
 /** Every service's methods by name. */
 export interface Services {
@@ -1647,6 +1900,9 @@ export interface Services {
     Simulate: { kind: 'unary'; request: SimulateRequest; response: SimulateResponse };
     /** Why a pod is on no node: what each node says to it. Answered by any replica with the scheduler's own filters. */
     ExplainPending: { kind: 'unary'; request: ExplainPendingRequest; response: ExplainPendingResponse };
+    /** What pods use now: asks the agents of their nodes, which measure for about a second. */
+    GetPodStats: { kind: 'unary'; request: PodStatsRequest; response: PodStatsResponse };
+    GetNodeStats: { kind: 'unary'; request: NodeStatsRequest; response: NodeStatsResponse };
     GetClusterInfo: { kind: 'unary'; request: ClusterInfoRequest; response: ClusterInfo };
     /** Join tokens. Admin only. The secret is shown once. */
     CreateToken: { kind: 'unary'; request: CreateTokenRequest; response: CreateTokenResponse };
@@ -1676,6 +1932,7 @@ export interface Services {
     Logs: { kind: 'serverStream'; request: LogsRequest; response: LogsResponse };
     /** The first message must be `start`. */
     Exec: { kind: 'bidi'; request: ExecRequest; response: ExecResponse };
+    /** Measures for about a second. */
     Stats: { kind: 'unary'; request: StatsRequest; response: StatsResponse };
   };
   Health: {
@@ -1702,4 +1959,7 @@ export interface KindMap {
   CronJob: CronJob;
   PriorityClass: PriorityClass;
   PodDisruptionBudget: PodDisruptionBudget;
+  ResourceQuota: ResourceQuota;
+  LimitRange: LimitRange;
+  HorizontalPodAutoscaler: HorizontalPodAutoscaler;
 }

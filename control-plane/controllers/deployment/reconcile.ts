@@ -6,30 +6,48 @@
  * - Writes: its ReplicaSets (creation, `spec.replicas`, `spec.minReadySeconds`, revision and size annotations, deletion),
  *   its own `status` and revision annotation. Never its `spec`.
  */
+import { findCondition } from '../../../lib/model/conditions.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
-import { isPodActive, isPodAvailable, isPodReady } from '../../../lib/model/pods.ts';
-import type { Deployment, Pod, ReplicaSet } from '../../../proto/gen/types.ts';
+import { isAutoRollback } from '../../../lib/model/rollouts.ts';
+import type { Deployment } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
-import { controlledBy, isNamespaceOpen } from '../owned.ts';
+import { batchOf } from '../batch.ts';
+import { type ConfiguredTemplate, configuredTemplate, outlivedCopies } from '../configuration/copies.ts';
+import { isNamespaceOpen } from '../owned.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
+import { withoutRequest } from '../rollback.ts';
 import { boundsOf } from './bounds.ts';
-import { obstacleOf } from './obstacle.ts';
+import { cleanUp } from './clean-up.ts';
+import { alarms, configurationChanged, scaled } from './events.ts';
+import { activePods, countsOf, planOf } from './family.ts';
+import { obstacleTo } from './obstacle.ts';
+import { deadlineAfterMs, deadlineExceeded } from './progress.ts';
 import { changedReplicaSet, newReplicaSet } from './replica-sets.ts';
-import { outlivedRevisions, revisionAnnotation, revisionNumber } from './revisions.ts';
-import { type Family, type Member, planSizes } from './sizes.ts';
-import { type Counts, deadlineAfterMs, isComplete, type Rollout, statusOf } from './status.ts';
-import { findByTemplate, templateHash } from './template.ts';
+import { revisionAnnotation, revisionNumber } from './revisions.ts';
+import type { Rollout } from './rollout.ts';
+import { planSizes } from './sizes.ts';
+import { statusOf } from './status.ts';
+import { templateHash } from './template.ts';
+import { goBack, wayBackOf } from './way-back.ts';
 
 type Events = NonNullable<ReconcileResult['events']>;
 
+/** Copies of configuration made in one transaction; those that are large take several. */
+const mostCopies = 50;
+
 export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, nowMs: number): ReconcileResult {
   if (isDeleting(deployment) || !isNamespaceOpen(snapshot, deployment.metadata.namespace)) return { changes: [] };
+  const { paused = false } = deployment.spec;
+  const configured = configuredTemplate(snapshot, deployment);
+  if (configured.missing.length > 0 && !paused) return { changes: batchOf(configured.missing, mostCopies) };
   const bounds = boundsOf(deployment);
-  const family = familyOf(snapshot, deployment, nowMs);
-  const { sizes, createNewest } = planSizes(deployment, family, bounds);
+  const plan = planOf(snapshot, deployment, configured, nowMs);
+  const { family, inForce, waitsFor } = plan;
+  const { sizes, createNewest: toCreate } = planSizes(deployment, family, bounds);
+  const createNewest = configured.waitsFor === undefined ? toCreate : undefined;
 
   const changes: Change[] = [];
-  const events: Events[number][] = [];
+  const events: Events[number][] = [...inForce.events];
   const lastRevision = Math.max(0, ...family.old.map(({ replicaSet }) => revisionNumber(replicaSet)));
   const revision = Math.max(lastRevision + 1, family.newest ? revisionNumber(family.newest.replicaSet) : 1);
   let newestName = family.newest?.replicaSet.metadata.name;
@@ -38,36 +56,51 @@ export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, 
 
   if (family.newest && revision !== revisionNumber(family.newest.replicaSet)) began = 'found';
   if (createNewest !== undefined) {
-    const named = freeName(snapshot, deployment, collisionCount);
+    const named = freeName(snapshot, deployment, configured, collisionCount);
     collisionCount = named.collisions;
-    const replicaSet = newReplicaSet(deployment, named.hash, { size: createNewest, revision, bounds });
+    const replicaSet = newReplicaSet(deployment, configured, named.hash, { size: createNewest, revision, bounds });
     newestName = replicaSet.metadata.name;
     began = 'created';
     changes.push({ type: 'create', object: replicaSet });
     if (createNewest > 0) events.push(scaled(deployment, newestName, 0, createNewest));
   }
+  if (began) events.push(...configurationChanged(deployment, plan, configured, revision));
+  // Why a revision was made is said of the template that it was made from.
+  const isOwn = inForce.rollback?.reason !== deadlineExceeded && waitsFor === undefined;
   for (const [member, size] of sizes) {
     const isNewest = member === family.newest;
-    const object = changedReplicaSet(member.replicaSet, deployment, { size, bounds, ...(isNewest && { revision }) });
+    const sizing = { size, bounds, ...(isNewest && { revision, isOwn }) };
+    const object = changedReplicaSet(member.replicaSet, deployment, sizing);
     if (object) changes.push({ type: 'update', object });
     const { wanted, replicaSet } = member;
     if (size !== wanted) events.push(scaled(deployment, replicaSet.metadata.name, wanted, size));
   }
 
-  const counts = countsOf(family, sizes, createNewest ?? 0);
-  const obstacle = obstacleOf(family.newest?.pods ?? []);
+  const replicaFailure = findCondition(family.newest?.replicaSet.status?.conditions, 'ReplicaFailure');
+  const wayBack = wayBackOf(deployment, family, inForce);
   const rollout: Rollout = {
-    counts,
+    counts: countsOf(plan, sizes, createNewest ?? 0),
     bounds,
+    revision,
     collisionCount,
     ...(newestName !== undefined && { newest: newestName }),
     ...(began && { began }),
-    ...(obstacle !== undefined && { obstacle }),
+    ...(waitsFor !== undefined && { waitsFor }),
+    obstacle: () => obstacleTo(snapshot, family),
+    ...(replicaFailure?.status === 'True' && { replicaFailure }),
+    ...(inForce.rollback && { rollback: inForce.rollback }),
+    ...(isAutoRollback(deployment) && !wayBack && { noWayBack: 'no earlier revision was complete to go back to' }),
   };
-  const status = statusOf(deployment, rollout, nowMs);
-  if (isComplete(rollout)) changes.push(...cleanUp(deployment, family, sizes));
+  const reported = statusOf(deployment, rollout, nowMs);
+  const back = wayBack && !paused ? goBack(deployment, reported, rollout, wayBack, configured) : undefined;
+  const status = back?.status ?? reported;
+  events.push(...alarms(deployment, status), ...(back ? [back.event] : []));
+  changes.push(
+    ...cleanUp(deployment, family, sizes, rollout),
+    ...outlivedCopies(snapshot, deployment, plan.all, configured.names),
+  );
   const known = newestName === undefined ? undefined : revision;
-  const updated = withRevision({ ...deployment, status }, known);
+  const updated = withoutRequest(withRevision({ ...deployment, status }, known));
   if (!isSame(updated, deployment)) changes.push({ type: 'update', object: updated });
 
   const requeueAfterMs = earliest(
@@ -77,75 +110,24 @@ export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, 
   return { changes, events, ...(requeueAfterMs !== undefined && { requeueAfterMs }) };
 }
 
-function familyOf(snapshot: Snapshot, deployment: Deployment, nowMs: number): Family {
-  const replicaSets = controlledBy(snapshot, deployment, 'ReplicaSet')
-    .filter((replicaSet) => !isDeleting(replicaSet))
-    .sort((a, b) => revisionNumber(a) - revisionNumber(b) || (a.metadata.name < b.metadata.name ? -1 : 1));
-  const newest = findByTemplate(replicaSets, deployment.spec.template);
-  const member = (replicaSet: ReplicaSet): Member => memberOf(snapshot, deployment, replicaSet, nowMs);
-  const old = replicaSets.filter((replicaSet) => replicaSet !== newest).map(member);
-  return newest ? { newest: member(newest), old } : { old };
-}
-
-function memberOf(snapshot: Snapshot, deployment: Deployment, replicaSet: ReplicaSet, nowMs: number): Member {
-  const pods = controlledBy(snapshot, replicaSet, 'Pod');
-  const active = pods.filter(isPodActive);
-  const { minReadySeconds = 0 } = deployment.spec;
-  return {
-    replicaSet,
-    pods,
-    wanted: replicaSet.spec.replicas ?? 1,
-    active: active.length,
-    ready: active.filter(isPodReady).length,
-    available: active.filter((pod) => isPodAvailable(pod, minReadySeconds, nowMs)).length,
-  };
-}
-
-function membersOf({ newest, old }: Family): readonly Member[] {
-  return newest ? [...old, newest] : old;
-}
-
-function activePods(family: Family): readonly Pod[] {
-  return membersOf(family).flatMap(({ pods }) => pods.filter(isPodActive));
-}
-
-function countsOf(family: Family, sizes: ReadonlyMap<Member, number>, created: number): Counts {
-  const members = membersOf(family);
-  const total = (count: (member: Member) => number): number => members.reduce((sum, member) => sum + count(member), 0);
-  return {
-    replicas: total(({ active }) => active),
-    updated: family.newest?.active ?? 0,
-    ready: total(({ ready }) => ready),
-    available: total(({ available }) => available),
-    wanted: total((member) => sizes.get(member) ?? member.wanted) + created,
-  };
-}
-
 /** A hash whose ReplicaSet name nobody else has. */
-function freeName(snapshot: Snapshot, deployment: Deployment, from: number): { hash: string; collisions: number } {
+function freeName(
+  snapshot: Snapshot,
+  deployment: Deployment,
+  { template }: ConfiguredTemplate,
+  from: number,
+): { hash: string; collisions: number } {
   const { name, namespace } = deployment.metadata;
   for (let collisions = from; ; collisions += 1) {
-    const hash = templateHash(deployment.spec.template, collisions);
+    const hash = templateHash(template, collisions);
     if (!snapshot.get('ReplicaSet', namespace, `${name}-${hash}`)) return { hash, collisions };
   }
-}
-
-function cleanUp(deployment: Deployment, family: Family, sizes: ReadonlyMap<Member, number>): Change[] {
-  const untouched = family.old.filter((member) => (sizes.get(member) ?? member.wanted) === member.wanted);
-  const candidates = untouched.map(({ replicaSet, pods }) => ({ replicaSet, pods: pods.length }));
-  const outlived = outlivedRevisions(candidates, deployment.spec.revisionHistoryLimit);
-  return outlived.map((object) => ({ type: 'delete', object }));
 }
 
 function withRevision(deployment: Deployment, revision: number | undefined): Deployment {
   if (revision === undefined) return deployment;
   const annotations = { ...deployment.metadata.annotations, [revisionAnnotation]: `${revision}` };
   return { ...deployment, metadata: { ...deployment.metadata, annotations } };
-}
-
-function scaled(about: Deployment, name: string, from: number, to: number): Events[number] {
-  const message = `Scaled ${to > from ? 'up' : 'down'} replica set ${name} from ${from} to ${to}`;
-  return { type: 'Normal', reason: 'ScalingReplicaSet', message, about };
 }
 
 function earliest(...delays: readonly (number | undefined)[]): number | undefined {

@@ -1,6 +1,8 @@
 /** The ReplicaSets a Deployment makes and changes. */
 import { controllerReference, isSame } from '../../../lib/model/object.ts';
+import { copiesAnnotationOf } from '../../../lib/model/rollouts.ts';
 import type { Deployment, ReplicaSet } from '../../../proto/gen/types.ts';
+import type { ConfiguredTemplate } from '../configuration/copies.ts';
 import { changeCause, revisionAnnotation, sizeAnnotations } from './revisions.ts';
 import type { Bounds } from './rolling-update.ts';
 import { templateHashLabel, withHash } from './template.ts';
@@ -10,10 +12,17 @@ interface Sizing {
   readonly bounds: Bounds;
   /** For the newest. */
   readonly revision?: number;
+  /** Of the newest: made from the Deployment's present template. */
+  readonly isOwn?: boolean;
 }
 
-export function newReplicaSet(deployment: Deployment, hash: string, sizing: Required<Sizing>): ReplicaSet {
-  const { selector, template, minReadySeconds } = deployment.spec;
+export function newReplicaSet(
+  deployment: Deployment,
+  { template, names }: ConfiguredTemplate,
+  hash: string,
+  sizing: Required<Omit<Sizing, 'isOwn'>>,
+): ReplicaSet {
+  const { selector, minReadySeconds } = deployment.spec;
   const { name, namespace = 'default' } = deployment.metadata;
   return {
     apiVersion: 'apps/v1',
@@ -25,6 +34,7 @@ export function newReplicaSet(deployment: Deployment, hash: string, sizing: Requ
       annotations: {
         ...changeCause(deployment),
         ...sizeAnnotations(sizing.bounds),
+        ...copiesAnnotationOf(names),
         [revisionAnnotation]: `${sizing.revision}`,
       },
       ownerReferences: [controllerReference(deployment)],
@@ -42,7 +52,7 @@ export function newReplicaSet(deployment: Deployment, hash: string, sizing: Requ
 export function changedReplicaSet(
   replicaSet: ReplicaSet,
   deployment: Deployment,
-  { size, bounds, revision }: Sizing,
+  { size, bounds, revision, isOwn = true }: Sizing,
 ): ReplicaSet | undefined {
   const minReadySeconds = revision === undefined ? replicaSet.spec.minReadySeconds : deployment.spec.minReadySeconds;
   if (revision === undefined && size === 0 && replicaSet.spec.replicas === 0) return undefined; // history, not a size
@@ -51,7 +61,7 @@ export function changedReplicaSet(
   const annotations = {
     ...replicaSet.metadata.annotations,
     ...sizeAnnotations(bounds),
-    ...(revision !== undefined && { ...changeCause(deployment), [revisionAnnotation]: `${revision}` }),
+    ...(revision !== undefined && { ...(isOwn && changeCause(deployment)), [revisionAnnotation]: `${revision}` }),
   };
   const specChanged = !isSame(spec, replicaSet.spec);
   if (!specChanged && isSame(annotations, replicaSet.metadata.annotations)) return undefined;

@@ -7,7 +7,7 @@ export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const desiredAnnotation = 'deployment.kubernetes.io/desired-replicas';
 const maxAnnotation = 'deployment.kubernetes.io/max-replicas';
 const changeCauseAnnotation = 'kubernetes.io/change-cause';
-const defaultHistoryLimit = 10;
+export const defaultHistoryLimit = 10;
 
 export function revisionNumber(object: KubeObject): number {
   return numberIn(object, revisionAnnotation) ?? 0;
@@ -41,7 +41,7 @@ export function changeCause(deployment: KubeObject): Record<string, string> {
 /** The oldest revisions beyond those kept for undo; only empty ones go. */
 export function outlivedRevisions(
   old: readonly { replicaSet: ReplicaSet; pods: number }[],
-  limit: number = defaultHistoryLimit,
+  limit: number,
 ): ReplicaSet[] {
   const empty = old.filter(
     ({ replicaSet, pods }) => pods === 0 && replicaSet.spec.replicas === 0 && !isDeleting(replicaSet),

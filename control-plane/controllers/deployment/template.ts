@@ -32,3 +32,7 @@ export function findByTemplate(replicaSets: readonly ReplicaSet[], template: Pod
   const wanted = withoutHash(template);
   return replicaSets.find((replicaSet) => isSame(withoutHash(replicaSet.spec.template), wanted));
 }
+
+export function isSameTemplate(a: PodTemplateSpec, b: PodTemplateSpec): boolean {
+  return isSame(withoutHash(a), withoutHash(b));
+}

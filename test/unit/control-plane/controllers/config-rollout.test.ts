@@ -1,0 +1,309 @@
+/** Deployments that roll out with their configuration; with the real controllers over the memory store. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { configuredTemplate } from '../../../../control-plane/controllers/configuration/copies.ts';
+import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { findCondition } from '../../../../lib/model/conditions.ts';
+import { keyOf } from '../../../../lib/model/keys.ts';
+import { isPodActive, isPodReady } from '../../../../lib/model/pods.ts';
+import { copyNamesOf, withOriginalNames } from '../../../../lib/model/rollouts.ts';
+import type { ConfigMap, Container, Deployment, KubeObject, Pod, Secret } from '../../../../proto/gen/types.ts';
+import { type Cluster, deployment, startCluster, withImage } from './cluster.ts';
+
+const optIn = { 'gantry.dev/rollout-on-config-change': 'true' };
+const metadata = (name: string) => ({ name, namespace: 'default' });
+const settings = (data: Record<string, string>, name = 'settings'): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: metadata(name),
+  data,
+});
+const secret = (text: string): Secret => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: metadata('credentials'),
+  type: 'Opaque',
+  data: { password: Buffer.from(text).toString('base64') },
+});
+
+/** `reads`: what its container takes its environment from. */
+function web(reads: Partial<Container>, annotations: Record<string, string> = optIn): Deployment {
+  const object = deployment('web', { replicas: 2, progressDeadlineSeconds: 20 });
+  const [container] = object.spec.template.spec.containers;
+  const spec = { ...object.spec.template.spec, containers: [{ ...container!, ...reads }] };
+  const template = { ...object.spec.template, spec };
+  return { ...object, metadata: { ...object.metadata, annotations }, spec: { ...object.spec, template } };
+}
+const fromSettings: Partial<Container> = { envFrom: [{ configMapRef: { name: 'settings' } }] };
+
+let cluster: Cluster;
+beforeEach(async () => {
+  cluster = await startCluster();
+});
+afterEach(async () => {
+  await cluster.stop();
+  expect(cluster.problems).toEqual([]);
+});
+
+const current = (): Deployment => cluster.state.get('Deployment', 'default', 'web')!;
+const progressing = () => findCondition(current().status?.conditions, 'Progressing');
+const active = (): readonly Pod[] => cluster.pods().filter(isPodActive);
+const configMapOf = (pod: Pod): ConfigMap | undefined =>
+  cluster.state.get('ConfigMap', 'default', pod.spec.containers[0]!.envFrom![0]!.configMapRef!.name!);
+const read = (pod: Pod): string => JSON.stringify(configMapOf(pod)?.data ?? null);
+const allRead = (data: Record<string, string>): boolean =>
+  active().length === 2 &&
+  active().every((pod) => isPodReady(pod) && read(pod) === JSON.stringify(data)) &&
+  current().status?.updatedReplicas === 2;
+const copies = (): string[] =>
+  cluster.state
+    .list('ConfigMap')
+    .filter(({ metadata: { annotations } }) => annotations?.['gantry.dev/copy-of'] !== undefined)
+    .map(({ data }) => JSON.stringify(data));
+const revision = (): string | undefined => current().metadata.annotations?.['deployment.kubernetes.io/revision'];
+const setData = (data: Record<string, string>): Promise<void> =>
+  cluster.edit('ConfigMap', 'settings', (object) => ({ ...object, data }));
+const annotate = (annotations: Record<string, string>): Promise<void> =>
+  cluster.edit('Deployment', 'web', (object) => ({
+    ...object,
+    metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, ...annotations } },
+  }));
+const replicaSetOf = (number: string) =>
+  cluster.state
+    .list('ReplicaSet')
+    .find(({ metadata: { annotations } }) => annotations?.['deployment.kubernetes.io/revision'] === number)!;
+
+describe('a Deployment that opted in', () => {
+  it('rolls out changed content, and finds the former ReplicaSet again with the former content', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    const { spec } = current();
+    await setData({ color: 'green' });
+    await cluster.until(() => allRead({ color: 'green' }), 'revision 2');
+    expect(revision()).toBe('2');
+    const said = (): readonly string[] =>
+      cluster.state
+        .list('Event')
+        .flatMap(({ reason, message = '' }) => (reason === 'ConfigurationChanged' ? [message] : []));
+    await cluster.until(() => said().length === 1, 'the event');
+    expect(said()).toEqual(['ConfigMap settings changed: rolling out revision 2']);
+    expect(current().spec).toEqual(spec);
+    await setData({ color: 'red' });
+    await cluster.until(() => allRead({ color: 'red' }), 'the first ReplicaSet again');
+    expect(revision()).toBe('3');
+    expect(cluster.state.list('ReplicaSet')).toHaveLength(2);
+    expect(copies().sort()).toEqual(['{"color":"green"}', '{"color":"red"}']);
+  });
+
+  it('keeps each pod on the content of its revision, and the copies only as long as a revision names them', async () => {
+    const object = web(fromSettings);
+    await cluster.create(settings({ n: '0' }), { ...object, spec: { ...object.spec, revisionHistoryLimit: 1 } });
+    for (let n = 0; n < 4; n += 1) {
+      await setData({ n: `${n}` });
+      await cluster.until(() => allRead({ n: `${n}` }), `content ${n}`);
+    }
+    await cluster.until(() => copies().length === 2, 'the outlived copies are gone');
+    expect(copies().sort()).toEqual(['{"n":"2"}', '{"n":"3"}']);
+    const copy = configMapOf(active()[0]!)!;
+    expect(copy).toMatchObject({
+      immutable: true,
+      metadata: { ownerReferences: [{ kind: 'Deployment', name: 'web' }] },
+    });
+    await cluster.remove('Deployment', 'web');
+    await cluster.until(() => copies().length === 0 && cluster.pods().length === 0, 'everything goes with it');
+    expect(cluster.state.get('ConfigMap', 'default', 'settings')?.data).toEqual({ n: '3' });
+  });
+
+  it('goes back to the content of the last good revision when a rollout of content fails', async () => {
+    await cluster.create(
+      settings({ color: 'red' }),
+      web(fromSettings, { ...optIn, 'gantry.dev/auto-rollback': 'true' }),
+    );
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    cluster.isBroken = (pod) => read(pod).includes('bad');
+    await setData({ color: 'bad' });
+    const isBack = (): boolean => findCondition(current().status?.conditions, 'RolledBack')?.status === 'True';
+    await cluster.until(isBack, 'the way back');
+    expect(active().map(read)).toEqual(['{"color":"red"}', '{"color":"red"}']);
+    await cluster.clock.advance(60_000);
+    expect(active().map(read)).toEqual(['{"color":"red"}', '{"color":"red"}']);
+    await setData({ color: 'blue' });
+    await cluster.until(() => allRead({ color: 'blue' }), 'better content');
+    expect(current().status?.rollback).toBeUndefined();
+  });
+
+  it('runs the content of a former revision on request, until content or template change', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    await setData({ color: 'green' });
+    await cluster.until(() => allRead({ color: 'green' }), 'revision 2');
+    await annotate({ 'gantry.dev/undo-to': replicaSetOf('1').metadata.name });
+    await cluster.until(() => allRead({ color: 'red' }), 'the former content');
+    expect(current().metadata.annotations?.['gantry.dev/undo-to']).toBeUndefined();
+    expect(current().status?.rollback).toMatchObject({ reason: 'Undo' });
+    expect(progressing()?.reason).toBe('NewReplicaSetAvailable');
+    expect(cluster.state.get('ConfigMap', 'default', 'settings')?.data).toEqual({ color: 'green' });
+    await cluster.clock.advance(60_000);
+    expect(allRead({ color: 'red' })).toBe(true);
+    await setData({ color: 'blue' });
+    await cluster.until(() => allRead({ color: 'blue' }), 'newer content');
+    expect(current().status?.rollback).toBeUndefined();
+  });
+
+  it('says so when it is to go back to what there is not', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    await annotate({ 'gantry.dev/undo-to': 'web-never' });
+    await cluster.until(
+      () => cluster.state.list('Event').some(({ reason }) => reason === 'RollbackRevisionNotFound'),
+      'the answer',
+    );
+    expect(current().metadata.annotations?.['gantry.dev/undo-to']).toBeUndefined();
+    expect(allRead({ color: 'red' })).toBe(true);
+  });
+
+  it('waits for what is missing, says what, and begins when it is there', async () => {
+    await cluster.create(web(fromSettings));
+    await cluster.until(() => progressing()?.reason === 'ConfigurationMissing', 'the reason');
+    expect(progressing()?.message).toContain('ConfigMap "settings" not found');
+    expect(cluster.state.list('ReplicaSet')).toHaveLength(0);
+    await cluster.until(() => progressing()?.reason === 'ProgressDeadlineExceeded', 'the deadline');
+    expect(progressing()?.message).toContain('ConfigMap "settings" not found');
+    await cluster.create(settings({ color: 'red' }));
+    await cluster.until(() => allRead({ color: 'red' }), 'the rollout');
+    expect(revision()).toBe('1');
+  });
+
+  it('runs on with its copy when the original is deleted, and waits with another template', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    await cluster.remove('ConfigMap', 'settings');
+    await cluster.clock.advance(5_000);
+    expect(allRead({ color: 'red' })).toBe(true);
+    expect(progressing()?.reason).toBe('NewReplicaSetAvailable');
+    await cluster.edit('Deployment', 'web', (object) => withImage(object, 'echo:2'));
+    await cluster.until(() => progressing()?.reason === 'ConfigurationMissing', 'the reason');
+    expect(active().map(read)).toEqual(['{"color":"red"}', '{"color":"red"}']);
+    expect(current().status?.updatedReplicas).toBe(0);
+    await cluster.create(settings({ color: 'red' }));
+    await cluster.until(() => allRead({ color: 'red' }) && active().every(isEcho2), 'the rollout');
+  });
+
+  it('makes no copies and no revision while paused', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    await cluster.edit('Deployment', 'web', (object) => ({ ...object, spec: { ...object.spec, paused: true } }));
+    await setData({ color: 'green' });
+    await cluster.clock.advance(5_000);
+    expect(copies()).toEqual(['{"color":"red"}']);
+    await cluster.edit('Deployment', 'web', (object) => ({ ...object, spec: { ...object.spec, paused: false } }));
+    await cluster.until(() => allRead({ color: 'green' }), 'revision 2');
+  });
+
+  it('makes a copy again that somebody deleted', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    const {
+      metadata: { name },
+    } = configMapOf(active()[0]!)!;
+    await cluster.remove('ConfigMap', name);
+    await cluster.until(() => cluster.state.get('ConfigMap', 'default', name) !== undefined, 'it is there again');
+    expect(cluster.state.list('ReplicaSet')).toHaveLength(1);
+  });
+
+  it('comes to rest', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    await cluster.clock.advance(5_000);
+    const before = cluster.state.revision;
+    await cluster.clock.advance(60_000);
+    expect(cluster.state.revision).toBe(before);
+  });
+});
+
+it('nothing happens without the annotation', async () => {
+  await cluster.create(settings({ color: 'red' }), web(fromSettings, {}));
+  const names = (): string[] => active().map(({ metadata: { name } }) => name);
+  await cluster.until(() => active().length === 2 && active().every(isPodReady), 'the pods');
+  const before = names();
+  await setData({ color: 'green' });
+  await cluster.clock.advance(10_000);
+  expect(names()).toEqual(before);
+  expect(cluster.state.list('ConfigMap')).toHaveLength(1);
+  expect(cluster.state.configuredBy('/gantry/configmaps/default/settings')).toEqual([]);
+});
+
+describe('the template of a workload that opted in', () => {
+  const everywhere = web({
+    env: [
+      { name: 'COLOR', valueFrom: { configMapKeyRef: { name: 'settings', key: 'color' } } },
+      { name: 'PASSWORD', valueFrom: { secretKeyRef: { name: 'credentials', key: 'password' } } },
+      { name: 'PLAIN', value: 'x' },
+    ],
+    envFrom: [{ configMapRef: { name: 'settings' } }, { secretRef: { name: 'credentials' }, prefix: 'P_' }],
+  });
+  everywhere.spec.template.spec = {
+    ...everywhere.spec.template.spec,
+    initContainers: [{ name: 'first', image: 'echo:1', envFrom: [{ configMapRef: { name: 'settings' } }] }],
+    volumes: [
+      { name: 'a', configMap: { name: 'settings', items: [{ key: 'color', path: 'c' }] } },
+      { name: 'b', secret: { secretName: 'credentials', defaultMode: 0o400 } },
+      { name: 'c', emptyDir: {} },
+      { name: 'd', configMap: { name: 'extra', optional: true } },
+    ],
+  };
+
+  function configured(...objects: KubeObject[]) {
+    const state = new MutableClusterState();
+    const all = [everywhere, ...objects];
+    state.replace(
+      all.map((object) => ({ key: keyOf(object), object })),
+      1n,
+    );
+    return configuredTemplate(state, everywhere);
+  }
+
+  it('names copies of ConfigMaps and Secrets, wherever they are named, and leads back to what was written', () => {
+    const { template, names, missing, waitsFor } = configured(settings({ color: 'red' }), secret('a'));
+    expect(waitsFor).toBeUndefined();
+    expect(Object.keys(names).sort()).toEqual(['ConfigMap/extra', 'ConfigMap/settings', 'Secret/credentials']);
+    expect(missing.map(({ object }) => [object.kind, object.metadata.name])).toEqual([
+      ['ConfigMap', names['ConfigMap/settings']],
+      ['Secret', names['Secret/credentials']],
+    ]);
+    const text = JSON.stringify(template);
+    for (const original of ['"settings"', '"credentials"', '"extra"']) expect(text).not.toContain(original);
+    expect(text.split(names['ConfigMap/settings']!)).toHaveLength(5);
+    expect(text.split(names['Secret/credentials']!)).toHaveLength(4);
+    expect(missing[1]!.object).toMatchObject({
+      kind: 'Secret',
+      type: 'Opaque',
+      immutable: true,
+      data: secret('a').data,
+    });
+    const annotation = JSON.stringify(names);
+    const revisionOf = {
+      ...everywhere,
+      metadata: { ...metadata('x'), annotations: { 'gantry.dev/configuration-copies': annotation } },
+    };
+    expect(withOriginalNames(template, copyNamesOf(revisionOf))).toEqual(everywhere.spec.template);
+  });
+
+  it('is another with other content, and with something optional that was absent', () => {
+    const named = (...objects: KubeObject[]) => configured(...objects).names;
+    const first = named(settings({ color: 'red' }), secret('a'));
+    expect(named(settings({ color: 'red' }), secret('a'))).toEqual(first);
+    const other = named(settings({ color: 'red' }), secret('b'));
+    expect(other['ConfigMap/settings']).toBe(first['ConfigMap/settings']);
+    expect(other['Secret/credentials']).not.toBe(first['Secret/credentials']);
+    const extra = named(settings({ color: 'red' }), secret('a'), settings({ a: 'b' }, 'extra'));
+    expect(extra['ConfigMap/extra']).not.toBe(first['ConfigMap/extra']);
+  });
+
+  it('tells all that is missing and not optional', () => {
+    expect(configured().waitsFor).toContain('ConfigMap "settings" and Secret "credentials" not found');
+  });
+});
+
+function isEcho2(pod: Pod): boolean {
+  return pod.spec.containers[0]!.image === 'echo:2';
+}
