@@ -152,11 +152,12 @@ async function serve(
 }
 
 function dnsOptions(
-  { zone, clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP }: ControlPlaneFlags,
+  { zone, clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP, ...flags }: ControlPlaneFlags,
   state: ClusterState,
   log: Log,
 ): Omit<ClusterDnsOptions, 'listen'> {
-  return { zone, clusterCIDR, serviceCIDR, dnsIP, state, clock: systemClock, random: systemRandom, log };
+  const recursionFrom = flags.dnsRecursionFrom;
+  return { zone, clusterCIDR, serviceCIDR, dnsIP, recursionFrom, state, clock: systemClock, random: systemRandom, log };
 }
 
 function keepCertificatesFresh(pki: ClusterPki, tls: ReloadableTls, clock: Clock, log: Log, signal: AbortSignal): void {

@@ -1,4 +1,5 @@
 /** The control plane's command line. */
+import { isIPv4 } from 'node:net';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { GantryError } from '../lib/errors.ts';
@@ -16,6 +17,8 @@ export interface ControlPlaneFlags {
   readonly joinListen: string;
   readonly advertiseAddress: string;
   readonly dnsListen: string;
+  /** CIDRs whose clients may ask for names outside the cluster. */
+  readonly dnsRecursionFrom: readonly string[];
   readonly clusterCidr: string;
   readonly serviceCidr: string;
   readonly dnsIp: string;
@@ -53,6 +56,12 @@ export function parseFlags(argv: readonly string[], version: string): ControlPla
     .option('--join-listen <address>', 'where nodes join with a token', '0.0.0.0:6444')
     .requiredOption('--advertise-address <ip>', 'the address at which clients and nodes reach this machine')
     .option('--dns-listen <address>', 'DNS for clients outside the nodes (default: port 53 of the advertised address)')
+    .option(
+      '--dns-recursion-from <cidr,...>',
+      'also answer these clients names outside the cluster; pods, nodes and this machine always are (0.0.0.0/0: anybody)',
+      cidrs,
+      [],
+    )
     .option('--cluster-cidr <cidr>', 'pod addresses, a /24 for each node', '10.42.0.0/16')
     .option('--service-cidr <cidr>', 'service addresses', '10.43.0.0/16')
     .option('--dns-ip <ip>', 'the DNS service, within the service addresses', '10.43.0.10')
@@ -73,7 +82,7 @@ export function parseFlags(argv: readonly string[], version: string): ControlPla
     .option('--etcd-peer-port <port>', 'of the local etcd', wholeNumber, 2380)
     .option('--node-lease-ms <ms>', 'a node silent for this long is lost', wholeNumber, 3000)
     .option('--node-heartbeat-ms <ms>', 'how often agents send a heartbeat', wholeNumber, 1000)
-    .option('--leader-lease-ms <ms>', 'how long the other replicas wait when the leader vanishes', wholeNumber, 5000)
+    .option('--leader-lease-ms <ms>', 'how long the other replicas wait when the leader vanishes', wholeNumber, 3000)
     .addOption(new Option('--log-level <level>').choices(logLevels).default('info'));
   command.parse(argv, { from: 'user' });
   const flags = command.opts<Omit<ControlPlaneFlags, 'dnsListen'> & { dnsListen?: string }>();
@@ -102,6 +111,16 @@ function addresses(text: string): string[] {
   const list = text.split(',').map((address) => address.trim());
   if (list.every((entry) => /^[^\s,/]+$/.test(entry))) return list;
   throw new InvalidArgumentError('expected HOST or HOST:PORT, for example 10.0.0.5:6444.');
+}
+
+function cidrs(text: string): string[] {
+  const list = text.split(',').map((cidr) => cidr.trim());
+  const isCidr = (cidr: string): boolean => {
+    const [address = '', bits = ''] = cidr.split('/');
+    return isIPv4(address) && /^\d{1,2}$/.test(bits) && Number(bits) <= 32;
+  };
+  if (list.every(isCidr)) return list;
+  throw new InvalidArgumentError('expected CIDRs, for example 10.0.0.0/8,192.168.0.0/16.');
 }
 
 function endpoints(text: string): string[] {

@@ -11,6 +11,7 @@ import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
+import { createRecursion } from './recursion.ts';
 
 export interface ClusterDnsOptions {
   /** `10.88.0.2:53`, `0.0.0.0:5353`. */
@@ -27,15 +28,19 @@ export interface ClusterDnsOptions {
   readonly log: Log;
   /** Servers for other names, `10.0.0.1` or `10.0.0.1:5353`. Default: those of the machine's resolv.conf. */
   readonly upstreams?: readonly string[];
+  /** CIDRs whose clients may ask for other names, beside pods, nodes and this machine. */
+  readonly recursionFrom?: readonly string[];
 }
 
 export async function startClusterDns(options: ClusterDnsOptions): Promise<DnsListener> {
   const { address, port } = parseListen(options.listen);
   const records = followState(options.state);
+  const recursion = createRecursion(options, [address]);
   const responder = createResponder({
     ...answerOptions(options),
     records: () => records.current(),
     upstream: clusterUpstream(options, [{ address, port }]),
+    mayRecurse: recursion.mayRecurse,
     random: options.random,
     log: options.log,
   });
@@ -44,6 +49,7 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<DnsLi
     ...listener,
     async stop() {
       records.stop();
+      recursion.stop();
       await listener.stop();
     },
   };

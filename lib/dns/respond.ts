@@ -21,6 +21,8 @@ export interface ResponderOptions extends AnswerOptions {
   /** The records of now; a new object whenever they changed. Undefined while nothing is known yet. */
   readonly records: () => Records | undefined;
   readonly upstream: Upstream;
+  /** Whose questions are passed on to other servers; everybody's when absent. */
+  readonly mayRecurse?: (clientAddress: string) => boolean;
   readonly random: Random;
   readonly log: Log;
 }
@@ -33,7 +35,7 @@ export interface Responder {
 export type Reaction = Buffer | undefined;
 
 export function createResponder(options: ResponderOptions): Responder {
-  const { upstream, random, log } = options;
+  const { upstream, random, log, mayRecurse = () => true } = options;
   const cache = createAnswerCache();
   let cachedRecords: Records | undefined;
 
@@ -65,8 +67,8 @@ export function createResponder(options: ResponderOptions): Responder {
 
     if (!records) return say(emptyReply(Rcode.SERVFAIL));
     const found = answerWithSearch(query, records, options, namespace);
-    if (!found) return forward(query, transport, say);
-    if (found.chase) return chase(found, say);
+    if (!found) return mayRecurse(clientAddress) ? forward(query, transport, say) : say(emptyReply(Rcode.REFUSED));
+    if (found.chase) return mayRecurse(clientAddress) ? chase(found, say) : say(found.otherwise ?? found.reply);
     const orders = ordersOf(found.reply, random).map(say);
     cache.set(key, query.questionEnd, orders);
     return orders[0];

@@ -1,5 +1,5 @@
 /** TLS material for gRPC servers and clients, replaceable while they run (certificates live 24 h). */
-import { type ChannelCredentials, credentials, experimental, ServerCredentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials, experimental, type ServerCredentials } from '@grpc/grpc-js';
 
 export interface TlsMaterial {
   readonly caPem: string;
@@ -58,9 +58,12 @@ export class ReloadableTls implements experimental.CertificateProvider {
 }
 
 export function serverCredentials(tls: ReloadableTls, requireClientCertificate: boolean): ServerCredentials {
-  if (requireClientCertificate) return experimental.createCertificateProviderServerCredentials(tls, tls, true);
-  const { certPem, keyPem } = tls.material;
-  return ServerCredentials.createSsl(null, [{ cert_chain: Buffer.from(certPem), private_key: Buffer.from(keyPem) }]);
+  // The first one gives the server its identity, the second one says whose certificates clients may show.
+  return experimental.createCertificateProviderServerCredentials(
+    tls,
+    requireClientCertificate ? tls : null,
+    requireClientCertificate,
+  );
 }
 
 export function clientCredentials(tls: { caPem: string } | ReloadableTls): ChannelCredentials {

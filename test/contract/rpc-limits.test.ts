@@ -8,9 +8,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
-import { type ClusterPki, loadOrCreatePki, tlsMaterial } from '../../lib/pki/cluster-pki.ts';
+import { issueIdentity } from '../../lib/pki/certificates.ts';
+import { type ClusterPki, loadOrCreatePki, tlsMaterial, user } from '../../lib/pki/cluster-pki.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
+import { readPeerChain } from '../../lib/rpc/peer-chain.ts';
 import { type RunningServer, startServer } from '../../lib/rpc/server.ts';
 import { controlPlaneServerName } from '../../lib/rpc/server-name.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
@@ -18,15 +20,17 @@ import { ReloadableTls } from '../../lib/rpc/tls.ts';
 let dataDir: string;
 let pki: ClusterPki;
 let server: RunningServer;
+let tls: ReloadableTls;
 let connection: Connection;
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'gantry-limits-'));
   const parts = { clock: systemClock, random: systemRandom };
   pki = await loadOrCreatePki({ dataDir, name: 'cp', apiAddresses: ['127.0.0.1:1'], ...parts });
+  tls = new ReloadableTls(tlsMaterial(pki.authority, pki.server));
   server = await startServer({
     listen: '127.0.0.1:0',
-    tls: new ReloadableTls(tlsMaterial(pki.authority, pki.server)),
+    tls,
     requireClientCertificate: false,
     services: {
       Bootstrap: {
@@ -83,3 +87,18 @@ interface ReflectionClient {
   ServerReflectionInfo(): AsyncIterable<object> & { write(message: object): void; end(): void };
   close(): void;
 }
+
+it('shows strangers too the certificate that it was given last', async () => {
+  const shown = async (): Promise<string> => {
+    const [first] = await readPeerChain(`127.0.0.1:${server.port}`);
+    return Buffer.from(first!).toString('hex');
+  };
+  const before = await shown();
+  const parts = { clock: systemClock, random: systemRandom };
+  const subject = { ...user('cp', 'admin'), names: [controlPlaneServerName, '127.0.0.1'], usages: ['server' as const] };
+  tls.replace(tlsMaterial(pki.authority, await issueIdentity(pki.authority, subject, parts)));
+  expect(await shown()).not.toBe(before);
+  const later = connect({ address: `127.0.0.1:${server.port}`, tls: { caPem: pki.authority.certPem } });
+  expect(await later.client('Bootstrap').Join({ token: 'abc' })).toEqual({ certificate: '3' });
+  later.close();
+});

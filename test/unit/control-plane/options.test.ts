@@ -33,6 +33,15 @@ describe('the command line of the control plane', () => {
     expect(refusal()).toContain('--advertise-address');
   });
 
+  it('answers names outside to those that are named', () => {
+    const named = (text: string) => parseFlags([...base, '--dns-recursion-from', text], '1.2.3').dnsRecursionFrom;
+    expect(parseFlags(base, '1.2.3').dnsRecursionFrom).toEqual([]);
+    expect(named('10.0.0.0/8, 192.168.0.0/16')).toEqual(['10.0.0.0/8', '192.168.0.0/16']);
+    for (const wrong of ['10.0.0.1', '10.0.0.0/33', 'all']) {
+      expect(refusal(...base, '--dns-recursion-from', wrong)).toContain('expected CIDRs');
+    }
+  });
+
   it('takes etcd endpoints as URLs', () => {
     const flags = parseFlags([...base, '--etcd-endpoints', 'https://a:2379, https://b:2379/'], '1.2.3');
     expect(flags.etcdEndpoints).toEqual(['a:2379', 'b:2379']);

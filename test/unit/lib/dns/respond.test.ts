@@ -6,7 +6,7 @@ import { decodeAnswer } from '../../../../lib/dns/decode.ts';
 import { emptyReply, Rcode, Type } from '../../../../lib/dns/message.ts';
 import { parseQuery } from '../../../../lib/dns/query.ts';
 import { createRecordsBuilder, type Records } from '../../../../lib/dns/records.ts';
-import { createResponder, type Responder } from '../../../../lib/dns/respond.ts';
+import { createResponder, type Responder, type ResponderOptions } from '../../../../lib/dns/respond.ts';
 import { encodeQuery, parseResolvConf, type Upstream } from '../../../../lib/dns/upstream.ts';
 import { silentLog } from '../../../../lib/log.ts';
 import { seededRandom } from '../../../../lib/random.ts';
@@ -34,9 +34,14 @@ function fakeUpstream(asked: string[] = []): Upstream {
   };
 }
 
-function responder(current: () => Records | undefined = () => records, asked: string[] = []): Responder {
+function responder(
+  current: () => Records | undefined = () => records,
+  asked: string[] = [],
+  more: Partial<ResponderOptions> = {},
+): Responder {
   return createResponder({
     ...options,
+    ...more,
     records: current,
     upstream: fakeUpstream(asked),
     random: seededRandom(7),
@@ -157,4 +162,17 @@ test('resolv.conf without ourselves', () => {
     { address: '192.0.2.53', port: 53 },
     { address: 'fe80::1', port: 53 },
   ]);
+});
+
+test('whoever may not ask for names outside is told ours, and the alias that leads outside', async () => {
+  const asked: string[] = [];
+  const server = responder(() => records, asked, { mayRecurse: (client) => client === '10.0.0.1' });
+  const stranger = '203.0.113.9';
+  expect((await ask(server, 'www.example.com', Type.A, stranger)).header.rcode).toBe(Rcode.REFUSED);
+  expect(addressesIn(await ask(server, 'echo.default.svc.cluster.local', Type.A, stranger))).toEqual(['10.43.0.5']);
+  const alias = await ask(server, 'outside.default.svc.cluster.local', Type.A, stranger);
+  expect([alias.header.rcode, addressesIn(alias)]).toEqual([Rcode.NOERROR, ['www.example.com']]);
+  expect(asked).toEqual([]);
+  expect(addressesIn(await ask(server, 'www.example.com'))).toEqual(['192.0.2.1']);
+  expect((await ask(server, 'www.example.com', Type.A, stranger)).header.rcode).toBe(Rcode.REFUSED);
 });
