@@ -96,20 +96,20 @@ export function statusTable(status: LabStatus): string {
 
 async function runKill(machine: string, { name }: NameOption): Promise<void> {
   const { killMachine, host } = await open();
-  await killMachine(host, name, machine);
-  console.log(`machine/${machine} killed`);
+  const changed = await killMachine(host, name, machine);
+  console.log(`machine/${machine} ${changed ? 'killed' : 'unchanged (it was off already)'}`);
 }
 
 async function runPartition(machine: string, { name }: NameOption): Promise<void> {
   const { setCable, host } = await open();
-  await setCable(host, name, machine, false);
-  console.log(`machine/${machine} partitioned`);
+  const changed = await setCable(host, name, machine, false);
+  console.log(`machine/${machine} ${changed ? 'partitioned' : 'unchanged (it was cut off already)'}`);
 }
 
 async function runHeal(machine: string, { name }: NameOption): Promise<void> {
   const { healMachine, host } = await open();
   const done = await healMachine(host, name, machine);
-  console.log(`machine/${machine} ${done}`);
+  console.log(`machine/${machine} ${done === 'unchanged' ? 'unchanged (it runs, and its cable is whole)' : done}`);
 }
 
 async function runAdd({ name }: NameOption): Promise<void> {

@@ -123,39 +123,44 @@ export function runningRack(state: LabState): ProcessId {
   );
 }
 
-/** Pulls the plug: everything on the machine ends at once. Its data folder stays. Already off is success. */
-export async function killMachine(host: Host, lab: string, name: string): Promise<void> {
-  await withLabLock(host.exec, async () => {
+/** Pulls the plug: everything on the machine ends at once. Its data folder stays. False when it was off already. */
+export async function killMachine(host: Host, lab: string, name: string): Promise<boolean> {
+  return withLabLock(host.exec, async () => {
     const state = requireState(lab);
     const machine = requireCabledMachine(state, name);
     const init = runningInit(state, machine);
     await pullPlug(host, machineCgroup(lab, name), init ? [init] : []);
     await unplug(host.exec, runningRack(state).pid, name);
     writeState(withMachine(state, switchedOff(machine)));
+    return init !== undefined;
   });
 }
 
-/** Cuts (`up: false`) or mends the machine's cable; what runs on it goes on. */
-export async function setCable(host: Host, lab: string, name: string, up: boolean): Promise<void> {
-  await withLabLock(host.exec, async () => {
+/** Cuts (`up: false`) or mends the machine's cable; what runs on it goes on. False when it was so already. */
+export async function setCable(host: Host, lab: string, name: string, up: boolean): Promise<boolean> {
+  return withLabLock(host.exec, async () => {
     const state = requireState(lab);
     requireCabledMachine(state, name);
     requireRunning(state, name);
-    await setPort(host.exec, runningRack(state).pid, name, up);
+    const rack = runningRack(state).pid;
+    if ((await ports(host.exec, rack)).get(name) === up) return false;
+    await setPort(host.exec, rack, name, up);
+    return true;
   });
 }
 
 /** Boots a machine that is off, with the disk it had; mends the cable of one that runs. */
-export async function healMachine(host: Host, lab: string, name: string): Promise<'booted' | 'healed'> {
+export async function healMachine(host: Host, lab: string, name: string): Promise<'booted' | 'healed' | 'unchanged'> {
   const state = requireState(lab);
   const machine = requireCabledMachine(state, name);
   if (!runningInit(state, machine)) {
     await startMachine(host, lab, switchedOff(machine));
     return 'booted';
   }
-  await startMachine(host, lab, machine); // its cable, should that be gone
-  await setCable(host, lab, name, true);
-  return 'healed';
+  const cabled = (await ports(host.exec, runningRack(state).pid)).has(name);
+  if (!cabled) await startMachine(host, lab, machine); // with a new cable
+  const mended = await setCable(host, lab, name, true);
+  return cabled && !mended ? 'unchanged' : 'healed';
 }
 
 /** The rack is the underlay itself: without it there is nothing to mend. */

@@ -68,10 +68,10 @@ export interface ControlPlaneOptions {
   readonly controlPlanes?: number;
 }
 
-/** Of several the first one founds the cluster and the others join it; a leader that vanishes is replaced quickly. */
+/** Of several the first one founds the cluster and the others join it. */
 export function controlPlaneMachine(subnet: string, options: ControlPlaneOptions = {}, number = 1): MachineSpec {
   const address = controlPlaneAddress(subnet, number);
-  const { controlPlanes = 1, scheduler } = options;
+  const { scheduler } = options;
   return {
     name: controlPlaneName(number),
     role: 'control-plane',
@@ -87,7 +87,6 @@ export function controlPlaneMachine(subnet: string, options: ControlPlaneOptions
       ...['--cluster-cidr', clusterCidr],
       ...['--service-cidr', serviceCidr],
       ...(scheduler === undefined ? [] : ['--scheduler', scheduler]),
-      ...(controlPlanes === 1 ? [] : ['--leader-lease-ms', '3000']),
       ...(number === 1 ? [] : ['--join', `${controlPlaneAddress(subnet, 1)}:${joinPort}`]),
       ...(number === 1 ? [] : ['--token-file', join(dataFolder, joinTokenFile)]),
     ],

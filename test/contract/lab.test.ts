@@ -93,24 +93,26 @@ describe('a lab', () => {
 
   test('a partition cuts the cable only; healing mends it', async () => {
     const pids = (await processesOf('node-2')).map((one) => one.pid);
-    await setCable(host, lab, 'node-2', false);
+    expect(await setCable(host, lab, 'node-2', false)).toBe(true);
+    expect(await setCable(host, lab, 'node-2', false)).toBe(false); // it is so already
     expect(await stateOf('node-2')).toBe('Partitioned');
     expect(await pings('node-1', 'node-2')).toBe(false);
     expect((await processesOf('node-2')).map((one) => one.pid)).toEqual(pids);
     expect(await healMachine(host, lab, 'node-2')).toBe('healed');
     await eventually('they reach one another', () => pings('node-1', 'node-2'));
+    expect(await healMachine(host, lab, 'node-2')).toBe('unchanged');
   });
 
   test('killing a machine ends everything on it, and healing boots it with its disk', async () => {
     await enter('node-2', 'sh', '-c', 'echo kept >/var/lib/gantry/disk; echo lost >/run/memory');
     const doomed = await processesOf('node-2');
-    await killMachine(host, lab, 'node-2');
+    expect(await killMachine(host, lab, 'node-2')).toBe(true);
     const left = await inventory(host.exec);
     for (const { pid } of doomed) expect(left.filter((line) => line.includes(` process ${pid} `))).toEqual([]);
     expect(left.filter((line) => line.includes(`/gantry/${lab}/node-2`))).toEqual([]);
     expect(await stateOf('node-2')).toBe('Killed');
     await expect(setCable(host, lab, 'node-2', false)).rejects.toThrow('switched off');
-    await killMachine(host, lab, 'node-2'); // again: no error
+    expect(await killMachine(host, lab, 'node-2')).toBe(false);
 
     expect(await healMachine(host, lab, 'node-2')).toBe('booted');
     expect((await enter('node-2', 'cat', '/var/lib/gantry/disk')).stdout).toBe('kept\n');

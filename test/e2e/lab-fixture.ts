@@ -119,8 +119,12 @@ export function labNamed(name: string): Lab {
       return host.exec.run(enterArgv(requireRunning(requireState(name), machine), name, machine, argv), options);
     },
     dataFolder: (machine) => machineData(name, machine),
-    kill: (machine) => killMachine(host, name, machine),
-    partition: (machine) => setCable(host, name, machine, false),
+    async kill(machine) {
+      await killMachine(host, name, machine);
+    },
+    async partition(machine) {
+      await setCable(host, name, machine, false);
+    },
     async heal(machine) {
       await healMachine(host, name, machine);
     },
