@@ -3,8 +3,8 @@ import { GantryError } from '../../lib/errors.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import type { Context } from '../context.ts';
 import { getObject } from '../objects.ts';
-import { nameLines, objectTable, parseFormat } from '../output/objects.ts';
-import { structuredText } from '../output/structured.ts';
+import { formatterOf } from '../output/formatted.ts';
+import { objectTable } from '../output/objects.ts';
 import { createTableWriter } from '../output/table.ts';
 import type { Target } from '../resources.ts';
 import { watchObjects } from '../watching.ts';
@@ -18,7 +18,10 @@ export async function watch(context: Context, targets: readonly Target[], option
   const { kind } = target.info;
   const names = new Set(targets.flatMap(({ name }) => name ?? []));
   for (const name of names) await getObject(context, kind, name);
-  const print = printer(context, target, options);
+  if (options.sortBy !== undefined) {
+    throw new GantryError('invalidArgument', '--sort-by and --watch cannot be given together');
+  }
+  const print = await printer(context, target, options);
   let existing: KubeObject[] | undefined = [];
   for await (const change of watchObjects(context, kind, options)) {
     if (change.type === 'BOOKMARK') {
@@ -32,17 +35,20 @@ export async function watch(context: Context, targets: readonly Target[], option
   context.signal.throwIfAborted();
 }
 
-function printer(context: Context, { info: { kind } }: Target, options: GetOptions): (objects: KubeObject[]) => void {
-  const format = parseFormat(options.output);
-  const base = { ...tableOptions(context, options, format === 'wide'), render: createTableWriter() };
+async function printer(
+  context: Context,
+  { info: { kind } }: Target,
+  options: GetOptions,
+): Promise<(objects: KubeObject[]) => void> {
+  const format = await formatterOf(options.output, options.headers !== false);
+  const separator = options.output === 'yaml' ? '---\n' : '';
+  const base = { ...tableOptions(context, options), render: createTableWriter() };
   let { headers } = base;
   return (objects) => {
     if (objects.length === 0) return;
-    if (format === 'json' || format === 'yaml') {
-      const separator = format === 'yaml' ? '---\n' : '';
-      for (const object of objects) context.write(`${separator}${structuredText([object], format, true)}`);
-    } else if (format === 'name') context.write(nameLines(objects));
-    else {
+    if (format) {
+      for (const object of objects) context.write(`${separator}${format([object], true)}`);
+    } else {
       context.write(objectTable(kind, objects, { ...base, headers, nowMs: context.clock.nowMs() }));
       headers = false;
     }

@@ -7,7 +7,8 @@ import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { findObject, getObject, listObjects } from '../objects.ts';
 import { serviceNameOf } from '../output/columns.ts';
 import { byLastSeen } from '../output/describe/events.ts';
-import { nameLines, objectTable, parseFormat, type TableOptions } from '../output/objects.ts';
+import { formatterOf, sortedBy } from '../output/formatted.ts';
+import { objectTable, type TableOptions } from '../output/objects.ts';
 import { parseTargets, type Target } from '../resources.ts';
 import { forEach, type SelectOptions, selectReferences } from '../selection.ts';
 
@@ -17,6 +18,8 @@ export interface GetOptions extends SelectOptions {
   readonly watchOnly?: boolean;
   readonly headers?: boolean;
   readonly showLabels?: boolean;
+  readonly labelColumns?: readonly string[];
+  readonly sortBy?: string;
   readonly ignoreNotFound?: boolean;
 }
 
@@ -24,7 +27,7 @@ export function registerGet(program: Command, open: OpenContext): void {
   program
     .command('get [resource] [names...]')
     .usage('TYPE [NAME...] | TYPE/NAME... | -f FILE')
-    .option('-o, --output <format>', 'wide, json, yaml or name')
+    .option('-o, --output <format>', 'wide, json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...')
     .option('-A, --all-namespaces', 'of all namespaces')
     .option('-l, --selector <labels>', 'only with these labels: app=web,tier in (a,b)')
     .option('--field-selector <fields>', 'only with these fields: spec.nodeName=node-1,status.phase=Running')
@@ -34,6 +37,8 @@ export function registerGet(program: Command, open: OpenContext): void {
     .option('--watch-only', 'show every change')
     .option('--no-headers', 'without the header line')
     .option('--show-labels', 'with a column of labels')
+    .option('-L, --label-columns <labels>', 'with a column for each of these labels', commaSeparated)
+    .option('--sort-by <path>', 'by what this JSONPath finds: .metadata.creationTimestamp')
     .option('--ignore-not-found', 'absence is no error')
     .action(async (resource: string | undefined, names: string[], _options, command: Command) => {
       const options = optionsOf<GetOptions>(command);
@@ -42,27 +47,32 @@ export function registerGet(program: Command, open: OpenContext): void {
 }
 
 export async function get(context: Context, words: readonly string[], options: GetOptions): Promise<void> {
-  const format = parseFormat(options.output);
+  const format = await formatterOf(options.output, options.headers !== false);
   if (options.watch || options.watchOnly) {
     const { watch } = await import('./get-watch.ts');
     return watch(context, parseTargets(words), options);
   }
   const wanted = options.filename ? await fromManifests(context, words, options) : parseTargets(words).map(named);
   const { groups, failed } = await fetchAll(context, wanted, options);
+  if (options.sortBy !== undefined) {
+    for (const group of groups) group.objects = await sortedBy(options.sortBy, group.objects);
+  }
   const objects = groups.flatMap((group) => group.objects);
   const byName = wanted.some(({ name }) => name !== undefined);
   if (failed && objects.length === 0) return;
-  if (format === 'json' || format === 'yaml') {
-    const { structuredText } = await import('../output/structured.ts');
-    context.write(structuredText(objects, format, byName && wanted.length === 1));
-  } else if (format === 'name') {
-    context.write(nameLines(objects));
+  if (format) {
+    context.write(format(objects, byName && wanted.length === 1));
   } else if (objects.length > 0) {
-    printTables(context, groups, options, format === 'wide');
+    printTables(context, groups, options);
   } else if (!byName) {
     context.warn(nothingFound(context, wanted, options));
   }
 }
+
+const commaSeparated = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...text.split(','),
+];
 
 interface Wanted {
   readonly kind: Kind;
@@ -128,20 +138,21 @@ async function list(context: Context, { kind }: Wanted, options: GetOptions): Pr
   return listObjects(context, kind, options);
 }
 
-export function tableOptions(context: Context, options: GetOptions, wide: boolean): TableOptions {
+export function tableOptions(context: Context, options: GetOptions): TableOptions {
   return {
-    wide,
+    wide: options.output === 'wide',
     headers: options.headers !== false,
     showNamespace: options.allNamespaces === true,
     showLabels: options.showLabels === true,
+    labelColumns: options.labelColumns ?? [],
     showKind: false,
     nowMs: context.clock.nowMs(),
   };
 }
 
-function printTables(context: Context, groups: readonly Group[], options: GetOptions, wide: boolean): void {
+function printTables(context: Context, groups: readonly Group[], options: GetOptions): void {
   const shown = groups.filter(({ objects }) => objects.length > 0);
-  const base = { ...tableOptions(context, options, wide), showKind: groups.length > 1 };
+  const base = { ...tableOptions(context, options), showKind: groups.length > 1 };
   const tables = shown.map(({ kind, objects }) => objectTable(kind, objects, base));
   context.write(tables.join('\n'));
 }

@@ -12,8 +12,12 @@ export type OutputFormat = (typeof formats)[number] | undefined;
 
 export function parseFormat(text: string | undefined): OutputFormat {
   if (text === undefined || (formats as readonly string[]).includes(text)) return text as OutputFormat;
-  if (/^(jsonpath|go-template|custom-columns|template)/.test(text)) {
-    throw new GantryError('invalidArgument', `not supported: -o ${text.split('=')[0]}; use -o json and a JSON tool`);
+  if (/^(jsonpath|custom-columns)/.test(text)) {
+    const [name] = text.split(/=|-file/);
+    throw new GantryError('invalidArgument', `not supported here: -o ${text}; use ctl get with -o ${name}=...`);
+  }
+  if (/^(go-template|template|kyaml)/.test(text)) {
+    throw new GantryError('invalidArgument', `not supported: -o ${text.split('=')[0]}; use -o jsonpath=... or -o json`);
   }
   throw new GantryError('invalidArgument', `unknown output format "${text}"; use one of ${formats.join(', ')}`);
 }
@@ -23,6 +27,8 @@ export interface TableOptions {
   readonly headers: boolean;
   readonly showNamespace: boolean;
   readonly showLabels: boolean;
+  /** Labels with columns of their own. */
+  readonly labelColumns?: readonly string[];
   /** Names as TYPE/NAME, when several kinds are shown. */
   readonly showKind: boolean;
   readonly nowMs: number;
@@ -41,6 +47,10 @@ export function objectTable(kind: Kind, objects: readonly KubeObject[], options:
       return options.showKind && column.header === 'NAME' ? qualifiedName(kind, text) : text;
     }),
   );
+  for (const label of options.labelColumns ?? []) {
+    header.push(label.slice(label.lastIndexOf('/') + 1).toUpperCase());
+    objects.forEach((object, i) => void rows[i]!.push(object.metadata.labels?.[label] ?? ''));
+  }
   if (options.showLabels) {
     header.push('LABELS');
     objects.forEach((object, i) => void rows[i]!.push(labelsText(object.metadata.labels)));

@@ -2,6 +2,7 @@
 import { GantryError } from '../../lib/errors.ts';
 import { toManifest } from '../../lib/model/manifest.ts';
 import type { Condition, KubeObject } from '../../proto/gen/types.ts';
+import { parsePath, valueText } from './json-path.ts';
 
 export type Wanted =
   | { readonly type: 'create' }
@@ -16,7 +17,7 @@ export function parseWanted(text: string): Wanted {
     const [type = '', status = 'true'] = value.split('=');
     return { type: 'holds', test: (object) => conditionHolds(object, type, status) };
   }
-  if (word === 'jsonpath' && value !== '') return { type: 'holds', test: parsePath(value) };
+  if (word === 'jsonpath' && value !== '') return { type: 'holds', test: pathHolds(value) };
   throw new GantryError(
     'invalidArgument',
     `--for=${text}: use condition=NAME[=STATUS], delete, create or jsonpath='{.status.phase}'=VALUE`,
@@ -35,21 +36,13 @@ function conditionHolds(object: KubeObject, type: string, wanted: string): boole
   return condition?.status.toLowerCase() === wanted.toLowerCase();
 }
 
-/** `{.status.readyReplicas}=3`, or without a value: it is there. Plain fields and [n] only. */
-function parsePath(text: string): (object: KubeObject) => boolean {
-  const match = /^\{?\.?((?:[A-Za-z][\w-]*|\[\d+\])(?:\.[A-Za-z][\w-]*|\[\d+\])*)\}?(?:=(.*))?$/s.exec(text);
-  if (!match) {
-    throw new GantryError(
-      'invalidArgument',
-      `not supported: jsonpath=${text}; use fields alone, such as {.status.phase}=Running`,
-    );
-  }
-  const [, path = '', wanted] = match;
-  const names = path.split(/\.|\[(\d+)\]/).filter((part): part is string => part !== undefined && part !== '');
+/** `{.status.readyReplicas}=3`, or without a value: it is there. */
+function pathHolds(text: string): (object: KubeObject) => boolean {
+  const [, path = '', wanted] = /^(\{.*?\}|[^=]*)(?:=(.*))?$/s.exec(text) ?? [];
+  const find = parsePath(path);
   return (object) => {
-    let value: unknown = toManifest(object);
-    for (const name of names) value = (value as Record<string, unknown> | undefined)?.[name];
-    if (value === undefined) return false;
-    return wanted === undefined || (typeof value === 'object' ? JSON.stringify(value) : String(value)) === wanted;
+    const manifest = toManifest(object);
+    const values = find(manifest, manifest);
+    return wanted === undefined ? values.length > 0 : values.some((value) => valueText(value) === wanted);
   };
 }

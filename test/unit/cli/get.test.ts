@@ -41,6 +41,28 @@ describe('ctl get', () => {
     expect((await cli.run('get cm -o name')).out).toBe('configmap/a\nconfigmap/b\n');
   });
 
+  it('prints what a JSONPath finds, one object being itself', async () => {
+    const cli = await createCli();
+    await cli.create(manifest(podManifest('web-10')));
+    await cli.create(manifest(podManifest('web-2')));
+    expect((await cli.run('get pod web-2 -o jsonpath={.metadata.name}')).out).toBe('web-2');
+    expect((await cli.run('get pods -o jsonpath={.items[*].metadata.name}')).out).toBe('web-10 web-2');
+    expect((await cli.run('get pods -o custom-columns=POD:.metadata.name,NODE:.spec.nodeName')).out).toBe(
+      'POD      NODE\nweb-10   <none>\nweb-2    <none>\n',
+    );
+    expect((await cli.run('get pods -o name --sort-by=.metadata.name')).out).toBe('pod/web-2\npod/web-10\n');
+    expect((await cli.run('get pods --sort-by={.metadata.nope}')).err).toContain(
+      'none of the objects has such a field',
+    );
+  });
+
+  it('gives labels columns of their own', async () => {
+    const cli = await createCli();
+    const pod = podManifest('web') as { metadata: object };
+    await cli.create(manifest({ ...pod, metadata: { ...pod.metadata, labels: { 'example.org/tier': 'front' } } }));
+    expect((await cli.run('get pods -L example.org/tier,app')).out).toMatch(/AGE +TIER +APP\nweb .* front$/m);
+  });
+
   it('shows several kinds, each with its own table', async () => {
     const cli = await createCli();
     await cli.create(manifest(podManifest('web')));
@@ -57,9 +79,13 @@ describe('ctl get', () => {
       code: 1,
     });
     expect(await cli.run('get pod nope --ignore-not-found')).toEqual({ out: '', err: '', code: 0 });
-    expect((await cli.run('get pods -o jsonpath={.x}')).err).toBe(
-      'error: not supported: -o jsonpath; use -o json and a JSON tool\n',
+    expect((await cli.run('get pods -o jsonpath={.x')).err).toMatch(
+      /^error: cannot read the JSONPath \{\.x: .*counterpart/,
     );
+    expect((await cli.run('get pods -o go-template={{.x}}')).err).toBe(
+      'error: not supported: -o go-template; use -o jsonpath=... or -o json\n',
+    );
+    expect((await cli.run('get pods -o custom-columns=NAME')).err).toContain('"NAME" is not HEADER:PATH');
     expect((await cli.run('get pods -l (')).err).toContain('label selector: cannot read');
     expect((await cli.run('get widgets')).code).toBe(1);
   });

@@ -232,7 +232,7 @@ describe('ctl wait', () => {
     ['wait pod/x --for=condition', '--for=condition: use condition=NAME[=STATUS], delete, create or jsonpath'],
     ['wait pod/x --for=condition=Ready', 'pods "x" not found'],
     ['wait pods -l app=none --for=condition=Ready', 'no matching resources found'],
-    ['wait pod/x --for=jsonpath={.a[*]}=1', 'not supported: jsonpath={.a[*]}=1'],
+    ['wait pod/x --for=jsonpath={.a[}=1', 'cannot read the JSONPath {.a[}: a bracket is not closed'],
   ])('refuses `%s`', async (line, sentence) => {
     const { err, code } = await run(line);
     expect(err).toContain(sentence);
