@@ -1,6 +1,7 @@
 /** The workloads that roll out, and the templates that they have had. */
 import { GantryError } from '../lib/errors.ts';
 import { controllerOf } from '../lib/model/object.ts';
+import { type CopyNames, copyNamesOf, withOriginalNames } from '../lib/model/rollouts.ts';
 import type { DaemonSet, Deployment, KubeObject, PodTemplateSpec, StatefulSet } from '../proto/gen/types.ts';
 import type { Context } from './context.ts';
 import { listObjects } from './objects.ts';
@@ -31,14 +32,18 @@ export function rolloutTargets(words: readonly string[]): RolloutTarget[] {
 }
 
 export interface Revision {
+  /** Of its ReplicaSet or ControllerRevision. */
+  readonly name: string;
   readonly number: number;
-  /** Without what the cluster added to tell its pods apart. */
+  /** As its author wrote it: without what tells its pods apart, and with the ConfigMaps and Secrets by their own names. */
   readonly template: PodTemplateSpec;
+  /** The copies of ConfigMaps and Secrets that its pods read instead. */
+  readonly copies: CopyNames;
   readonly changeCause?: string;
 }
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
-const changeCauseAnnotation = 'kubernetes.io/change-cause';
+export const changeCauseAnnotation = 'kubernetes.io/change-cause';
 const templateHashLabel = 'pod-template-hash';
 
 /** Oldest first; the last one is in use. */
@@ -57,19 +62,24 @@ export async function revisionsOf(context: Context, object: RolloutObject): Prom
   return found.filter(({ number }) => number > 0).sort((a, b) => a.number - b.number);
 }
 
-function revision(number: number, { metadata }: KubeObject, template: PodTemplateSpec): Revision {
-  const changeCause = metadata.annotations?.[changeCauseAnnotation];
-  return { number, template, ...(changeCause !== undefined && { changeCause }) };
+function revision(number: number, kept: KubeObject, template: PodTemplateSpec): Revision {
+  const { name, annotations } = kept.metadata;
+  const changeCause = annotations?.[changeCauseAnnotation];
+  const copies = copyNamesOf(kept);
+  const original = withOriginalNames(template, copies);
+  return { name, number, template: original, copies, ...(changeCause !== undefined && { changeCause }) };
 }
 
-/** `0` is the one before the one in use. */
+/** `0` is the one before the one in use; after a rollback that nobody asked for, it is the one that runs since. */
 export function wantedRevision(
   revisions: readonly Revision[],
-  { kind, metadata }: RolloutObject,
+  { kind, metadata, status }: RolloutObject,
   asked: string,
 ): Revision {
   if (asked === '0') {
-    const previous = revisions.at(-2);
+    const { reason, revision: runs } = status?.rollback ?? {};
+    const isBack = reason === 'ProgressDeadlineExceeded';
+    const previous = isBack ? revisions.find(({ name }) => name === runs) : revisions.at(-2);
     if (previous) return previous;
     throw new GantryError('notFound', `no rollout history found for ${kind.toLowerCase()} "${metadata.name}"`);
   }

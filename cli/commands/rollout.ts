@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { timestamp } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import { isSame } from '../../lib/model/object.ts';
+import { type CopyNames, rollsOutWithConfiguration, undoAnnotation } from '../../lib/model/rollouts.ts';
 import { podTemplateOf, withPodTemplate } from '../../lib/model/workloads.ts';
 import { changeObject } from '../changing.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
@@ -12,6 +13,8 @@ import { alignTabs } from '../output/align.ts';
 import { templateLines } from '../output/describe/template.ts';
 import { qualifiedName, resourceKind } from '../resources.ts';
 import {
+  changeCauseAnnotation,
+  type Revision,
   type RolloutObject,
   type RolloutTarget,
   resourceName,
@@ -115,18 +118,33 @@ async function undo(context: Context, target: RolloutTarget, { toRevision = '0',
     const message = 'you cannot rollback a paused deployment; resume it first with `ctl rollout resume` and try again';
     throw new GantryError('failedPrecondition', message);
   }
-  const { number, template } = wantedRevision(await revisionsOf(context, current), current, toRevision);
+  const revisions = await revisionsOf(context, current);
+  const wanted = wantedRevision(revisions, current, toRevision);
+  const isInUse = revisions.at(-1) === wanted;
   const { changed } = await changeObject(
     context,
     { ...target, namespace: context.namespace },
-    (object: RolloutObject) =>
-      isSame(withoutHash(template), withoutHash(podTemplateOf(object)!))
-        ? undefined
-        : withPodTemplate(object, template),
+    (object: RolloutObject) => undone(object, wanted, isInUse),
     mode === 'server',
   );
-  if (!changed) print(context, target, `skipped rollback (current template already matches revision ${number})`);
+  if (!changed) print(context, target, `skipped rollback (current template already matches revision ${wanted.number})`);
   else print(context, target, `rolled back${dryRunSuffix(mode)}`);
+}
+
+/** Undefined when all is as wanted. The content of that time is the controller's to bring back: it is asked to. */
+function undone(object: RolloutObject, wanted: Revision, isInUse: boolean): RolloutObject | undefined {
+  const { name, template, copies, changeCause } = wanted;
+  const sameTemplate = isSame(withoutHash(template), withoutHash(podTemplateOf(object)!));
+  const hasContent = rollsOutWithConfiguration(object) && Object.keys(copies).length > 0;
+  const isPassedOver = object.status?.rollback?.reason === 'ProgressDeadlineExceeded';
+  if (sameTemplate && (!hasContent || (isInUse && !isPassedOver))) return undefined;
+  const { [changeCauseAnnotation]: _cause, ...others } = object.metadata.annotations ?? {};
+  const annotations = {
+    ...others,
+    ...(changeCause !== undefined && { [changeCauseAnnotation]: changeCause }),
+    ...(hasContent && { [undoAnnotation]: name }),
+  };
+  return { ...withPodTemplate(object, template), metadata: { ...object.metadata, annotations } };
 }
 
 interface HistoryOptions {
@@ -138,8 +156,9 @@ async function history(context: Context, target: RolloutTarget, { revision = '0'
   const revisions = await revisionsOf(context, object);
   const title = qualifiedName(target.kind, target.name);
   if (revision !== '0') {
-    const { number, template } = wantedRevision(revisions, object, revision);
-    const lines = ['Pod Template:', ...templateLines(template)];
+    const { number, template, copies, changeCause } = wantedRevision(revisions, object, revision);
+    const cause = changeCause === undefined ? [] : [`Change-Cause:\t${changeCause}`];
+    const lines = [...cause, 'Pod Template:', ...templateLines(template), ...copyLines(copies)];
     return context.write(`${title} with revision #${number}\n${alignTabs(lines)}\n`);
   }
   if (revisions.length === 0) {
@@ -150,4 +169,11 @@ async function history(context: Context, target: RolloutTarget, { revision = '0'
   }
   const rows = revisions.map(({ number, changeCause = '<none>' }) => `${number}\t${changeCause}`);
   context.write(`${title} \n${alignTabs(['REVISION\tCHANGE-CAUSE', ...rows])}\n`);
+}
+
+/** Where the content of that time is. */
+function copyLines(copies: CopyNames): string[] {
+  const entries = Object.entries(copies);
+  if (entries.length === 0) return [];
+  return ['Configuration:', ...entries.map(([original, copy]) => `  ${original.replace('/', ' ')}:\t${copy}`)];
 }

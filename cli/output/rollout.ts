@@ -25,6 +25,7 @@ function deploymentState({ metadata, spec, status = {} }: Deployment): RolloutSt
   if (progressing?.reason === 'ProgressDeadlineExceeded') {
     return { sentence: `deployment "${name}" exceeded its progress deadline`, outcome: 'failed' };
   }
+  if (progressing?.reason === 'ConfigurationMissing') return waiting(`${unfinished}: ${progressing.message}...`);
   const wanted = spec.replicas ?? 1;
   const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
   if (updatedReplicas < wanted) {

@@ -1,5 +1,6 @@
 /** `ctl describe` of deployments, replicasets, statefulsets and daemonsets. Pure. */
 import { controllerOf, isSame } from '../../../lib/model/object.ts';
+import { copyNamesOf, withOriginalNames } from '../../../lib/model/rollouts.ts';
 import type {
   DaemonSet,
   Deployment,
@@ -49,14 +50,20 @@ export function deploymentLines(deployment: Deployment, replicaSets: readonly Re
 /** A condition that does not hold says why in its message. */
 function obstacleLines({ status }: Deployment): string[] {
   const failed = (status?.conditions ?? []).filter(
-    ({ type, status: value }) => (type === 'Progressing' && value === 'False') || type === 'ReplicaFailure',
+    ({ type, status: value }) =>
+      (type === 'Progressing' && value === 'False') || type === 'ReplicaFailure' || type === 'RolledBack',
   );
   return failed.flatMap(({ message }) => (message ? [`Message:\t${message}`] : []));
 }
 
 function replicaSetLines(deployment: Deployment, replicaSets: readonly ReplicaSet[]): string[] {
   const own = replicaSets.filter((replicaSet) => controllerOf(replicaSet)?.uid === deployment.metadata.uid);
-  const newest = own.find(({ spec }) => isSame(withoutHash(spec.template), withoutHash(deployment.spec.template)));
+  const wanted = withoutHash(deployment.spec.template);
+  const isWanted = (one: ReplicaSet): boolean =>
+    isSame(withoutHash(withOriginalNames(one.spec.template, copyNamesOf(one))), wanted);
+  const revision = ({ metadata }: ReplicaSet): number =>
+    Number(metadata.annotations?.['deployment.kubernetes.io/revision'] ?? 0);
+  const [newest] = own.filter(isWanted).sort((a, b) => revision(b) - revision(a));
   const old = own.filter((replicaSet) => replicaSet !== newest && (replicaSet.status?.replicas ?? 0) > 0);
   const text = ({ metadata, spec, status }: ReplicaSet): string =>
     `${metadata.name} (${status?.replicas ?? 0}/${spec.replicas ?? 1} replicas created)`;

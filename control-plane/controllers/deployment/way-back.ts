@@ -46,5 +46,7 @@ export function goBack(
     message,
   } as const;
   const event = { type: 'Warning', reason: 'DeploymentRollback', message, about: deployment } as const;
-  return { status: { ...status, rollback }, event };
+  const told = { ...progressing, message };
+  const conditions = (status.conditions ?? []).map((one) => (one === progressing ? told : one));
+  return { status: { ...status, conditions, rollback }, event };
 }

@@ -1,0 +1,105 @@
+/** ctl about rollouts that went back, and back to former content; with the real API and controllers. */
+import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { plainCodec } from '../../../control-plane/state/object-codec.ts';
+import { isPodActive, isPodReady } from '../../../lib/model/pods.ts';
+import type { ConfigMap, Deployment } from '../../../proto/gen/types.ts';
+import { type Cluster, deployment, startCluster } from '../control-plane/controllers/cluster.ts';
+import { type Cli, createCli, type Result } from './harness.ts';
+
+let cluster: Cluster;
+let cli: Cli;
+
+/** Modules load in real time, while the virtual clock would run away. */
+beforeAll(async () => {
+  await (await createCli()).run('help rollout annotate set describe');
+});
+beforeEach(async () => {
+  cluster = await startCluster({ nodes: 2 });
+  cli = await createCli({ store: cluster.store, codec: plainCodec, clock: cluster.clock });
+});
+afterEach(() => cluster.stop());
+
+async function run(line: string): Promise<Result> {
+  let result: Result | undefined;
+  void cli.run(line).then((value) => {
+    result = value;
+  });
+  await cluster.clock.until(() => result !== undefined, 120_000, line);
+  return result!;
+}
+
+const current = (): Deployment => cluster.state.get('Deployment', 'default', 'web')!;
+const active = () => cluster.pods().filter((pod) => isPodActive(pod) && isPodReady(pod));
+
+async function create(
+  annotations: Record<string, string>,
+  change: (object: Deployment) => Deployment = (same) => same,
+) {
+  const object = deployment('web', { progressDeadlineSeconds: 10 });
+  await cli.create(change({ ...object, metadata: { ...object.metadata, annotations } }));
+  expect((await run('rollout status deploy/web')).code).toBe(0);
+}
+
+it('status fails after a rollback, describe tells it, and undo makes it the wish', async () => {
+  await create({ 'gantry.dev/auto-rollback': 'true', 'kubernetes.io/change-cause': 'good' });
+  cluster.brokenImages.add('broken:1');
+  await run('annotate deploy/web kubernetes.io/change-cause=bad --overwrite');
+  await run('set image deploy/web main=broken:1');
+  const failed = await run('rollout status deploy/web');
+  expect(failed.code).toBe(1);
+  expect(failed.err).toMatch(
+    /exceeded its progress deadline: .* 1 of 1 pods are not ready; web-\S+: .*; rolled back from revision 2 to revision 1/,
+  );
+  const isBack = (): boolean => current().status?.conditions?.some(({ reason }) => reason === 'RolledBack') === true;
+  const isTold = (): boolean => cluster.state.list('Event').some(({ reason }) => reason === 'DeploymentRollback');
+  await cluster.until(() => isBack() && isTold(), 'the way back');
+  expect((await run('rollout status deploy/web --watch=false')).code).toBe(1);
+  const { out } = await run('describe deploy web');
+  expect(out).toMatch(/RolledBack\s+True\s+RolledBack/);
+  expect(out).toContain('DeploymentRollback');
+  expect((await run('rollout history deploy/web')).out).toBe(
+    'deployment.apps/web \nREVISION  CHANGE-CAUSE\n2         bad\n3         good\n\n',
+  );
+
+  expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
+  expect((await run('rollout status deploy/web')).out).toContain('successfully rolled out');
+  expect(current().spec.template.spec.containers[0]!.image).toBe('echo:1');
+  expect(current().metadata.annotations?.['kubernetes.io/change-cause']).toBe('good');
+  await cluster.until(() => current().status?.rollback === undefined, 'its end');
+});
+
+it('undo brings the content of a revision back, with the same template', async () => {
+  const settings: ConfigMap = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'settings', namespace: 'default' },
+    data: { color: 'red' },
+  };
+  await cluster.create(settings);
+  await create({ 'gantry.dev/rollout-on-config-change': 'true' }, (object) => {
+    const [container] = object.spec.template.spec.containers;
+    const containers = [{ ...container!, envFrom: [{ configMapRef: { name: 'settings' } }] }];
+    const template = { ...object.spec.template, spec: { ...object.spec.template.spec, containers } };
+    return { ...object, spec: { ...object.spec, template } };
+  });
+  const { template } = current().spec;
+  const colors = (): string[] =>
+    active().map((pod) => {
+      const name = pod.spec.containers[0]!.envFrom![0]!.configMapRef!.name!;
+      return cluster.state.get('ConfigMap', 'default', name)!.data!.color!;
+    });
+  await cluster.edit('ConfigMap', 'settings', (object) => ({ ...object, data: { color: 'green' } }));
+  await cluster.until(() => colors().join() === 'green,green,green', 'the rollout');
+
+  const history = await run('rollout history deploy/web --revision=1');
+  expect(history.out).toMatch(/settings\s+ConfigMap\s+Optional: false/);
+  expect(history.out).toMatch(/Configuration:\n\s+ConfigMap settings:\s+web-settings-\w{10}\n/);
+  expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
+  await cluster.until(() => colors().join() === 'red,red,red', 'the former content');
+  expect((await run('rollout status deploy/web')).code).toBe(0);
+  expect(current().spec.template).toEqual(template);
+  expect((await run('rollout undo deploy/web --to-revision=3')).out).toContain('skipped rollback');
+  expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
+  await cluster.until(() => colors().join() === 'green,green,green', 'and forth');
+  expect((await run('describe deploy web')).out).toMatch(/NewReplicaSet:\s+web-\w+ \(3\/3 replicas created\)/);
+});
