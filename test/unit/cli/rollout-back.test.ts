@@ -3,7 +3,7 @@ import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { plainCodec } from '../../../control-plane/state/object-codec.ts';
 import { isPodActive, isPodReady } from '../../../lib/model/pods.ts';
 import type { ConfigMap, Deployment } from '../../../proto/gen/types.ts';
-import { type Cluster, deployment, startCluster } from '../control-plane/controllers/cluster.ts';
+import { type Cluster, deployment, startCluster, withImage } from '../control-plane/controllers/cluster.ts';
 import { type Cli, createCli, type Result } from './harness.ts';
 
 let cluster: Cluster;
@@ -43,8 +43,11 @@ async function create(
 it('status fails after a rollback, describe tells it, and undo makes it the wish', async () => {
   await create({ 'gantry.dev/auto-rollback': 'true', 'kubernetes.io/change-cause': 'good' });
   cluster.brokenImages.add('broken:1');
-  await run('annotate deploy/web kubernetes.io/change-cause=bad --overwrite');
-  await run('set image deploy/web main=broken:1');
+  await cluster.edit('Deployment', 'web', (object) => {
+    const annotations = { ...object.metadata.annotations, 'kubernetes.io/change-cause': 'bad' };
+    const { metadata, ...changed } = withImage(object, 'broken:1');
+    return { ...changed, metadata: { ...metadata, annotations } };
+  });
   const failed = await run('rollout status deploy/web');
   expect(failed.code).toBe(1);
   expect(failed.err).toMatch(
