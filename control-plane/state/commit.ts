@@ -27,7 +27,7 @@ import {
   type Store,
 } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
-import { deletionOf } from './deletion.ts';
+import { deletionOf, isHeld } from './deletion.ts';
 import type { ObjectCodec } from './object-codec.ts';
 import type { Change } from './snapshot.ts';
 
@@ -143,6 +143,10 @@ class DraftTransaction implements Draft {
   }
 
   #remove(object: KubeObject): void {
+    if (isHeld(object)) {
+      this.#delete(object, 0);
+      return;
+    }
     const key = this.#claim(object);
     this.compare.push(modRevisionIs(key, revisionOf(object)));
     this.success.push(deleteOf(key), ...allocationKeysOf(object).map(deleteOf));

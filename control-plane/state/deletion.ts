@@ -12,6 +12,14 @@ export type Deletion =
   /** It is on its way already, no slower than wanted. */
   | { readonly type: 'none' };
 
+/** The cluster's own finalizers, which end with the object. */
+const ownFinalizers: ReadonlySet<string> = new Set(['orphan', 'foregroundDeletion']);
+
+/** Somebody has to let go of it before it may be removed, by whomever. */
+export function isHeld({ metadata }: KubeObject): boolean {
+  return (metadata.finalizers ?? []).some((finalizer) => !ownFinalizers.has(finalizer));
+}
+
 export function deletionOf(object: KubeObject, gracePeriodSeconds: number | undefined, nowMs: number): Deletion {
   if (object.kind === 'Pod' && isPodBound(object) && gracePeriodSeconds !== 0) {
     const graceSeconds = gracePeriodSeconds ?? object.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds;

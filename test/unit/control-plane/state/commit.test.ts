@@ -97,6 +97,26 @@ describe('commit', () => {
     expect((await read<ReplicaSet>(replicaSetKey))?.spec.replicas).toBe(2);
   });
 
+  it('leaves what somebody holds until they let go, whoever removes it', async () => {
+    const { parts, read } = setUp();
+    const spec = { ...template.spec, nodeName: 'n1' };
+    const held: Pod = {
+      ...podOf(replicaSet),
+      metadata: { name: 'a', namespace: 'default', finalizers: ['x/y'] },
+      spec,
+    };
+    await stored(parts, held);
+    const pod = (await read<Pod>(keyOf(held)))!;
+    expect((await commit(parts, [{ type: 'remove', object: pod }])).outcome).toBe('done');
+    const marked = (await read<Pod>(keyOf(held)))!;
+    expect(marked.metadata).toMatchObject({ deletionGracePeriodSeconds: 0, deletionTimestamp: expect.any(String) });
+    expect((await commit(parts, [{ type: 'remove', object: marked }])).outcome).toBe('nothing');
+    const free = { ...marked, metadata: { ...marked.metadata, finalizers: [] } };
+    await commit(parts, [{ type: 'update', object: free }]);
+    await commit(parts, [{ type: 'remove', object: (await read<Pod>(keyOf(held)))! }]);
+    expect(await read<Pod>(keyOf(held))).toBeUndefined();
+  });
+
   it('tells a deposed leader from a lost race', async () => {
     const { store, parts } = setUp();
     const key = '/gantry/leader';
