@@ -39,6 +39,11 @@ export interface MemoryStoreOptions {
 export interface MemoryStore extends Store {
   /** While away every call is refused with unavailable and watches stand still; leases go on expiring. */
   setAvailable(available: boolean): void;
+  /**
+   * Away as etcd without a leader: no lease ends meanwhile, and each begins anew with the next leader, which does not
+   * know when it was last kept alive.
+   */
+  setLeaderless(leaderless: boolean): void;
   /** The next `count` writes land, and end as AmbiguousWriteError. */
   loseAnswers(count: number): void;
 }
@@ -67,6 +72,7 @@ class MemoryStoreState implements MemoryStore {
   readonly #waiting = new Set<() => void>();
   #lastLease = 0n;
   #available = true;
+  #leaderless = false;
   #answersToLose = 0;
   #closed = false;
 
@@ -79,6 +85,13 @@ class MemoryStoreState implements MemoryStore {
 
   setAvailable(available: boolean): void {
     this.#available = available;
+    this.#wake();
+  }
+
+  setLeaderless(leaderless: boolean): void {
+    this.#leaderless = leaderless;
+    if (!leaderless)
+      for (const lease of this.#leases.values()) lease.expiresAtMs = this.#clock.monotonicMs() + lease.ttlMs;
     this.#wake();
   }
 
@@ -140,7 +153,7 @@ class MemoryStoreState implements MemoryStore {
     while (!signal.aborted) {
       this.#checkOpen();
       const history = this.#history;
-      if (!this.#available || next > history.revision) {
+      if (!this.#reachable || next > history.revision) {
         await this.#change(signal);
         continue;
       }
@@ -213,7 +226,7 @@ class MemoryStoreState implements MemoryStore {
   #expire(id: string): void {
     const lease = this.#leases.get(id);
     if (!lease) return;
-    const remainingMs = lease.expiresAtMs - this.#clock.monotonicMs();
+    const remainingMs = this.#leaderless ? lease.ttlMs : lease.expiresAtMs - this.#clock.monotonicMs();
     if (remainingMs > 0) lease.timer = this.#clock.schedule(remainingMs, () => this.#expire(id));
     else this.#endLease(id);
   }
@@ -243,12 +256,16 @@ class MemoryStoreState implements MemoryStore {
     for (const done of [...this.#waiting]) done();
   }
 
+  get #reachable(): boolean {
+    return this.#available && !this.#leaderless;
+  }
+
   #checkOpen(): void {
     if (this.#closed) throw new GantryError('cancelled', 'the store was closed');
   }
 
   #checkReachable(): void {
     this.#checkOpen();
-    if (!this.#available) throw new GantryError('unavailable', 'the store does not answer; try again');
+    if (!this.#reachable) throw new GantryError('unavailable', 'the store does not answer; try again');
   }
 }
