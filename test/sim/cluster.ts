@@ -2,14 +2,18 @@
 import { type ObjectCodec, sealedCodec } from '../../control-plane/state/object-codec.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import { conditionStatus } from '../../lib/model/conditions.ts';
 import { createKeyring } from '../../lib/model/stored.ts';
 import type { Authority } from '../../lib/pki/certificates.ts';
 import { createMemoryStore } from '../../lib/store/memory.ts';
 import type { FakeRegistry } from '../../node-agent/images/fake.ts';
+import type { Node } from '../../proto/gen/types.ts';
+import { Administrator } from './administrator.ts';
+import type { AgentPlants } from './agent.ts';
 import { HostChecker } from './host-checker.ts';
 import { createRegistry } from './images.ts';
 import { Network } from './network.ts';
-import { type NodePlants, SimNode } from './node.ts';
+import { SimNode } from './node.ts';
 import { SimProcess } from './process.ts';
 import { addressOfReplica, SimReplica } from './replica.ts';
 import { Rpc } from './rpc.ts';
@@ -18,10 +22,11 @@ import { StoreChecker } from './store-checker.ts';
 import { SimUser } from './users.ts';
 import type { Invariant, Violation } from './violations.ts';
 import { ApiWatcher, watchMirror } from './watch-checker.ts';
-import { problemsOf, type View } from './workloads.ts';
+import type { View } from './workloads/workload.ts';
+import { problemsOf } from './workloads/workloads.ts';
 import type { World } from './world.ts';
 
-export interface Plants extends StorePlants, NodePlants {
+export interface Plants extends StorePlants, AgentPlants {
   /** How the replicas read objects; the checkers read them right. */
   readonly codec?: (codec: ObjectCodec) => ObjectCodec;
 }
@@ -39,8 +44,6 @@ export interface ClusterOptions {
 }
 
 const gibibyte = 2 ** 30;
-/** A request outlives its caller by no more than the API's own patience. */
-const lateJoinMs = 20_000;
 /** A thousand would tell no more. */
 const mostViolations = 20;
 
@@ -59,7 +62,7 @@ export class SimCluster {
   readonly servers: readonly string[];
   readonly view: View;
   readonly #options: ClusterOptions;
-  readonly #administrator: SimUser;
+  readonly administrator: Administrator;
   readonly #mirrors = new Map<SimProcess, { checkNow(): void }>();
 
   constructor(world: World, options: ClusterOptions) {
@@ -72,7 +75,7 @@ export class SimCluster {
     const codec = sealedCodec(createKeyring(world.random.bytes(32), world.fork()));
     this.checker = new StoreChecker(codec, this.report);
     this.etcd = this.#startEtcd();
-    this.hosts = new HostChecker(() => this.nodes, this.report);
+    this.hosts = new HostChecker(() => this.nodes, this.checker.identities, this.report);
     this.view = {
       list: (kind) => this.checker.list(kind),
       runs: (nodeName, uid) => this.hosts.runs(nodeName, uid),
@@ -80,7 +83,7 @@ export class SimCluster {
     for (const name of names) this.#addReplica(name, codec);
     for (let index = 0; index < options.nodes; index += 1) this.addNode();
     for (let index = 0; index < options.users; index += 1) this.users.push(this.#makeUser(`u${index + 1}`));
-    this.#administrator = this.#makeUser('admin');
+    this.administrator = new Administrator(world, this.#makeUser('admin'));
     this.#addWatchers();
   }
 
@@ -113,48 +116,13 @@ export class SimCluster {
     return node;
   }
 
-  /** Switched off for good, and deleted by an administrator who goes on until that has worked. */
-  removeNode(node: SimNode): void {
-    node.powerOff();
-    node.left = true;
-    void this.deleteNode(node);
-  }
-
-  /** A request to join that was still under way may bring the object back later. */
-  async deleteNode(node: SimNode): Promise<void> {
-    const isThere = (): boolean => this.checker.objects.has(`/gantry/nodes/${node.name}`);
-    const untilMs = this.world.nowMs + lateJoinMs;
-    while (isThere() || this.world.nowMs < untilMs) {
-      if (isThere()) await this.#administrator.delete('Node', node.name);
-      await this.world.sleep(1_000);
-    }
-  }
-
-  /** Several users at once may have asked for more than fits; an administrator takes the rest back. */
-  async trim(): Promise<void> {
-    for (;;) {
-      const cordoned = this.checker.list('Node').find(({ spec }) => spec.unschedulable);
-      if (!cordoned) break;
-      await this.#administrator.setSchedulable(cordoned.metadata.name, true);
-      await this.world.sleep(100);
-    }
-    for (;;) {
-      const deployments = this.checker.list('Deployment');
-      const asked = deployments.reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0);
-      if (asked <= this.#options.mostPods) return;
-      const largest = deployments.reduce((a, b) => ((b.spec.replicas ?? 1) > (a.spec.replicas ?? 1) ? b : a));
-      const { name, namespace } = largest.metadata;
-      await this.#administrator.scale('Deployment', name, (largest.spec.replicas ?? 1) - 1, namespace);
-      await this.world.sleep(100);
-    }
-  }
-
   /** Why the cluster is not at rest and as wanted; empty when it is. */
   problems(): string[] {
-    const lost = this.checker
-      .list('Node')
-      .filter((node) => node.status?.conditions?.find(({ type }) => type === 'Ready')?.status !== 'True')
-      .map((node) => `node ${node.metadata.name} is not ready`);
+    const stored = this.checker.list('Node');
+    const ready = new Set(stored.filter(isReady).map(({ metadata }) => metadata.name));
+    const present = this.nodes.filter(({ left }) => !left).map(({ name }) => name);
+    const names = new Set([...present, ...stored.map(({ metadata }) => metadata.name)]);
+    const lost = [...names].filter((name) => !ready.has(name)).map((name) => `node ${name} is not ready`);
     return [...lost, ...problemsOf(this.view), ...this.leaks()];
   }
 
@@ -170,7 +138,7 @@ export class SimCluster {
   }
 
   #startEtcd(): SimEtcd {
-    const health: EtcdHealth = { available: true, slowMs: 0, ambiguousShare: 0 };
+    const health: EtcdHealth = { available: true, slowMs: 0, ambiguousShare: 0, election: undefined };
     const process = new SimProcess(this.world, { name: 'etcd', host: 'etcd' });
     const etcd: SimEtcd = {
       health,
@@ -251,3 +219,5 @@ export class SimCluster {
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
 }
+
+const isReady = ({ status }: Node): boolean => conditionStatus(status?.conditions, 'Ready') === 'True';

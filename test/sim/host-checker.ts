@@ -1,13 +1,15 @@
 /** Looks at every machine whenever something on one changes, and after healing at what is left there. */
 import type { SimNode } from './node.ts';
-import type { Report, StoreChecker } from './store-checker.ts';
+import type { Identity, Report, StoreChecker } from './store-checker.ts';
 
 export class HostChecker {
   readonly #nodes: () => readonly SimNode[];
+  readonly #identities: ReadonlyMap<string, Identity>;
   readonly #report: Report;
 
-  constructor(nodes: () => readonly SimNode[], report: Report) {
+  constructor(nodes: () => readonly SimNode[], identities: ReadonlyMap<string, Identity>, report: Report) {
     this.#nodes = nodes;
+    this.#identities = identities;
     this.#report = report;
   }
 
@@ -49,8 +51,24 @@ export class HostChecker {
 
   #checkPod(uid: string): void {
     const hosts = this.#nodes().filter((node) => runsOn(node, uid));
-    if (hosts.length < 2) return;
-    this.#report('one-node-per-pod', `pod ${uid} runs on ${hosts.map(({ name }) => name).join(' and ')}`);
+    if (hosts.length === 0) return;
+    if (hosts.length > 1)
+      this.#report('one-node-per-pod', `pod ${uid} runs on ${hosts.map(({ name }) => name).join(' and ')}`);
+    const identity = this.#identities.get(uid);
+    if (identity) this.#checkIdentity(identity, uid, hosts[0]!.name);
+  }
+
+  /** Judged by what runs, whatever anybody believes. */
+  #checkIdentity({ key }: Identity, uid: string, nodeName: string): void {
+    for (const node of this.#nodes()) {
+      for (const { config, status } of node.host.containers.values()) {
+        if (status.state !== 'running' || config.podUid === uid) continue;
+        if (this.#identities.get(config.podUid)?.key !== key) continue;
+        const both = `pod ${uid} on ${nodeName} and pod ${config.podUid} on ${node.name}`;
+        this.#report('strict-once', `${key} runs twice: ${both}`);
+        return;
+      }
+    }
   }
 
   #checkAddresses(): void {

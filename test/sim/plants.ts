@@ -2,9 +2,11 @@
 
 import { podIPPrefix } from '../../lib/model/allocations.ts';
 import { decodeObject, encodeObject } from '../../lib/model/codec.ts';
-import { storeRoot } from '../../lib/model/keys.ts';
+import { kindPrefix, parseKey, storeRoot } from '../../lib/model/keys.ts';
+import { controllerOf, isDeleting } from '../../lib/model/object.ts';
 import type { Compare, Operation, Transaction } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
+import { isHeld } from './acts.ts';
 import type { Plants } from './cluster.ts';
 import type { Invariant } from './violations.ts';
 
@@ -37,6 +39,20 @@ function moveBoundPods(transaction: Transaction): Transaction {
   return { ...transaction, success };
 }
 
+/** What is to go when others are done with it goes at once. */
+function removedAtOnce(applies: (object: KubeObject) => boolean): NonNullable<Plants['transact']> {
+  return ({ success, ...rest }) => ({
+    ...rest,
+    success: success.map((operation): Operation => {
+      if (operation.kind !== 'put') return operation;
+      const kind = parseKey(operation.key)?.kind;
+      if (kind === undefined || kind === 'Secret') return operation;
+      const object = decodeObject(kind, operation.value);
+      return isDeleting(object) && applies(object) ? { kind: 'delete', key: operation.key } : operation;
+    }),
+  });
+}
+
 export interface Plant {
   readonly name: string;
   readonly finds: Invariant;
@@ -48,6 +64,38 @@ export const plants: readonly Plant[] = [
     name: 'a report moves a bound pod to another node',
     finds: 'one-node-per-pod',
     make: () => ({ transact: moveBoundPods }),
+  },
+  {
+    name: 'a pod that must not run twice goes before its agent has stopped it',
+    finds: 'strict-once',
+    make: () => ({ transact: removedAtOnce((object) => controllerOf(object)?.kind === 'StatefulSet') }),
+  },
+  {
+    name: 'finalizers hold nothing',
+    finds: 'finalizers',
+    make: () => ({ transact: removedAtOnce(isHeld) }),
+  },
+  {
+    name: 'what is to be set free is not',
+    finds: 'orphans',
+    make: () => ({
+      codec: misreading((object) => {
+        const { finalizers, ...metadata } = object.metadata;
+        return finalizers?.includes('orphan') ? ({ ...object, metadata } as KubeObject) : object;
+      }),
+    }),
+  },
+  {
+    name: 'an eviction is charged to nobody',
+    finds: 'budgets',
+    make: () => ({
+      transact: ({ success, ...rest }, { operation }) => ({
+        ...rest,
+        success: operation?.includes(' evict ')
+          ? success.filter((one) => !writes(one, kindPrefix('PodDisruptionBudget')))
+          : success,
+      }),
+    }),
   },
   {
     name: 'a binding does not take its address',

@@ -7,9 +7,6 @@ import { type Clock, sleepOn, type Timer } from '../../lib/clock.ts';
 import type { Random } from '../../lib/random.ts';
 import type { World } from './world.ts';
 
-/** 2026-01-01T00:00:00Z */
-const epochMs = 1_767_225_600_000;
-
 export interface ProcessOptions {
   readonly name: string;
   readonly host: string;
@@ -145,7 +142,7 @@ export class SimProcess {
     };
     const clock: Clock = {
       monotonicMs,
-      nowMs: () => epochMs + startMs + monotonicMs() + this.clockOffsetMs,
+      nowMs: () => world.epochMs + startMs + monotonicMs() + this.clockOffsetMs,
       schedule: (delayMs, callback): Timer => {
         let cancelled = false;
         const timer = world.after(Math.max(shortestTimerMs, delayMs) / this.#rate, () => {

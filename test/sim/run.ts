@@ -3,7 +3,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { type Authority, createAuthority } from '../../lib/pki/certificates.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { type Plants, SimCluster } from './cluster.ts';
-import { Faults } from './faults.ts';
+import { Faults } from './faults/faults.ts';
 import type { Violation } from './violations.ts';
 import { World } from './world.ts';
 
@@ -72,9 +72,9 @@ async function runRound(cluster: SimCluster, faults: Faults): Promise<void> {
   if (violated()) return;
   for (const user of cluster.users) user.rest();
   faults.heal();
-  void cluster.trim();
-  if (!(await converge(cluster))) return;
-  await rest(cluster);
+  void cluster.administrator.tidyUp();
+  if (await converge(cluster)) await rest(cluster);
+  cluster.administrator.rest();
 }
 
 async function converge(cluster: SimCluster): Promise<boolean> {

@@ -4,9 +4,12 @@
  */
 import type { ObjectCodec } from '../../control-plane/state/object-codec.ts';
 import { nodeCIDRPrefix, podIPPrefix, serviceIPPrefix } from '../../lib/model/allocations.ts';
+import { fencingAnnotation } from '../../lib/model/fencing.ts';
+import { controllerOf } from '../../lib/model/object.ts';
 import { parseQuantity } from '../../lib/model/quantity.ts';
 import type { WatchEvent } from '../../lib/store/store.ts';
 import type { Container, Event, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
+import { LifecycleChecker } from './lifecycle-checker.ts';
 import type { SimProcess } from './process.ts';
 import type { Writer } from './store.ts';
 import type { Invariant } from './violations.ts';
@@ -20,9 +23,17 @@ export interface Change {
   readonly previous: KubeObject | undefined;
 }
 
+export type Fencing = 'strict' | 'stop-after';
+
 const leaderKey = '/gantry/leader';
 /** Users count up a number of their own in the objects they write; it may never go back. */
 export const counterPrefix = 'sim/';
+
+/** Of a StatefulSet's pod: the next pod of the same name is another life of the same identity. */
+export interface Identity {
+  readonly key: string;
+  readonly fencing: Fencing;
+}
 
 interface Acknowledged {
   readonly uid: string;
@@ -39,15 +50,21 @@ export class StoreChecker {
   leader: SimProcess | undefined;
   /** Every Event, as it is told. */
   onEvent: ((event: Event) => void) | undefined;
+  /** Pods that must not run twice, by uid; they are known for ever. */
+  readonly identities = new Map<string, Identity>();
   readonly #codec: ObjectCodec;
+  readonly #lifecycle: LifecycleChecker;
   readonly #report: Report;
   /** Users' counters that were acknowledged, by key and counter. */
   readonly #acknowledged = new Map<string, Map<string, Acknowledged>>();
+  /** By user and key: the last revision in which the user wrote it. */
+  readonly #lastOwn = new Map<string, bigint>();
   readonly #versions = new Map<string, bigint[]>();
 
   constructor(codec: ObjectCodec, report: Report) {
     this.#codec = codec;
     this.#report = report;
+    this.#lifecycle = new LifecycleChecker(this, report);
   }
 
   get revision(): bigint {
@@ -61,11 +78,14 @@ export class StoreChecker {
       if (change) changes.push(change);
     }
     this.log.push(changes);
+    this.#lifecycle.applied(changes, writer);
     for (const change of changes) {
       if (change.object?.kind === 'Event') this.onEvent?.(change.object);
       if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
       this.writes += 1;
       this.#checkWriter(change, writer);
+      const user = writer?.operation?.split(' ', 1)[0];
+      if (user !== undefined) this.#lastOwn.set(`${user} ${change.key}`, revision);
       this.#checkAcknowledged(change, writer);
     }
     for (const { object, previous } of changes) {
@@ -99,6 +119,8 @@ export class StoreChecker {
     }
     const current = this.objects.get(key);
     if (current?.metadata.uid === uid && (countOf(current, counter) ?? -1) < count) {
+      // A request of the user's own that was sent twice, or given up, may land as late as it likes.
+      if ((this.#lastOwn.get(`${counter} ${key}`) ?? 0n) > BigInt(resourceVersion)) return;
       this.#report('acknowledged-writes', `${name}: ${counter}=${count} was lost before it was acknowledged`);
     }
     let counters = this.#acknowledged.get(key);
@@ -138,11 +160,18 @@ export class StoreChecker {
     versions.push(event.type === 'put' ? revision : -revision);
     if (object) this.objects.set(key, object);
     else this.objects.delete(key);
+    if (object?.kind === 'Pod' && !previous) this.#identify(object, key);
     if (object || previous) return { revision, key, object, previous };
     if (event.type === 'put') this.others.set(key, new TextDecoder().decode(event.kv.value));
     else this.others.delete(key);
     if (key === leaderKey) this.leader = event.type === 'put' ? writer?.process : undefined;
     return undefined;
+  }
+
+  #identify(pod: Pod, key: string): void {
+    const owner = controllerOf(pod);
+    if (owner?.kind !== 'StatefulSet') return;
+    this.identities.set(pod.metadata.uid ?? '', { key, fencing: fencingOf(pod) });
   }
 
   /** What no user asked for may only come from who leads at this moment. */
@@ -208,9 +237,11 @@ export class StoreChecker {
 
 const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 
-/** A pod goes with its node, and everything with its namespace. */
-const mayGoUnasked = ({ kind, metadata }: KubeObject): boolean =>
-  kind === 'Pod' || (metadata.namespace !== undefined && metadata.namespace !== 'default');
+/** A pod goes with its node, a Job when its time is over, and everything with its namespace. */
+const mayGoUnasked = (object: KubeObject): boolean =>
+  object.kind === 'Pod' ||
+  (object.kind === 'Job' && object.spec.ttlSecondsAfterFinished !== undefined) ||
+  (object.metadata.namespace !== undefined && object.metadata.namespace !== 'default');
 
 const isDeletion = (writer: Writer | undefined): boolean => writer?.operation?.includes(' delete ') === true;
 
@@ -224,4 +255,8 @@ function requestOf(pod: Pod, resource: string): number {
     parseQuantity(container.resources?.requests?.[resource] ?? '0') ?? 0;
   const together = pod.spec.containers.reduce((sum, container) => sum + request(container), 0);
   return Math.max(together, ...(pod.spec.initContainers ?? []).map(request));
+}
+
+function fencingOf({ metadata }: Pod): Fencing {
+  return metadata.annotations?.[fencingAnnotation] === 'stop-after' ? 'stop-after' : 'strict';
 }

@@ -41,6 +41,8 @@ export interface EtcdHealth {
   slowMs: number;
   /** Share of writes that end without an answer; half of those have landed. */
   ambiguousShare: number;
+  /** There is no leader: what waits for one. */
+  election: (() => void)[] | undefined;
 }
 
 export interface SimEtcd {
@@ -83,11 +85,23 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
           );
           const answer = (outcome: () => void): void => down.send(() => settle(outcome));
           const serve = (): void => {
+            if (health.election) {
+              health.election.push(afterElection);
+              return;
+            }
             if (!health.available) {
               answer(() => reject(new GantryError('unavailable', 'etcd refuses connections')));
               return;
             }
-            const lost = isWriting && health.ambiguousShare > 0 && world.chance(health.ambiguousShare);
+            finish(isWriting && health.ambiguousShare > 0 && world.chance(health.ambiguousShare));
+          };
+          /** The new leader has it in its log or not; a read is asked again. */
+          const afterElection = (): void => {
+            if (isWriting) finish(world.chance(0.7));
+            else answer(() => reject(new GantryError('unavailable', 'etcd changed its leader')));
+          };
+          /** Lost is the answer, and of every second one also the call. */
+          const finish = (lost: boolean): void => {
             const ambiguous = (): void => reject(new AmbiguousWriteError('etcd changed its leader during a write'));
             if (lost && world.chance(0.5)) {
               answer(ambiguous);

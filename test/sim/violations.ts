@@ -1,10 +1,14 @@
 /** What must never happen, by name. Each has a planted bug that proves its checker (planted.test.ts). */
 export const invariants = {
   'one-node-per-pod': 'no pod uid runs on two nodes',
+  'strict-once': 'no identity of a strict StatefulSet runs twice at once',
   'one-pod-per-ip': 'no address belongs to two live pods',
   'no-overcommit': "the requests of a node's pods fit into its allocatable",
   'leader-writes': 'no write of a deposed leader lands',
   'acknowledged-writes': 'no write that a client saw succeed is lost',
+  finalizers: 'nothing goes while somebody holds it',
+  orphans: 'what was to outlive its owner does',
+  budgets: 'evictions are charged to the budgets over them',
   'watch-order': 'every watcher sees every event once, in the order of revisions',
   'mirror-exact': "a replica's picture equals the store at its revision",
   converges: 'every workload converges within 120 s of healing',

@@ -13,6 +13,8 @@ interface WorldEvent {
   callback: (() => void) | undefined;
 }
 
+/** 2026-01-01T00:00:00Z */
+const newYearMs = 1_767_225_600_000;
 /** More than this in one event is a loop that never waits. */
 const mostEffectsPerStep = 200_000;
 
@@ -25,6 +27,8 @@ export class World {
   onLine: ((line: string) => void) | undefined;
   readonly seed: number;
   readonly random: Random;
+  /** The time of day at which it begins; minutes turn at any moment of a run. */
+  readonly epochMs: number;
   readonly #heap: WorldEvent[] = [];
   readonly #hash = createHash('sha256');
   #sequence = 0;
@@ -33,6 +37,7 @@ export class World {
   constructor(seed: number) {
     this.seed = seed;
     this.random = seededRandom(seed);
+    this.epochMs = newYearMs + Math.floor(this.random.next() * 60_000);
   }
 
   after(delayMs: number, callback: () => void): Timer {

@@ -1,0 +1,222 @@
+/**
+ * The node agent on a simulated machine: the real session client, slice store and pod lifecycle over fakes of runtime,
+ * images, network and disk. The wiring follows node-agent/main.ts.
+ */
+import { GantryError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { HostFacts } from '../../node-agent/host/facts.ts';
+import { createNodeReporter, type NodeReporter } from '../../node-agent/host/node-reporter.ts';
+import type { ImageStore } from '../../node-agent/images/images.ts';
+import type { MemoryPodFiles } from '../../node-agent/pods/pod-files-memory.ts';
+import { createPods, type Pods } from '../../node-agent/pods/pods.ts';
+import type { Prober } from '../../node-agent/pods/prober.ts';
+import type { StatusSink } from '../../node-agent/pods/report.ts';
+import type { FakeHost } from '../../node-agent/runtime/fake.ts';
+import type { Runtime } from '../../node-agent/runtime/runtime.ts';
+import { createSessionClient, type SessionTransport } from '../../node-agent/session/session-client.ts';
+import { openSliceStore, type SliceDisk } from '../../node-agent/session/slice-store.ts';
+import type { JoinRequest, JoinResponse, SessionDown } from '../../proto/gen/types.ts';
+import type { FakePodNetwork } from './fake-network.ts';
+import type { SimProcess } from './process.ts';
+import type { Rpc } from './rpc.ts';
+
+/** What an agent finds; it outlives the agent. */
+export interface Machine {
+  readonly name: string;
+  readonly nodeIP: string;
+  readonly servers: readonly string[];
+  readonly host: FakeHost;
+  readonly network: FakePodNetwork;
+  readonly files: MemoryPodFiles;
+  readonly images: ImageStore;
+  /** Files outside the pods' folders, by name. */
+  readonly disk: Map<string, Uint8Array>;
+  readonly facts: () => HostFacts;
+}
+
+/** Bugs that tests plant. */
+export interface AgentPlants {
+  /** What was attached to the network is never detached. */
+  readonly leakAttachments?: boolean;
+  /** Nobody hears that a pod is gone. */
+  readonly keepRemovals?: boolean;
+}
+
+export interface AgentParts {
+  readonly machine: Machine;
+  readonly process: SimProcess;
+  readonly rpc: Rpc;
+  readonly log: Log;
+  readonly plants: AgentPlants;
+  readonly onPods: (pods: Pods) => void;
+}
+
+const gibibyte = 2 ** 30;
+const runtimeMethods = [
+  'createSandbox',
+  'removeSandbox',
+  'createContainer',
+  'startContainer',
+  'signalContainer',
+  'removeContainer',
+  'exec',
+  'list',
+  'rotateLogs',
+] as const;
+const fileMethods = [
+  'loadRecords',
+  'saveRecord',
+  'prepareVolumes',
+  'prepareContainer',
+  'removeVolumes',
+  'removePod',
+] as const;
+
+/** Resolves when the agent is up; rejects when it ends by itself. */
+export async function runAgent({ machine, process, rpc, log, plants, onPods }: AgentParts): Promise<void> {
+  const { clock, random } = process;
+  const { disk } = machine;
+  const signal = new AbortController().signal;
+  const runtimeDelayMs = (): number => 1 + random.next() * 20;
+  const diskDelayMs = (): number => 0.2 + random.next() * 2;
+
+  await join(machine, process, rpc);
+  const sliceDisk = process.guard(adapterOf(disk), ['read', 'write'], diskDelayMs);
+  const slice = await openSliceStore({ file: 'slice', disk: sliceDisk, clock, log });
+  const images = process.guard(machine.images, ['find', 'pull', 'list', 'remove'], diskDelayMs);
+  const reporter = createReporter(machine, process, images, log);
+  let pods: Pods | undefined;
+  const welcomed = Promise.withResolvers<void>();
+  const session = createSessionClient({
+    servers: machine.servers,
+    transport: transportOf(machine, process, rpc),
+    node: () => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: machine.name, labels: { 'kubernetes.io/hostname': machine.name } },
+      spec: {},
+    }),
+    podUIDs: () => pods?.uids() ?? [],
+    onWelcome: () => {
+      disk.set('settings', new Uint8Array());
+      welcomed.resolve();
+    },
+    slice,
+    clock,
+    random,
+    log,
+  });
+  await reporter.start((status) => session.node(status));
+  void session.run(signal);
+
+  const runtime = runtimeOf(machine, process, runtimeDelayMs);
+  if (!disk.has('settings')) await welcomed.promise;
+  const network = process.guard(machine.network, ['attach', 'detach', 'retain'], runtimeDelayMs);
+  if (plants.leakAttachments) Object.defineProperty(network, 'detach', { value: async () => {} });
+  pods = createPods({
+    nodeName: machine.name,
+    files: process.guard(machine.files, fileMethods, diskDelayMs),
+    prober: proberOf(machine, process),
+    sink: plants.keepRemovals ? { ...sinkOf(session), removed() {} } : session,
+    zone: 'cluster.local',
+    nodeFiles: { resolvConf: () => 'nameserver 192.0.2.1\n', hosts: () => '127.0.0.1 localhost\n' },
+    allocatable: () => reporter.status()?.allocatable ?? {},
+    nodePressure: () => reporter.pressure(),
+    runtime,
+    images,
+    network,
+    slice,
+    clock,
+    log,
+    folders: { dataDir: '/data', runDir: '/run' },
+  });
+  onPods(pods);
+  await pods.start();
+}
+
+function createReporter(machine: Machine, { clock }: SimProcess, images: ImageStore, log: Log): NodeReporter {
+  return createNodeReporter({
+    nodeIP: machine.nodeIP,
+    maxPods: 30,
+    port: 10250,
+    overlayMAC: '02:00:00:00:00:01',
+    version: 'gantry-sim',
+    runtimeVersion: 'runc://sim',
+    host: { facts: async () => machine.facts(), usage: async () => healthyUsage },
+    facts: machine.facts(),
+    images,
+    clock,
+    log,
+  });
+}
+
+/** Its calls are effects, and it is told of changes when it runs. */
+function runtimeOf({ host }: Machine, process: SimProcess, delayMs: () => number): Runtime {
+  const runtime = host.runtime();
+  process.onKill(() => runtime.detach());
+  const onChange = runtime.onChange.bind(runtime);
+  const heard = (callback: (podUid: string) => void): (() => void) =>
+    onChange((podUid) => process.world.after(0.1, () => process.post(() => callback(podUid))));
+  return process.guard(Object.assign(runtime, { onChange: heard }), runtimeMethods, delayMs);
+}
+
+/** Joining over the wire, but without certificates: those need the real world's time and chance. */
+async function join({ name, servers, disk, facts }: Machine, process: SimProcess, rpc: Rpc): Promise<void> {
+  for (let attempt = 0; !disk.has('identity'); attempt += 1) {
+    const request: JoinRequest = { nodeName: name, machineID: facts().machineID };
+    const address = servers[attempt % servers.length]!;
+    try {
+      (await rpc.unary(process, nobody, address, 'Bootstrap', 'Join', request)) satisfies JoinResponse;
+      disk.set('identity', new Uint8Array());
+    } catch (error) {
+      if (!(error instanceof GantryError)) throw error;
+      await process.clock.sleep(200 + process.random.next() * 1_000);
+    }
+  }
+}
+
+function transportOf({ name, nodeIP }: Machine, process: SimProcess, rpc: Rpc): SessionTransport {
+  const peer = { commonName: `node:${name}`, organization: 'node', address: `${nodeIP}:40000` };
+  return {
+    open: (address, requests, signal) =>
+      rpc.stream(process, peer, address, 'NodeSession', 'Session', requests, { signal }) as AsyncIterable<SessionDown>,
+  };
+}
+
+/** http and tcp probes are answered by what runs; there is nothing to connect to. */
+function proberOf({ host, network, nodeIP }: Machine, process: SimProcess): Prober {
+  const addressOf = (podUid: string): string | undefined =>
+    host.sandboxes.get(podUid)?.config.hostNetwork ? nodeIP : network.attached.get(podUid)?.ip;
+  return {
+    ask: (check) =>
+      process.effect(
+        async () => {
+          const runs = [...host.containers.values()].some(
+            ({ status, config }) =>
+              status.state === 'running' && (check.type === 'exec' || addressOf(config.podUid) === check.host),
+          );
+          return runs ? { success: true, message: 'fine' } : { success: false, message: 'nothing answers' };
+        },
+        1 + process.random.next() * 10,
+      ),
+  };
+}
+
+function adapterOf(disk: Map<string, Uint8Array>): SliceDisk {
+  return {
+    read: async (file) => disk.get(file),
+    write: async (file, content) => void disk.set(file, content),
+  };
+}
+
+const sinkOf = ({ pod, removed, node, event }: StatusSink): StatusSink => ({ pod, removed, node, event });
+
+const nobody = { commonName: '', organization: '', address: '192.0.2.1:40000' };
+
+const healthyUsage = {
+  diskBytes: 100 * gibibyte,
+  diskFreeBytes: 80 * gibibyte,
+  memoryAvailableBytes: 2 * gibibyte,
+  processes: 100,
+  maxProcesses: 32_768,
+};
