@@ -55,6 +55,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/scale.ts')).registerScale,
   },
   {
+    name: 'autoscale',
+    description: 'let the use of cpu or memory set how many replicas there are',
+    load: async () => (await import('./commands/autoscale.ts')).registerAutoscale,
+  },
+  {
+    name: 'top',
+    description: 'show what pods and nodes use',
+    load: async () => (await import('./commands/top.ts')).registerTop,
+  },
+  {
     name: 'set',
     description: 'change the images of a workload',
     load: async () => (await import('./commands/set.ts')).registerSet,

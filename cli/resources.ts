@@ -3,7 +3,17 @@ import { GantryError } from '../lib/errors.ts';
 import { findKind, type KindInfo, kinds } from '../lib/model/schema.ts';
 
 /** kubectl's "all": what runs and serves. */
-const allKinds = ['Pod', 'Service', 'DaemonSet', 'Deployment', 'ReplicaSet', 'StatefulSet', 'CronJob', 'Job'] as const;
+const allKinds = [
+  'Pod',
+  'Service',
+  'DaemonSet',
+  'Deployment',
+  'ReplicaSet',
+  'StatefulSet',
+  'HorizontalPodAutoscaler',
+  'CronJob',
+  'Job',
+] as const;
 
 export function resourceKind(name: string): KindInfo {
   // pods.v1., deployments.apps: the part before the first dot is the name.

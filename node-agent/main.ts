@@ -13,7 +13,7 @@ import { openCLibrary } from '../lib/libc.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { type Exec, systemExec } from '../lib/process.ts';
 import { systemRandom } from '../lib/random.ts';
-import type { Node, Welcome } from '../proto/gen/types.ts';
+import type { Node, UsageWanted, Welcome } from '../proto/gen/types.ts';
 import { startNodeDns } from './dns/node-dns.ts';
 import {
   type ClusterSettings,
@@ -27,6 +27,7 @@ import { lockDataDir } from './host/data-dir-lock.ts';
 import type { HostFacts } from './host/facts.ts';
 import { type AgentFlags, parseFlags } from './host/flags.ts';
 import { createLinuxHost } from './host/linux.ts';
+import { createNodeMeter } from './host/node-meter.ts';
 import { createNodeReporter } from './host/node-reporter.ts';
 import { keepResidentMemorySmall, ownMemory } from './host/resident-memory.ts';
 import { createImageStorage } from './images/storage.ts';
@@ -41,6 +42,7 @@ import { createPodDirectory } from './server/pod-directory.ts';
 import { keepRenewed, obtainIdentity } from './session/join.ts';
 import { createSessionClient, rpcTransport } from './session/session-client.ts';
 import { openSliceStore } from './session/slice-store.ts';
+import { UsageReporter } from './usage/reporter.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
@@ -109,6 +111,8 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   });
 
   let pods: Pods | undefined;
+  let usage: UsageReporter | undefined;
+  let usageWanted: UsageWanted = {};
   const welcomed = Promise.withResolvers<ClusterSettings>();
   const session = createSessionClient({
     servers,
@@ -119,6 +123,10 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
       writeServers(flags.dataDir, known).catch((error: unknown) =>
         log.warn({ error: messageOf(error) }, 'the addresses of the control planes are not on disk'),
       );
+    },
+    onUsageWanted: (wanted) => {
+      usageWanted = wanted;
+      usage?.want(wanted);
     },
     onWelcome: (welcome) => keepSettings(welcome, flags, log).then(welcomed.resolve, () => {}),
     ...{ slice, clock, random, log },
@@ -168,7 +176,15 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   await begun.start();
   closers.add(() => begun.stop());
   const directory = createPodDirectory({ pods: begun, runtime, folders });
-  const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, clock, log });
+  usage = new UsageReporter({
+    ...{ runtime, clock, log },
+    pod: (uid) => begun.pod(uid),
+    send: (usages) => session.usage(usages),
+  });
+  usage.want(usageWanted);
+  closers.add(() => usage?.stop());
+  const node = createNodeMeter(flags.cgroupParent);
+  const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, node, clock, log });
   closers.add(() => server.stop(serverGraceMs));
   // From the second start on, modules come from the compile cache (where there is one), without a compiler in memory.
   flushCompileCache();

@@ -15,6 +15,8 @@ const files = [
   'workloads',
   'batch',
   'policy',
+  'autoscaling',
+  'stats',
   'cluster',
   'session',
   'agent',

@@ -6,6 +6,7 @@ import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { listObjects } from '../objects.ts';
 import { alignTabs } from '../output/align.ts';
 import { serviceNameOf } from '../output/columns.ts';
+import { autoscalerLines } from '../output/describe/autoscaler.ts';
 import { cronJobLines, jobLines } from '../output/describe/batch.ts';
 import { configMapLines, namespaceLines, secretLines } from '../output/describe/data.ts';
 import { eventLines, eventsOf } from '../output/describe/events.ts';
@@ -93,6 +94,8 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return jobLines(object, nowMs);
     case 'CronJob':
       return cronJobLines(object);
+    case 'HorizontalPodAutoscaler':
+      return autoscalerLines(object);
     case 'Service':
       return serviceLines(object, await listObjects(context, 'EndpointSlice', { namespace }));
     case 'EndpointSlice':

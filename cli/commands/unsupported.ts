@@ -10,8 +10,6 @@ const cures: Readonly<Record<string, string>> = {
   cp: 'use `ctl exec`: `ctl exec POD -- cat FILE > FILE`, or `ctl exec -i POD -- sh -c "cat > FILE" < FILE`',
   'port-forward': 'expose the pods as a service of type NodePort: `ctl expose deploy/NAME --type=NodePort --port=PORT`',
   proxy: 'services call the API over gRPC, see examples/',
-  top: 'see what pods ask for with `ctl describe node NAME`',
-  autoscale: 'set the replicas with `ctl scale`',
   debug: 'use `ctl exec -it POD -- sh`',
   config: 'name the file with --config or $GANTRY_CONFIG',
 };

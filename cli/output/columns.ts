@@ -3,6 +3,7 @@ import type { Kind } from '../../lib/model/schema.ts';
 import type { EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
+import { autoscalerColumns } from './columns-autoscaling.ts';
 import { disruptionBudgetColumns, priorityClassColumns } from './columns-policy.ts';
 import {
   controllerRevisionColumns,
@@ -76,6 +77,7 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       { header: 'ENDPOINTS', cell: endpointsText },
       ageColumn(nowMs),
     ],
+    HorizontalPodAutoscaler: autoscalerColumns(nowMs),
     PodDisruptionBudget: disruptionBudgetColumns(nowMs),
     PriorityClass: priorityClassColumns(nowMs),
     Namespace: [nameColumn, { header: 'STATUS', cell: ({ status }) => status?.phase ?? 'Active' }, ageColumn(nowMs)],

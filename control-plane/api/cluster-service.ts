@@ -22,7 +22,7 @@ import { watchHandler } from './watch.ts';
 import { writeHandlers } from './write.ts';
 
 export function createClusterService(dependencies: ApiDependencies): ClusterHandlers {
-  const { log, logsAndExec, tokens, resolve, scheduling } = dependencies;
+  const { log, logsAndExec, stats, tokens, resolve, scheduling } = dependencies;
   const writes = writeHandlers(dependencies);
   const deletes = deleteHandlers(dependencies);
   const absent = absentHandlers();
@@ -39,6 +39,8 @@ export function createClusterService(dependencies: ApiDependencies): ClusterHand
     Evict: audited(log, 'evict', deletes.Evict),
     Logs: (logsAndExec ?? absent).Logs,
     Exec: auditedExec(dependencies, (logsAndExec ?? absent).Exec),
+    GetPodStats: (stats ?? absent).GetPodStats,
+    GetNodeStats: (stats ?? absent).GetNodeStats,
     Resolve: resolve ?? absent.Resolve,
     ExplainPending: (scheduling ?? absent).ExplainPending,
     Simulate: (scheduling ?? absent).Simulate,
@@ -73,7 +75,16 @@ function auditedExec({ log }: ApiDependencies, exec: ClusterHandlers['Exec']): C
 /** For what this control plane was started without. */
 function absentHandlers(): Pick<
   ClusterHandlers,
-  'Logs' | 'Exec' | 'Resolve' | 'ExplainPending' | 'Simulate' | 'CreateToken' | 'ListTokens' | 'RevokeToken'
+  | 'Logs'
+  | 'Exec'
+  | 'GetPodStats'
+  | 'GetNodeStats'
+  | 'Resolve'
+  | 'ExplainPending'
+  | 'Simulate'
+  | 'CreateToken'
+  | 'ListTokens'
+  | 'RevokeToken'
 > {
   const refuse = (what: string): never => {
     throw new GantryError('unimplemented', `this control plane serves no ${what}; ask another one`);
@@ -81,6 +92,8 @@ function absentHandlers(): Pick<
   return {
     Logs: () => refuse('logs'),
     Exec: () => refuse('exec'),
+    GetPodStats: async () => refuse('stats'),
+    GetNodeStats: async () => refuse('stats'),
     Resolve: async () => refuse('DNS'),
     ExplainPending: async () => refuse('scheduling'),
     Simulate: async () => refuse('scheduling'),

@@ -32,6 +32,8 @@ export interface ApiDependencies {
   readonly leader?: () => string | undefined | Promise<string | undefined>;
   /** From control-plane/session. */
   readonly logsAndExec?: Pick<ClusterHandlers, 'Logs' | 'Exec'>;
+  /** From control-plane/session: proxyHandlers. */
+  readonly stats?: Pick<ClusterHandlers, 'GetPodStats' | 'GetNodeStats'>;
   /** From control-plane/session: tokenHandlers. */
   readonly tokens?: Pick<ClusterHandlers, 'CreateToken' | 'ListTokens' | 'RevokeToken'>;
   /** From control-plane/scheduler: schedulingHandlers. */

@@ -15,6 +15,8 @@ const leastRole: Readonly<Record<string, Role>> = {
   List: 'viewer',
   Watch: 'viewer',
   Logs: 'viewer',
+  GetPodStats: 'viewer',
+  GetNodeStats: 'viewer',
   Resolve: 'viewer',
   ExplainPending: 'viewer',
   Simulate: 'viewer',

@@ -6,6 +6,7 @@ import { fromManifest, toManifest } from '../../lib/model/manifest.ts';
 import { controllerOf } from '../../lib/model/object.ts';
 import { problemsError } from '../../lib/model/problems.ts';
 import type { KubeObject, ObjectEnvelope, ObjectMeta, ObjectResponse } from '../../proto/gen/types.ts';
+import { autoscalingWarnings } from './autoscaling.ts';
 import { changeObject } from './change.ts';
 import { createObject } from './create.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
@@ -24,7 +25,8 @@ export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
       const given = objectIn(object);
       authorizeKind(peer, 'write', given.kind);
       const metadata = withoutFieldSets(given.metadata);
-      return response(await createObject(dependencies, { ...given, metadata } as KubeObject, { dryRun }));
+      const created = await createObject(dependencies, { ...given, metadata } as KubeObject, { dryRun });
+      return response(created, await autoscalingWarnings(dependencies, created));
     },
 
     async Update({ object, dryRun = false }, { peer }) {

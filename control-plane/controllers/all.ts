@@ -1,4 +1,6 @@
 /** Every controller of the leader. */
+
+import type { UsageOf } from '../metrics/pod-usage.ts';
 import { cronJobController } from './cron-job/controller.ts';
 import { daemonSetController } from './daemon-set/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
@@ -6,6 +8,7 @@ import { disruptionController } from './disruption/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { eventController } from './events/controller.ts';
 import { garbageController } from './garbage/controller.ts';
+import { horizontalPodAutoscalerController } from './horizontal-pod-autoscaler/controller.ts';
 import { jobController } from './job/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/controller.ts';
@@ -19,6 +22,8 @@ export interface ControllerOptions {
   readonly mostPerTransaction: number;
   /** Whether so many nodes are silent that no pod should be moved. */
   readonly evictionsPaused: () => boolean;
+  /** What pods of autoscaled workloads use. */
+  readonly podUsage: UsageOf;
 }
 
 export function allControllers(options: ControllerOptions): readonly Controller[] {
@@ -35,6 +40,7 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     garbageController,
     podGarbageController,
     disruptionController,
+    horizontalPodAutoscalerController(options),
     eventController,
   ];
 }

@@ -50,7 +50,11 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
       },
       onDeposed: () => log.warn({}, 'another control plane leads; this term writes nothing any more'),
     },
-    { mostPerTransaction: parts.podsPerTransaction, evictionsPaused: sessions.evictionsPaused },
+    {
+      mostPerTransaction: parts.podsPerTransaction,
+      evictionsPaused: sessions.evictionsPaused,
+      podUsage: sessions.podUsage,
+    },
   );
   const scheduler = runScheduler({
     state,

@@ -14,6 +14,7 @@ import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { EventRecorder } from '../events/recorder.ts';
+import type { UsageOf } from '../metrics/pod-usage.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
 import { nodeNameOf } from './identity.ts';
@@ -51,6 +52,8 @@ export interface NodeSessions {
   nodeLeases(): ReadonlyMap<string, NodeLease>;
   /** More than 55 % of the nodes vanished together: whoever evicts pods of lost nodes should wait and say so. */
   evictionsPaused(): boolean;
+  /** What the pods of autoscaled workloads use. */
+  readonly podUsage: UsageOf;
   /** After the verdict, before it is written to the Node. Returns its cancel. */
   onLeaseChange(callback: (nodeName: string, verdict: Verdict) => void): () => void;
 }
@@ -88,6 +91,7 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
     },
     nodeLeases: () => (term?.leads ? term.leases.all : new Map()),
     evictionsPaused: () => term?.leads === true && term.leases.massLoss(options.clock.monotonicMs()),
+    podUsage: (podUID, nowMs) => (term?.leads ? term.usage.usages.of(podUID, nowMs) : undefined),
     onLeaseChange(callback) {
       listeners.add(callback);
       return () => listeners.delete(callback);

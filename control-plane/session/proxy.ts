@@ -1,5 +1,5 @@
 /**
- * Logs and Exec of the Cluster service: finds the node of the pod and passes the streams on to its agent, with this
+ * Logs, Exec and the stats of the Cluster service: finds the node of the pod and passes the streams on to its agent, with this
  * control plane's client certificate. The agent's certificate must carry the node's name.
  */
 import { GantryError, isGantryError } from '../../lib/errors.ts';
@@ -10,6 +10,7 @@ import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { ExecRequest, Node, Pod } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
+import { type StatsHandlers, statsHandlers } from './stats.ts';
 
 export const defaultAgentPort = 10250;
 
@@ -19,10 +20,29 @@ export interface ProxyOptions {
   readonly tls: ReloadableTls;
 }
 
-export type ProxyHandlers = Pick<Handlers<'Cluster'>, 'Logs' | 'Exec'>;
+export type ProxyHandlers = Pick<Handlers<'Cluster'>, 'Logs' | 'Exec'> & StatsHandlers;
+
+/** An agent measures for a second. */
+const statsDeadlineMs = 5_000;
 
 export function proxyHandlers(options: ProxyOptions): ProxyHandlers {
   return {
+    ...statsHandlers({
+      snapshot: options.snapshot,
+      async ask(node, request, signal) {
+        const hope = 'what it uses can be told when it is back';
+        const target = targetOn(node, hope, `${node.metadata.name} has not told its address yet`);
+        const connection = dial(target, options);
+        try {
+          return await connection.client('Agent').Stats(request, { signal, deadlineMs: statsDeadlineMs });
+        } catch (error) {
+          throw explain(error, target, hope);
+        } finally {
+          connection.close();
+        }
+      },
+    }),
+
     async *Logs(request, { signal }) {
       const hope = 'logs of its pods can be read when it is back';
       const target = locate(request.namespace, request.pod, options.snapshot, hope);
@@ -71,18 +91,19 @@ function locate(namespace = 'default', name = '', snapshot: Snapshot, hope: stri
   }
   const nodeName = nodeOf(pod);
   const node = snapshot.get('Node', undefined, nodeName);
-  const address = node && addressOf(node);
-  if (address) {
-    const target = { nodeName, address };
-    // Known to be lost: dialing it would only keep the user waiting.
-    const lost = findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeStatusUnknown';
-    if (lost) throw silent(target, hope);
-    return target;
-  }
-  throw new GantryError(
-    'failedPrecondition',
-    `pod ${namespace}/${name} is on ${nodeName}, ${node ? 'which has not told its address yet' : 'which is not in the cluster any more'}`,
-  );
+  const where = `pod ${namespace}/${name} is on ${nodeName}`;
+  if (!node) throw new GantryError('failedPrecondition', `${where}, which is not in the cluster any more`);
+  return targetOn(node, hope, `${where}, which has not told its address yet`);
+}
+
+function targetOn(node: Node, hope: string, unknown: string): Target {
+  const address = addressOf(node);
+  if (!address) throw new GantryError('failedPrecondition', unknown);
+  const target = { nodeName: node.metadata.name, address };
+  // Known to be lost: dialing it would only keep the user waiting.
+  const lost = findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeStatusUnknown';
+  if (lost) throw silent(target, hope);
+  return target;
 }
 
 function nodeOf({ metadata, spec, status }: Pod): string {
@@ -109,7 +130,8 @@ function dial({ nodeName, address }: Target, { tls }: ProxyOptions): Connection 
  * client would take that for the control plane's own absence.
  */
 function explain(error: unknown, target: Target, hope: string): unknown {
-  return isGantryError(error, 'unavailable') ? silent(target, hope, error) : error;
+  const isSilent = isGantryError(error, 'unavailable') || isGantryError(error, 'deadlineExceeded');
+  return isSilent ? silent(target, hope, error) : error;
 }
 
 function silent({ nodeName, address }: Target, hope: string, cause?: unknown): GantryError {

@@ -7,7 +7,16 @@
  */
 import { GantryError } from '../../lib/errors.ts';
 import { keyOf } from '../../lib/model/keys.ts';
-import type { KubeObject, SessionDown, SessionHello, SessionUp, StatusBatch, Welcome } from '../../proto/gen/types.ts';
+import type {
+  KubeObject,
+  PodStats,
+  SessionDown,
+  SessionHello,
+  SessionUp,
+  StatusBatch,
+  UsageWanted,
+  Welcome,
+} from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import { completeMessage, concerns, differenceMessage, sliceDifference, sliceOf } from './slice.ts';
 
@@ -18,6 +27,8 @@ export interface SessionHost {
   heard(nodeName: string): boolean;
   /** Resolves when all of it is durable. */
   writeStatus(nodeName: string, batch: StatusBatch): Promise<void>;
+  /** What the pods use that the agent was asked for. */
+  usage?(nodeName: string, pods: readonly PodStats[]): void;
 }
 
 /** An agent keeps one batch outstanding; one that sends many more is broken. */
@@ -31,6 +42,7 @@ export class SessionStream {
   #heartbeatAck: number | undefined;
   #statusAck: number | undefined;
   #servers: readonly string[] | undefined;
+  #usageWanted: UsageWanted | undefined;
   /** Undefined: the complete slice is still to be sent. */
   #sent: Map<string, KubeObject> | undefined;
   #touched = new Set<string>();
@@ -53,6 +65,12 @@ export class SessionStream {
   /** Where the agent can turn when this control plane is gone. */
   servers(addresses: readonly string[]): void {
     this.#servers = addresses;
+    this.#wake();
+  }
+
+  /** Of which pods the agent should report what they use. */
+  wantUsage(wanted: UsageWanted): void {
+    this.#usageWanted = wanted;
     this.#wake();
   }
 
@@ -93,7 +111,8 @@ export class SessionStream {
     }
   }
 
-  #take({ heartbeat, status }: SessionUp): void {
+  #take({ heartbeat, status, usage }: SessionUp): void {
+    if (usage) this.#host.usage?.(this.nodeName, usage.pods ?? []);
     if (heartbeat && this.#host.heard(this.nodeName)) {
       this.#heartbeatAck = heartbeat.sequence ?? 0;
       this.#wake();
@@ -141,7 +160,14 @@ export class SessionStream {
       this.#servers = undefined;
       return message;
     }
-    return this.#nextSlice();
+    return this.#nextSlice() ?? this.#nextUsageWanted();
+  }
+
+  /** After the slice: the agent then knows the pods. */
+  #nextUsageWanted(): SessionDown | undefined {
+    const usageWanted = this.#usageWanted;
+    this.#usageWanted = undefined;
+    return usageWanted && { usageWanted };
   }
 
   #nextSlice(): SessionDown | undefined {

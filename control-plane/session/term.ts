@@ -14,6 +14,7 @@ import type {
   StatusBatch,
   Welcome,
 } from '../../proto/gen/types.ts';
+import { UsageCollection } from '../metrics/collection.ts';
 import { addressesOf, onReplicasChange } from '../replicas.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
 import { acceptEvent } from './agent-events.ts';
@@ -42,6 +43,7 @@ interface Report {
 
 export class Term {
   readonly leases: Leases;
+  readonly usage: UsageCollection;
   readonly #leadership: Leadership;
   readonly #options: NodeSessionsOptions;
   readonly #onVerdict: (nodeName: string, verdict: Verdict) => void;
@@ -70,6 +72,11 @@ export class Term {
       clock,
       onReadyChange: (node) => this.#announce(node),
     });
+    this.usage = new UsageCollection({
+      state,
+      clock,
+      onWanted: (nodeName, wanted) => this.#streams.get(nodeName)?.wantUsage(wanted),
+    });
     this.leases = new Leases({ leaseMs: config.leaseMs, tickMs: this.#tickMs, nowMs: clock.monotonicMs() });
   }
 
@@ -90,6 +97,7 @@ export class Term {
     const forgetReplicas = onReplicasChange(state, () => this.#onReplicas());
     const end = (): void => {
       unsubscribe();
+      this.usage.stop();
       forgetReplicas();
       this.#ticker?.cancel();
       for (const stream of this.#streams.values()) stream.end(termIsOver());
@@ -100,6 +108,7 @@ export class Term {
     }
     signal.addEventListener('abort', end, { once: true });
     this.#ticker = clock.schedule(this.#tickMs, () => this.#tick());
+    this.usage.begin();
   }
 
   async *serve(nodeName: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncGenerator<SessionDown> {
@@ -116,6 +125,8 @@ export class Term {
       void stream.receive(inbox);
       stream.welcome(await this.#answer(nodeName, hello, signal));
       if (this.#servers.length > 0) stream.servers(this.#servers);
+      const wanted = this.usage.wantedOf(nodeName);
+      if (wanted) stream.wantUsage(wanted);
       yield* stream.send();
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -137,6 +148,7 @@ export class Term {
       snapshot: this.#options.state,
       heard: (name) => this.#hear(name),
       writeStatus: (name, batch) => this.#writeStatus(name, batch),
+      usage: (name, pods) => this.usage.record(name, pods),
     });
     const older = this.#streams.get(nodeName);
     if (older && older.machineID !== stream.machineID && this.leases.all.get(nodeName)?.alive) {

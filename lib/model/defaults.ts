@@ -16,6 +16,7 @@ import type {
   Service,
   StatefulSet,
 } from '../../proto/gen/types.ts';
+import { withAutoscalerDefaults } from './autoscaling.ts';
 import { withPodSpecDefaults } from './defaults-pod.ts';
 import { kindInfo } from './schema.ts';
 
@@ -46,6 +47,8 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return object.spec ? { ...object, spec: withJobSpecDefaults(object.spec) } : object;
     case 'CronJob':
       return cronJob(object);
+    case 'HorizontalPodAutoscaler':
+      return withAutoscalerDefaults(object);
     case 'Service':
       return service(object);
     case 'Secret':

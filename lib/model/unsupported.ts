@@ -40,6 +40,8 @@ const noServiceAccount: Unsupported = {
 };
 const generatedName: Unsupported = { reason: 'pods of a template get generated names', cure: 'remove it' };
 
+const otherMetric = later('metrics other than cpu and memory of whole pods', 'use type Resource');
+
 /** By message type and field. */
 const fields: Readonly<Record<string, Unsupported>> = {
   // Metadata that exported objects carry and that says nothing about what is wanted.
@@ -229,11 +231,27 @@ const fields: Readonly<Record<string, Unsupported>> = {
     ...later('updates of several pods of a StatefulSet at once', 'remove it'),
     harmless: isOneOf(1, '1'),
   },
+  'MetricSpec.pods': otherMetric,
+  'MetricSpec.object': otherMetric,
+  'MetricSpec.external': otherMetric,
+  'MetricSpec.containerResource': otherMetric,
+  'MetricTarget.value': {
+    reason: 'what all pods use together is no target',
+    cure: 'use averageValue or averageUtilization',
+  },
   'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
 };
 
 /** By message type, field and value: values of an enumeration that Kubernetes has beside ours. */
 const values: Readonly<Record<string, Unsupported>> = {
+  'MetricSpec.type=Pods': otherMetric,
+  'MetricSpec.type=Object': otherMetric,
+  'MetricSpec.type=External': otherMetric,
+  'MetricSpec.type=ContainerResource': otherMetric,
+  'MetricTarget.type=Value': {
+    reason: 'a resource of all pods together is no target',
+    cure: 'use type AverageValue with averageValue, or Utilization with averageUtilization',
+  },
   'PodFailurePolicyRule.action=FailIndex': later('backoff limits for each index', 'use FailJob'),
   'ServiceSpec.type=LoadBalancer': later('load balancers', 'use type NodePort, which opens the port on every node'),
   'EmptyDirVolumeSource.medium=HugePages': later('huge pages', 'use medium: Memory'),
@@ -257,7 +275,6 @@ const kinds: Readonly<Record<string, Unsupported>> = {
   RoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
   ClusterRole: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
   ClusterRoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
-  HorizontalPodAutoscaler: later('autoscaling', 'use ctl scale'),
   ResourceQuota: later('quotas', 'remove it'),
   LimitRange: later('limit ranges', 'set resources in each pod template'),
   Endpoints: { reason: 'EndpointSlices replaced it', cure: 'use an EndpointSlice of discovery.k8s.io/v1' },

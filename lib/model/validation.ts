@@ -6,6 +6,7 @@
 import type { KindMap, KubeObject } from '../../proto/gen/types.ts';
 import { encodeObject } from './codec.ts';
 import type { Problem } from './problems.ts';
+import { checkAutoscaler } from './validation/autoscaling.ts';
 import { collect } from './validation/checks.ts';
 import { checkConfigMap, checkSecret } from './validation/config.ts';
 import { checkCronJob } from './validation/cron-job.ts';
@@ -38,6 +39,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   EndpointSlice: (object, old, problems) => checkEndpointSlice(object, old, collect(problems)),
   ConfigMap: (object, old, problems) => checkConfigMap(object, old, collect(problems)),
   Secret: (object, old, problems) => checkSecret(object, old, collect(problems)),
+  HorizontalPodAutoscaler: (object, _old, problems) => checkAutoscaler(object, collect(problems)),
   PodDisruptionBudget: (object, _old, problems) => checkDisruptionBudget(object, collect(problems)),
   PriorityClass: (object, old, problems) => checkPriorityClass(object, old, collect(problems)),
   Node: (object, old, problems) => checkNode(object, old, collect(problems)),

@@ -245,11 +245,15 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
           containers: [...containers.values()].map((container) => container.status).filter(wanted),
         };
       },
-      async stats() {
+      async stats(podUids) {
         await enter();
-        const running = [...containers.values()].filter((container) => container.status.state === 'running');
+        const running = [...containers.values()].filter(({ status, config }) => {
+          return status.state === 'running' && (podUids?.includes(config.podUid) ?? true);
+        });
         return running.map(({ config, status }) => ({
           containerId: config.id,
+          podUid: config.podUid,
+          name: config.name,
           cpuUsageNanos: BigInt(Math.max(0, Math.round(clock.nowMs() - (status.startedAtMs ?? 0)))) * 10_000n,
           memoryBytes: config.resources.memoryRequestBytes ?? 2 ** 20,
           pids: 1,

@@ -68,7 +68,7 @@ export async function openRuncRuntime(options: RuncRuntimeOptions): Promise<Runc
         containers: [...host.containers.values()].filter(wanted).map((record) => containerStatus(host, record)),
       };
     },
-    stats: () => readStats(host),
+    stats: (podUids) => readStats(host, podUids && new Set(podUids)),
     onChange(callback) {
       const listener = (podUid: string): void => callback(podUid);
       listeners.add(listener);
@@ -120,13 +120,13 @@ function watchExits(host: RuntimeHost): FSWatcher {
   });
 }
 
-async function readStats(host: RuntimeHost): Promise<readonly ContainerStats[]> {
+async function readStats(host: RuntimeHost, podUids?: ReadonlySet<string>): Promise<readonly ContainerStats[]> {
   const stats: ContainerStats[] = [];
   for (const record of host.containers.values()) {
-    if (containerStatus(host, record).state !== 'running') continue;
-    const { id, podUid } = record.config;
+    const { id, podUid, name } = record.config;
+    if (podUids?.has(podUid) === false || containerStatus(host, record).state !== 'running') continue;
     const usage = await readUsage(host.layout, containerCgroup(host, podUid, id));
-    if (usage) stats.push({ containerId: id, ...usage });
+    if (usage) stats.push({ containerId: id, podUid, name, ...usage });
   }
   return stats;
 }

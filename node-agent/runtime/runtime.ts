@@ -132,6 +132,8 @@ export interface ExecSession {
 
 export interface ContainerStats {
   readonly containerId: string;
+  readonly podUid: string;
+  readonly name: string;
   readonly cpuUsageNanos: bigint;
   readonly memoryBytes: number;
   readonly pids: number;
@@ -163,7 +165,8 @@ export interface Runtime {
   list(
     podUid?: string,
   ): Promise<{ readonly sandboxes: readonly SandboxStatus[]; readonly containers: readonly ContainerStatus[] }>;
-  stats(): Promise<readonly ContainerStats[]>;
+  /** Of what runs, of these pods or of all. */
+  stats(podUids?: readonly string[]): Promise<readonly ContainerStats[]>;
   /** Calls back soon (tens of ms) after any container's or sandbox's state may have changed. Returns its cancel. */
   onChange(callback: (podUid: string) => void): () => void;
   /** Moves logs larger than their logMaxBytes to `.1` (and `.1` to `.2`, ...) and reopens them. Call every 10 s or so. */

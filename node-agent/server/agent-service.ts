@@ -4,8 +4,10 @@ import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { type Handlers, type Peer, type RunningServer, startServer } from '../../lib/rpc/server.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
-import type { ContainerUsage, LogsRequest, PodStats } from '../../proto/gen/types.ts';
+import type { LogsRequest } from '../../proto/gen/types.ts';
+import type { NodeMeter } from '../host/node-meter.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { nanocores, read, usageBetween } from '../usage/measure.ts';
 import { runExec } from './exec-stream.ts';
 import { readLog } from './log-reader.ts';
 import { type ContainerTarget, findTarget, type PodDirectory } from './pod-directory.ts';
@@ -13,8 +15,12 @@ import { type ContainerTarget, findTarget, type PodDirectory } from './pod-direc
 export interface AgentServiceOptions {
   readonly runtime: Pick<Runtime, 'exec' | 'stats' | 'list'>;
   readonly directory: PodDirectory;
+  readonly node?: NodeMeter;
   readonly clock: Clock;
 }
+
+/** Between the two readings of Stats. */
+const measuredMs = 1_000;
 
 export interface AgentServerOptions extends AgentServiceOptions {
   /** host:port */
@@ -42,7 +48,7 @@ function onlyControlPlane({ organization, commonName }: Peer): void {
   );
 }
 
-export function agentHandlers({ runtime, directory, clock }: AgentServiceOptions): Handlers<'Agent'> {
+export function agentHandlers({ runtime, directory, node, clock }: AgentServiceOptions): Handlers<'Agent'> {
   return {
     async *Logs(request, { signal }) {
       const target = findTarget(directory.pods(), request);
@@ -79,22 +85,29 @@ export function agentHandlers({ runtime, directory, clock }: AgentServiceOptions
       yield* runExec(session, inbox, signal, (ms) => clock.sleep(ms));
     },
 
-    async Stats() {
-      const [usages, { containers }] = await Promise.all([runtime.stats(), runtime.list()]);
-      const byId = new Map(containers.map((container) => [container.id, container]));
-      const pods = directory.pods().map((pod): PodStats & { containers: ContainerUsage[] } => ({
-        namespace: pod.metadata.namespace ?? 'default',
-        name: pod.metadata.name,
-        uid: pod.metadata.uid ?? '',
-        containers: [],
-      }));
-      for (const { containerId, cpuUsageNanos, memoryBytes, pids } of usages) {
-        const container = byId.get(containerId);
-        const pod = pods.find(({ uid }) => uid === container?.podUid);
-        if (!container || !pod) continue;
-        pod.containers.push({ name: container.name, cpuUsageNanos: Number(cpuUsageNanos), memoryBytes, pids });
-      }
-      return { pods };
+    async Stats({ podUIDs = [], nodeOnly = false }) {
+      const sources = {
+        runtime,
+        clock,
+        pod: (uid: string) => directory.pods().find(({ metadata }) => metadata.uid === uid),
+      };
+      const wanted = nodeOnly ? [] : podUIDs.length > 0 ? podUIDs : undefined;
+      const [podsBefore, nodeBefore] = await Promise.all([read(sources, wanted), node?.read()]);
+      await clock.sleep(measuredMs);
+      const [podsAfter, nodeAfter] = await Promise.all([read(sources, wanted), node?.read()]);
+      const windowMs = podsAfter.atMs - podsBefore.atMs;
+      const used = nodeBefore && nodeAfter && nodeAfter.cpuNanos - nodeBefore.cpuNanos;
+      return {
+        pods: usageBetween(podsBefore, podsAfter, sources.pod),
+        ...(nodeAfter &&
+          used !== undefined && {
+            node: {
+              cpuNanocores: nanocores(used, windowMs),
+              memoryBytes: nodeAfter.memoryBytes,
+              windowMs: Math.round(windowMs),
+            },
+          }),
+      };
     },
   };
 }

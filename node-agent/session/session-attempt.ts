@@ -1,7 +1,7 @@
 /** One connection of the session client, from hello to its end. */
 import type { Timer } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
-import type { Node, SessionDown, Slice, Welcome } from '../../proto/gen/types.ts';
+import type { Node, PodStats, SessionDown, Slice, Welcome } from '../../proto/gen/types.ts';
 import { Outbox } from './outbox.ts';
 import type { ReportBuffer } from './report-buffer.ts';
 import type { SessionClientOptions } from './session-client.ts';
@@ -92,6 +92,11 @@ export class SessionAttempt {
     });
   }
 
+  /** Lost when there is no session: the next figures are as good. */
+  usage(pods: PodStats[]): void {
+    if (this.welcomed) this.#outbox.push({ usage: { pods } });
+  }
+
   reportEventsSoon(): void {
     this.reportSoon(eventDelayMs);
   }
@@ -102,12 +107,13 @@ export class SessionAttempt {
     return status ? { ...node, status } : node;
   }
 
-  #take({ welcome, heartbeatAck, slice, statusAck, servers }: SessionDown): void {
+  #take({ welcome, heartbeatAck, slice, statusAck, servers, usageWanted }: SessionDown): void {
     this.#aliveMs = this.#options.clock.monotonicMs();
     if (welcome) this.#begin(welcome);
     if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
     if (slice) this.#applySlice(slice);
     if (servers) this.#options.onServers?.(servers.addresses ?? []);
+    if (usageWanted) this.#options.onUsageWanted?.(usageWanted);
     if (statusAck) {
       this.#reports.acknowledge(statusAck.sequence ?? 0);
       this.reportSoon();
@@ -119,6 +125,7 @@ export class SessionAttempt {
     this.#heartbeatMs = welcome.heartbeatMs || defaultHeartbeatMs;
     this.#leaseMs = welcome.leaseMs || defaultLeaseMs;
     this.#options.log.info({ server: this.#address }, 'in session with the control plane');
+    this.#options.onUsageWanted?.({ podUIDs: [] });
     this.#options.onWelcome?.(welcome);
     this.#beat();
     this.reportSoon();

@@ -13,7 +13,7 @@ import type { Random } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
-import type { Node, SessionDown, SessionUp, Welcome } from '../../proto/gen/types.ts';
+import type { Node, PodStats, SessionDown, SessionUp, UsageWanted, Welcome } from '../../proto/gen/types.ts';
 import type { StatusSink } from '../pods/report.ts';
 import { ReportBuffer } from './report-buffer.ts';
 import { ServerChoice } from './server-choice.ts';
@@ -36,6 +36,8 @@ export interface SessionClientOptions {
   readonly podUIDs: () => readonly string[];
   /** The addresses of every control plane, as one of them knows them. */
   readonly onServers?: (servers: readonly string[]) => void;
+  /** Of which pods the control plane wants to know what they use; at the begin of each session of none. */
+  readonly onUsageWanted?: (wanted: UsageWanted) => void;
   readonly onWelcome?: (welcome: Welcome) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -43,6 +45,8 @@ export interface SessionClientOptions {
 }
 
 export interface SessionClient extends StatusSink {
+  /** What pods use. Not kept for later. */
+  usage(pods: PodStats[]): void;
   /** Until the signal is aborted. Rejects never. */
   run(signal: AbortSignal): Promise<void>;
   /** Monotonic; undefined before the first acknowledgement ever. */
@@ -118,6 +122,10 @@ class ReconnectingClient implements SessionClient {
     this.#reports.event(event);
     this.#attempt?.reportEventsSoon();
   };
+
+  usage(pods: PodStats[]): void {
+    this.#attempt?.usage(pods);
+  }
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;

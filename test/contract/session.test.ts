@@ -14,9 +14,9 @@ import { tlsMaterial, user } from '../../lib/pki/cluster-pki.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
-import { putOf } from '../../lib/store/store.ts';
+import { deleteOf, putOf } from '../../lib/store/store.ts';
 import { keepRenewed, obtainIdentity } from '../../node-agent/session/join.ts';
-import type { PodStatus } from '../../proto/gen/types.ts';
+import type { PodStatus, UsageWanted } from '../../proto/gen/types.ts';
 import {
   type Agent,
   boundPod,
@@ -45,6 +45,53 @@ const readyOf = async (name: string): Promise<string> => {
   return conditionStatus(node?.status?.conditions, 'Ready');
 };
 const running: PodStatus = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
+
+describe('figures of autoscaled pods', () => {
+  test('are asked of the agents that run some, and of no other; kept in memory alone', async () => {
+    const wanted: Record<string, UsageWanted[]> = { 'node-1': [], 'node-2': [] };
+    const agents = new Map<string, Agent>();
+    for (const name of Object.keys(wanted)) {
+      const agent = await cluster.startAgent(name, { onUsageWanted: (message) => void wanted[name]?.push(message) });
+      agents.set(name, agent);
+      await inSession(agent);
+    }
+    const owned = (kind: string, uid: string) => ({
+      ownerReferences: [{ apiVersion: 'apps/v1', kind, name: uid, uid, controller: true }],
+    });
+    const template = { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    const spec = { selector: { matchLabels: { app: 'web' } }, template };
+    const at = { namespace: 'default', creationTimestamp: '2026-01-01T00:00:00Z' };
+    await cluster.put({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { ...at, name: 'web', uid: 'd' }, spec });
+    const replicaSet = { ...at, name: 'rs', uid: 'rs', ...owned('Deployment', 'd') };
+    await cluster.put({ apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: replicaSet, spec });
+    const pod = boundPod('web-1', 'node-1');
+    await cluster.put({ ...pod, metadata: { ...pod.metadata, ...owned('ReplicaSet', 'rs') } });
+    await cluster.put(boundPod('other', 'node-2'));
+    const scaleTargetRef = { kind: 'Deployment', name: 'web' };
+    await cluster.put({
+      ...{ apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
+      ...{ metadata: { ...at, name: 'web', uid: 'hpa' }, spec: { scaleTargetRef, maxReplicas: 3 } },
+    });
+    const uid = pod.metadata.uid ?? '';
+    await eventually(() => expect(wanted['node-1']?.at(-1)).toMatchObject({ podUIDs: [uid], periodMs: 15_000 }));
+    expect(wanted['node-2']).toEqual([{ podUIDs: [] }]);
+
+    const { revision } = await cluster.store.get('/nothing');
+    const containers = [{ name: 'c', cpuNanocores: 250_000_001, memoryBytes: 5 }];
+    agents.get('node-1')?.client.usage([
+      { uid, containers, windowMs: 15_000 },
+      { uid: 'not-asked-for', containers },
+    ]);
+    const usageOf = (podUID: string) => replica.sessions.podUsage(podUID, systemClock.nowMs());
+    await eventually(() => expect(usageOf(uid)).toMatchObject({ cpuMillis: 251, memoryBytes: 5, windowMs: 15_000 }));
+    expect(usageOf('not-asked-for')).toBeUndefined();
+    expect((await cluster.store.get('/nothing')).revision).toBe(revision);
+
+    await cluster.store.transact({ compare: [], success: [deleteOf('/gantry/horizontalpodautoscalers/default/web')] });
+    await eventually(() => expect(wanted['node-1']?.at(-1)?.podUIDs ?? []).toEqual([]));
+    expect(usageOf(uid)).toBeUndefined();
+  });
+});
 
 describe('joining', () => {
   test('makes the node with a range of its own, and a certificate that names it', async () => {

@@ -5,6 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { runControllers } from '../../../../control-plane/controllers/all.ts';
 import { createEventRecorder } from '../../../../control-plane/events/recorder.ts';
+import type { UsageOf } from '../../../../control-plane/metrics/pod-usage.ts';
 import { requiredNodeAffinityHolds } from '../../../../control-plane/scheduler/node-affinity.ts';
 import type { ClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { type CommitParts, commit } from '../../../../control-plane/state/commit.ts';
@@ -49,6 +50,7 @@ export interface ClusterOptions {
   /** Longest time an agent takes over a pod. */
   readonly agentMs?: number;
   readonly evictionsPaused?: () => boolean;
+  readonly podUsage?: UsageOf;
 }
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
@@ -187,7 +189,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       evictionsPaused: () => options.evictionsPaused?.() === true,
       podUsage: options.podUsage ?? (() => undefined),
     },
-    { mostPerTransaction: 100, evictionsPaused: () => options.evictionsPaused?.() === true },
+    {
+      mostPerTransaction: 100,
+      evictionsPaused: () => options.evictionsPaused?.() === true,
+      podUsage: options.podUsage ?? (() => undefined),
+    },
   );
   const cluster: Cluster = {
     clock,

@@ -1,0 +1,21 @@
+/** What whoever applies a HorizontalPodAutoscaler should know at once, and would else find in its conditions. */
+import { isScalableKind, requestWarning, type Scalable, targetName } from '../../lib/model/autoscaling.ts';
+import type { HorizontalPodAutoscaler, KubeObject } from '../../proto/gen/types.ts';
+import type { ApiDependencies } from './dependencies.ts';
+import { readObject, targetOf } from './objects.ts';
+
+export async function autoscalingWarnings(dependencies: ApiDependencies, object: KubeObject): Promise<string[]> {
+  if (object.kind !== 'HorizontalPodAutoscaler') return [];
+  const { kind, name } = object.spec.scaleTargetRef;
+  if (!isScalableKind(kind)) return [];
+  const { namespace = 'default' } = object.metadata;
+  const target = await readObject(dependencies, targetOf({ kind, namespace, name }));
+  return warningsFor(object, target as Scalable | undefined);
+}
+
+function warningsFor(autoscaler: HorizontalPodAutoscaler, target: Scalable | undefined): string[] {
+  if (!target)
+    return [`${targetName(autoscaler.spec.scaleTargetRef)} does not exist yet; nothing is scaled until it does`];
+  const warning = requestWarning(autoscaler, target);
+  return warning === undefined ? [] : [warning];
+}
