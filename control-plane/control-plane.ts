@@ -60,6 +60,8 @@ export interface ControlPlaneParts {
   readonly authority: Authority;
   /** This replica's identity towards agents. */
   readonly tls: ReloadableTls;
+  /** With every term of this replica's, and the signal of its end. */
+  readonly onTerm?: (signal: AbortSignal) => void;
   readonly resolve?: (state: ClusterState) => Handlers<'Cluster'>['Resolve'];
 }
 
@@ -106,8 +108,9 @@ export async function startControlPlane(
     state,
     ...servicesOf(parts, config, { state, sessions, leader }),
     lead() {
-      const onElected = ({ fence }: Leadership): void => {
+      const onElected = ({ fence, signal: term }: Leadership): void => {
         newest.fence = fence;
+        parts.onTerm?.(term);
       };
       standing = stand(parts, config, { state, events, sessions, signal: over, fail: failed.reject, onElected });
       standing.finished.then(() => failed.resolve(), failed.reject);

@@ -62,7 +62,7 @@ export async function enterCluster(
   const store = createEtcdStore({ endpoints, tls, ...parts });
   try {
     const members = await untilDone('become a member of the etcd cluster', parts, () =>
-      admit(store.members, own, tls, parts),
+      admit(store.members, own, parts),
     );
     // Of a member that has not started the name is not known, and not looked at either.
     return members.map(({ id, name, peerUrl }) => `${peerUrl === own.peerUrl ? own.name : name || id}=${peerUrl}`);
@@ -71,16 +71,11 @@ export async function enterCluster(
   }
 }
 
-async function admit(
-  members: EtcdMembers,
-  own: OwnMember,
-  tls: EtcdTls,
-  parts: MembershipParts,
-): Promise<readonly EtcdMember[]> {
+async function admit(members: EtcdMembers, own: OwnMember, parts: MembershipParts): Promise<readonly EtcdMember[]> {
   const known = await members.list();
   if (known.some(({ peerUrl, name }) => peerUrl === own.peerUrl && name === '')) return known;
   for (const former of known.filter(({ peerUrl, name }) => peerUrl === own.peerUrl || name === own.name)) {
-    if (await answers(former.clientAddress, tls, parts)) {
+    if (await answers(members, former.clientAddress)) {
       throw new GantryError(
         'alreadyExists',
         `the etcd cluster has a member ${former.name} at ${former.peerUrl} that is alive; give this control plane another ` +
@@ -96,16 +91,12 @@ async function admit(
   return members.addLearner(own.peerUrl);
 }
 
-async function answers(address: string, tls: EtcdTls, { clock }: MembershipParts): Promise<boolean> {
-  const store = createEtcdStore({ endpoints: [address], tls, clock, timeoutMs: 2000 });
-  try {
-    await store.members.list();
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await store.close();
-  }
+async function answers(members: EtcdMembers, address: string): Promise<boolean> {
+  if (address === '') return false; // it has never started
+  return members.standing(address).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Resolves when our member has a vote, which it is given through the others. */

@@ -11,6 +11,7 @@ import { createEtcdStore, type EtcdStore } from '../lib/store/etcd.ts';
 import type { EtcdServerOptions } from '../lib/store/etcd-launch.ts';
 import { type EtcdServer, type EtcdServerParts, startEtcdServer } from '../lib/store/etcd-server.ts';
 import type { Store } from '../lib/store/store.ts';
+import { keepLeadersApart } from './etcd-leadership.ts';
 import {
   enterCluster,
   hasEtcdData,
@@ -31,6 +32,8 @@ export interface Etcd {
   readonly podsPerTransaction: number;
   /** Opens our etcd to other members; resolves with the addresses of all of them, none when etcd is not ours. */
   share(): Promise<readonly string[]>;
+  /** While a term of ours lasts, as long as etcd is ours: it is led from another machine. */
+  keepLeadersApart(term: AbortSignal): void;
   /** Closes the store, and ends etcd if it is ours. */
   stop(): Promise<void>;
 }
@@ -92,6 +95,9 @@ async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: Etcd
       await sharing;
       return store.endpoints;
     },
+    keepLeadersApart(signal) {
+      void keepLeadersApart({ members: store.members, own, ...parts, signal });
+    },
     async stop() {
       endUpkeep?.();
       await store.close();
@@ -143,5 +149,11 @@ async function useExisting(flags: ControlPlaneFlags, { clock, log }: EtcdServerP
   const tls = ca && cert && key ? { ca, cert, key } : undefined;
   const store = createEtcdStore({ endpoints, ...(tls && { tls }), clock, log });
   const podsPerTxn = podsPerTransaction.external;
-  return { store, podsPerTransaction: podsPerTxn, share: async () => [], stop: () => store.close() };
+  return {
+    store,
+    podsPerTransaction: podsPerTxn,
+    share: async () => [],
+    keepLeadersApart() {},
+    stop: () => store.close(),
+  };
 }

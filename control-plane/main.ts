@@ -97,6 +97,7 @@ function startReplica(
     log,
     authority: pki.authority,
     tls,
+    onTerm: (signal: AbortSignal) => etcd.keepLeadersApart(signal),
     resolve(state: ClusterState) {
       const server = `control-plane ${flags.advertiseAddress}`;
       const resolver = createResolver({ ...dnsOptions(flags, state, dnsLog), server });

@@ -136,6 +136,22 @@ export class EtcdClient {
     }
   }
 
+  /** One call to this very member, whoever is the current one; never repeated. */
+  async callAt<T>(address: string, timeoutMs: number, intent: CallIntent, call: Call<T>): Promise<T> {
+    const known = this.#endpoints.find((endpoint) => endpoint.address === address);
+    const endpoint = known ?? new EtcdEndpoint(address, this.#options.tls);
+    try {
+      return await endpoint.untilGone(call(endpoint.client, { deadline: this.#clock.nowMs() + timeoutMs }));
+    } catch (error) {
+      const failure = readFailure(error);
+      throw failure.unanswered
+        ? unansweredError(address, failure, intent, error)
+        : applicationError(failure, intent, error);
+    } finally {
+      if (!known) endpoint.close();
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#endHealthWatch();

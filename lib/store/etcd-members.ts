@@ -25,7 +25,22 @@ export interface EtcdMembers {
   promote(id: string): Promise<void>;
   setPeerUrl(id: string, peerUrl: string): Promise<void>;
   remove(id: string): Promise<void>;
+  /** What the member at this address says of itself; unavailable when it does not answer within two seconds. */
+  standing(address: string): Promise<EtcdStanding>;
+  /** The member at `leaderAddress`, which must be the leader, hands that over. */
+  moveLeader(leaderAddress: string, id: string): Promise<void>;
 }
+
+export interface EtcdStanding {
+  readonly id: string;
+  /** It leads the etcd cluster (which says nothing of who leads the control planes). */
+  readonly isLeader: boolean;
+  /** It knows of a leader: one that does not is cut off from the others, or they elect just now. */
+  readonly hasLeader: boolean;
+}
+
+const standingMs = 2000;
+const moveMs = 5000;
 
 export function etcdMembers(client: EtcdClient): EtcdMembers {
   // None of this is repeated by itself except the question: the caller looks at the list before it does anything again.
@@ -51,6 +66,20 @@ export function etcdMembers(client: EtcdClient): EtcdMembers {
     },
     async remove(id) {
       await client.call(change, ({ cluster }, options) => cluster.memberRemove({ ID: id }, options));
+    },
+    async standing(address) {
+      const { header, leader } = await client.callAt(
+        address,
+        standingMs,
+        { write: false },
+        ({ maintenance }, options) => maintenance.status(options),
+      );
+      return { id: header.member_id, isLeader: leader === header.member_id, hasLeader: leader !== '0' };
+    },
+    async moveLeader(leaderAddress, id) {
+      await client.callAt(leaderAddress, moveMs, change, ({ maintenance }, options) =>
+        maintenance.moveLeader({ targetID: id }, options),
+      );
     },
   };
 }

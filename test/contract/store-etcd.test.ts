@@ -4,12 +4,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { handOver } from '../../control-plane/etcd-leadership.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { isGantryError } from '../../lib/errors.ts';
 import { createAuthority, issueIdentity } from '../../lib/pki/certificates.ts';
 import type { Exec } from '../../lib/process.ts';
 import { systemRandom } from '../../lib/random.ts';
-import { createEtcdStore } from '../../lib/store/etcd.ts';
+import { createEtcdStore, type EtcdStore } from '../../lib/store/etcd.ts';
 import { etcdServerName } from '../../lib/store/etcd-client.ts';
 import type { EtcdServerOptions } from '../../lib/store/etcd-launch.ts';
 import { isRunning, listensOn, type ProcessRecord, readLiveRecord } from '../../lib/store/etcd-process.ts';
@@ -175,6 +176,22 @@ describe('etcd over TLS', () => {
   });
 });
 
+/** The member beside a control plane that leads does not lead etcd as well; the others have nothing to hand over. */
+async function leadershipIsHandedOver({ members }: EtcdStore): Promise<void> {
+  const known = await members.list();
+  const leading = async (): Promise<string[]> => {
+    const standings = await Promise.all(known.map(({ clientAddress }) => members.standing(clientAddress)));
+    return known.filter((_, index) => standings[index]!.isLeader).map(({ name }) => name);
+  };
+  const [leader] = await leading();
+  const own = known.find(({ name }) => name === leader)!;
+  const successor = await handOver(members, own);
+  expect(known.map(({ name }) => name)).toContain(successor);
+  expect(successor).not.toBe(leader);
+  await until(async () => (await leading()).join() === successor);
+  expect(await handOver(members, own)).toBeUndefined();
+}
+
 describe('an etcd of three members', () => {
   it('loses no write and no event when any one of them is killed', { timeout: 40_000 }, async () => {
     const names = ['a', 'b', 'c'];
@@ -207,6 +224,7 @@ describe('an etcd of three members', () => {
       expect(watch.events.map((event) => event.type === 'put' && textOf(event.kv.value))).toEqual(
         Array.from({ length: total }, (_, i) => `${i}`),
       );
+      await leadershipIsHandedOver(store);
     } finally {
       await store.close();
       await Promise.all(members.map(({ end }) => end()));
