@@ -15,6 +15,7 @@ const files = [
   'workloads',
   'batch',
   'policy',
+  'quota',
   'autoscaling',
   'stats',
   'cluster',

@@ -1,6 +1,6 @@
 /** Apply: lib/model/apply.ts on what is stored, created or written when that changes anything. */
 import { GantryError } from '../../lib/errors.ts';
-import { applied, managerProblem } from '../../lib/model/apply.ts';
+import { applied, conflictsOf, managerProblem } from '../../lib/model/apply.ts';
 import { toEnvelope } from '../../lib/model/codec.ts';
 import { isDeleting } from '../../lib/model/object.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
@@ -10,23 +10,33 @@ import { writeChange } from './change.ts';
 import { createObject } from './create.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { nameOf, readObject, retryConflicts, targetOfObject } from './objects.ts';
+import { overlapWarnings } from './overlaps.ts';
 import { authorizeKind } from './roles.ts';
 import { objectIn } from './write.ts';
 
 export const defaultFieldManager = 'ctl';
 
+interface ApplyOptions {
+  readonly manager: string;
+  readonly dryRun: boolean;
+  /** Fields that another manager applied with another value are taken over. */
+  readonly force: boolean;
+}
+
 type Applied = { readonly object: KubeObject; readonly result: 'created' | 'configured' | 'unchanged' };
 
 export function applyHandler(dependencies: ApiDependencies): ClusterHandlers['Apply'] {
-  return async ({ object, fieldManager = defaultFieldManager, dryRun = false }, { peer }) => {
+  return async ({ object, fieldManager = defaultFieldManager, dryRun = false, force = false }, { peer, signal }) => {
     const manifest = objectIn(object);
     authorizeKind(peer, 'write', manifest.kind);
     const problem = managerProblem(fieldManager);
     if (problem) throw new GantryError('invalidArgument', `fieldManager: ${problem}`);
-    const done = await applyObject(dependencies, manifest, fieldManager, dryRun);
+    const call = { ...dependencies, signal };
+    const done = await applyObject(call, manifest, { manager: fieldManager, dryRun, force });
     const warnings = [
       ...(isDeleting(done.object) ? [`${nameOf(done.object)} is being deleted`] : []),
       ...(await autoscalingWarnings(dependencies, done.object)),
+      ...(done.result === 'unchanged' ? [] : await overlapWarnings(dependencies, done.object)),
     ];
     return { object: toEnvelope(done.object), result: done.result, ...(warnings.length > 0 && { warnings }) };
   };
@@ -35,14 +45,14 @@ export function applyHandler(dependencies: ApiDependencies): ClusterHandlers['Ap
 export function applyObject(
   dependencies: ApiDependencies,
   manifest: KubeObject,
-  manager: string,
-  dryRun: boolean,
+  { manager, dryRun, force }: ApplyOptions,
 ): Promise<Applied> {
   const target = targetOfObject(manifest);
   return retryConflicts(dependencies, nameOf(manifest), async (): Promise<Applied | undefined> => {
     const live = await readObject(dependencies, target);
     refuseTooNew(manifest, live);
     const merged = applied(live, manifest, manager);
+    if (live && !force) checkConflicts(live, merged, manager);
     if (!live) {
       const created = await createObject(dependencies, merged, { dryRun, orExisting: true });
       return created && { object: created, result: 'created' };
@@ -50,4 +60,15 @@ export function applyObject(
     const object = await writeChange(dependencies, target, live, admitChange(merged, live), dryRun);
     return object && { object, result: object === live ? 'unchanged' : 'configured' };
   });
+}
+
+/** What one manager applies is not silently undone by another. */
+function checkConflicts(live: KubeObject, merged: KubeObject, manager: string): void {
+  const conflicts = conflictsOf(live, merged, manager);
+  if (conflicts.length === 0) return;
+  const lines = conflicts.map(({ path, manager: owner }) => `${path}: applied by ${JSON.stringify(owner)}`);
+  const cure = 'leave the field out, write the value that it has, or take it over with --force-conflicts';
+  const count = lines.length === 1 ? '1 conflict' : `${lines.length} conflicts`;
+  const message = `${nameOf(live)}: ${count} with what others applied: ${lines.slice(0, 5).join('; ')}; ${cure}`;
+  throw new GantryError('aborted', message, { details: lines.slice(0, 50) });
 }

@@ -8,7 +8,7 @@ import { isPodBound } from '../../lib/model/pods.ts';
 import { deleteOf, modRevisionIs, putOf } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { admitChange } from './admission.ts';
-import { claimAllocations } from './allocations.ts';
+import { type Claim, claimAllocations } from './allocations.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import {
   nameOf,
@@ -20,6 +20,8 @@ import {
   write,
   writeRemoval,
 } from './objects.ts';
+import { checkOwners } from './owners.ts';
+import { canCostMore, chargeQuotas, underPolicies } from './policy.ts';
 import { checkOneDefault } from './priority.ts';
 
 export interface Precondition {
@@ -36,7 +38,7 @@ export function changeObject(
   change: (old: KubeObject) => KubeObject,
 ): Promise<KubeObject> {
   const what = `${target.kind} ${JSON.stringify(target.name)}`;
-  return retryConflicts(what, async () => {
+  return retryConflicts(dependencies, what, async () => {
     const old = await readExisting(dependencies, target);
     checkPrecondition(old, options);
     const object = withChangesDisowned(old, admitChange(change(old), old));
@@ -55,14 +57,30 @@ export function checkPrecondition(old: KubeObject, { resourceVersion, uid }: Pre
 /** Undefined when somebody else wrote in between. What changes nothing is not written. */
 export async function writeChange(
   dependencies: ApiDependencies,
-  { key }: Target,
+  target: Target,
   old: KubeObject,
   wanted: KubeObject,
   dryRun: boolean,
 ): Promise<KubeObject | undefined> {
-  const { object, compare, operations } = await claimAllocations(dependencies, wanted, old);
-  if (sameValue(object, old)) return old;
-  await checkOneDefault(dependencies, object);
+  const claim = await claimAllocations(dependencies, wanted, old);
+  if (sameValue(claim.object, old)) return old;
+  await Promise.all([checkOneDefault(dependencies, claim.object), checkOwners(dependencies, claim.object, old)]);
+  if (!canCostMore(old)) return writeClaim(dependencies, target, old, claim, dryRun);
+  return underPolicies(dependencies, claim.object, async (object, policies) => {
+    const charge = await chargeQuotas(dependencies, object, policies, old);
+    const compare = [...claim.compare, ...charge.compare];
+    const operations = [...claim.operations, ...charge.operations];
+    return writeClaim(dependencies, target, old, { object, compare, operations }, dryRun);
+  });
+}
+
+async function writeClaim(
+  dependencies: ApiDependencies,
+  { key }: Target,
+  old: KubeObject,
+  { object, compare, operations }: Claim<KubeObject>,
+  dryRun: boolean,
+): Promise<KubeObject | undefined> {
   if (dryRun) return object;
   const unchanged = modRevisionIs(key, revisionOf(old));
   if (hasNothingToWaitFor(object)) {

@@ -18,10 +18,12 @@ import { audited, auditStream } from './audit.ts';
 import { deleteHandlers } from './delete.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { readHandlers } from './read.ts';
+import { Turns } from './turns.ts';
 import { watchHandler } from './watch.ts';
 import { writeHandlers } from './write.ts';
 
-export function createClusterService(dependencies: ApiDependencies): ClusterHandlers {
+export function createClusterService(given: ApiDependencies): ClusterHandlers {
+  const dependencies: ApiDependencies = { turns: new Turns(), ...given };
   const { log, logsAndExec, stats, tokens, resolve, scheduling } = dependencies;
   const writes = writeHandlers(dependencies);
   const deletes = deleteHandlers(dependencies);

@@ -8,6 +8,8 @@ import { admitNew } from './admission.ts';
 import { claimAllocations } from './allocations.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { nameOf, readObject, retryConflicts, targetOf, withRevision, write } from './objects.ts';
+import { checkOwners } from './owners.ts';
+import { chargeQuotas, type Policies, underPolicies, withinLimits } from './policy.ts';
 import { checkOneDefault, withClassPriority } from './priority.ts';
 
 export interface CreateOptions {
@@ -31,27 +33,46 @@ export async function createObject(
   given: KubeObject,
   { dryRun, orExisting = false }: CreateOptions,
 ): Promise<KubeObject | undefined> {
-  const result = await retryConflicts(nameOf(given), async () => {
+  const result = await retryConflicts(dependencies, nameOf(given), () =>
     // Drawn anew each time: a generated name may be taken.
-    const fresh = admitNew(given, dependencies.random, dependencies.clock.nowMs());
-    const admitted = await withClassPriority(dependencies, fresh);
-    await checkOneDefault(dependencies, admitted);
-    const key = keyOf(admitted);
-    const namespaceHolds = await checkNamespace(dependencies, admitted);
-    if ((await dependencies.store.get(key)).kv) {
-      if (!given.metadata.name) return undefined;
-      if (orExisting) return { object: undefined };
-      throw new GantryError('alreadyExists', `${nameOf(admitted)} already exists; use apply to change it`);
-    }
-    const claim = await claimAllocations(dependencies, admitted);
-    if (dryRun) return { object: claim.object };
-    const { succeeded, revision } = await write(dependencies, {
-      compare: [absent(key), ...namespaceHolds, ...claim.compare],
-      success: [putOf(key, dependencies.codec.encode(claim.object)), ...claim.operations],
-    });
-    return succeeded ? { object: withRevision(claim.object, revision) } : undefined;
-  });
+    underPolicies(dependencies, admitNew(given, dependencies.random, dependencies.clock.nowMs()), (fresh, policies) =>
+      attempt(dependencies, fresh, policies, { dryRun, orExisting, isNamed: Boolean(given.metadata.name) }),
+    ),
+  );
   return result.object;
+}
+
+interface Attempt extends Required<CreateOptions> {
+  readonly isNamed: boolean;
+}
+
+async function attempt(
+  dependencies: ApiDependencies,
+  fresh: KubeObject,
+  policies: Policies,
+  { dryRun, orExisting, isNamed }: Attempt,
+): Promise<{ readonly object: KubeObject | undefined } | undefined> {
+  const key = keyOf(fresh);
+  const [prioritized, namespaceHolds, { kv }] = await Promise.all([
+    withClassPriority(dependencies, fresh),
+    checkNamespace(dependencies, fresh),
+    dependencies.store.get(key),
+    checkOneDefault(dependencies, fresh),
+    checkOwners(dependencies, fresh),
+  ]);
+  if (kv) {
+    if (!isNamed) return undefined;
+    if (orExisting) return { object: undefined };
+    throw new GantryError('alreadyExists', `${nameOf(fresh)} already exists; use apply to change it`);
+  }
+  const claim = await claimAllocations(dependencies, withinLimits(prioritized, policies));
+  const charge = await chargeQuotas(dependencies, claim.object, policies);
+  if (dryRun) return { object: claim.object };
+  const { succeeded, revision } = await write(dependencies, {
+    compare: [absent(key), ...namespaceHolds, ...claim.compare, ...charge.compare],
+    success: [putOf(key, dependencies.codec.encode(claim.object)), ...claim.operations, ...charge.operations],
+  });
+  return succeeded ? { object: withRevision(claim.object, revision) } : undefined;
 }
 
 /** The namespace must exist, must not be on its way out, and must still be so when the object is written. */

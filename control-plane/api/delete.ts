@@ -14,8 +14,18 @@ import { checkPrecondition } from './change.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { chargeBudgets } from './eviction.ts';
 import { checkFencing } from './fencing.ts';
-import { readExisting, retryConflicts, type Target, targetOf, withRevision, write, writeRemoval } from './objects.ts';
+import {
+  notFound,
+  raise,
+  retryConflicts,
+  type Target,
+  targetOf,
+  withRevision,
+  write,
+  writeRemoval,
+} from './objects.ts';
 import { authorizeKind } from './roles.ts';
+import { decodeOrStandIn } from './unreadable.ts';
 import { response } from './write.ts';
 
 interface DeleteOptions {
@@ -34,7 +44,10 @@ export interface Charge {
 
 export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandlers, 'Delete' | 'Evict'> {
   return {
-    async Delete({ gracePeriodSeconds, propagationPolicy = 'Background', uid, dryRun = false, ...request }, { peer }) {
+    async Delete(
+      { gracePeriodSeconds, propagationPolicy = 'Background', uid, dryRun = false, ...request },
+      { peer, signal },
+    ) {
       const target = targetOf(request);
       authorizeKind(peer, 'write', target.kind);
       if (propagationPolicy !== 'Background' && propagationPolicy !== 'Orphan') {
@@ -42,13 +55,14 @@ export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandl
         throw new GantryError('invalidArgument', message);
       }
       const options = { gracePeriodSeconds, orphan: propagationPolicy === 'Orphan', uid, dryRun };
-      return response(await deleteObject(dependencies, target, options));
+      return response(await deleteObject({ ...dependencies, signal }, target, options));
     },
 
-    async Evict({ gracePeriodSeconds, ...request }, { peer }) {
+    async Evict({ gracePeriodSeconds, ...request }, { peer, signal }) {
       const target = targetOf({ ...request, kind: 'Pod' });
       authorizeKind(peer, 'write', 'Pod');
-      return response(await deleteObject(dependencies, target, { gracePeriodSeconds, charge: chargeBudgets }));
+      const options = { gracePeriodSeconds, charge: chargeBudgets };
+      return response(await deleteObject({ ...dependencies, signal }, target, options));
     },
   };
 }
@@ -63,8 +77,8 @@ export async function deleteObject(
     throw new GantryError('invalidArgument', `gracePeriodSeconds: ${gracePeriodSeconds} is negative; use 0 to force`);
   }
   checkDeletable(target);
-  return retryConflicts(`${target.kind} ${JSON.stringify(target.name)}`, async () => {
-    const stored = await readExisting(dependencies, target);
+  return retryConflicts(dependencies, `${target.kind} ${JSON.stringify(target.name)}`, async () => {
+    const stored = await readAsIs(dependencies, target);
     checkPrecondition(stored, { uid });
     await checkFencing(dependencies, stored, gracePeriodSeconds);
     const object = orphan ? withOrphanFinalizer(stored) : stored;
@@ -81,6 +95,12 @@ export async function deleteObject(
     const { succeeded, revision } = await write(dependencies, { compare, success });
     return succeeded ? withRevision(deletion.object, revision) : undefined;
   });
+}
+
+/** What cannot be read can be deleted. */
+async function readAsIs({ store, codec }: ApiDependencies, target: Target): Promise<KubeObject> {
+  const { kv } = await store.get(target.key);
+  return (kv && decodeOrStandIn(codec, kv)) ?? raise(notFound(target));
 }
 
 function checkDeletable({ kind, name }: Target): void {

@@ -5,6 +5,8 @@ import type { Random } from '../../lib/random.ts';
 import type { Handlers } from '../../lib/rpc/server.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
+import type { Overlaps } from './overlaps.ts';
+import type { Turns } from './turns.ts';
 
 export interface ApiConfig {
   readonly clusterCIDR: string;
@@ -40,4 +42,10 @@ export interface ApiDependencies {
   readonly scheduling?: Pick<ClusterHandlers, 'ExplainPending' | 'Simulate'>;
   /** From control-plane/dns. */
   readonly resolve?: ClusterHandlers['Resolve'];
+  /** Which other workloads select the same pods: ./overlaps.ts. */
+  readonly overlaps?: Overlaps;
+  /** Writes that are charged to the quotas of one namespace, one after another. */
+  readonly turns?: Turns;
+  /** Of one call: aborted when its client has given up. Nothing is written from then on. */
+  readonly signal?: AbortSignal;
 }

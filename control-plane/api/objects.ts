@@ -81,19 +81,21 @@ const writeTimeoutMs = 8000;
 const removalAttempts = 5;
 
 /** A transaction that puts; one whose answer is lost is settled by reading back before anybody is told anything. */
-export function write(
-  dependencies: Pick<ApiDependencies, 'store' | 'clock'>,
+export async function write(
+  dependencies: Pick<ApiDependencies, 'store' | 'clock' | 'signal'>,
   transaction: Transaction,
 ): Promise<TransactionResult> {
+  dependencies.signal?.throwIfAborted();
   return transactOnce(dependencies.store, transaction, { clock: dependencies.clock, timeoutMs: writeTimeoutMs });
 }
 
 /** A transaction that deletes `key` at a revision. After a lost answer: gone, or not yet and tried again. */
 export async function writeRemoval(
-  { store, clock }: ApiDependencies,
+  { store, clock, signal }: ApiDependencies,
   key: string,
   transaction: Transaction,
 ): Promise<TransactionResult> {
+  signal?.throwIfAborted();
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await store.transact(transaction);
@@ -106,11 +108,19 @@ export async function writeRemoval(
   }
 }
 
-const attempts = 12;
+const attempts = 20;
+/** Beyond this many losses it is a crowd, and waiting a little lets others through. */
+const patientAfter = 3;
+const pauseMs = 5;
 
 /** Runs `attempt` until it answers; undefined means that it lost a race and reads afresh. */
-export async function retryConflicts<T>(what: string, attempt: () => Promise<T | undefined>): Promise<T> {
-  for (let count = 0; count < attempts; count += 1) {
+export async function retryConflicts<T>(
+  { clock, random, signal }: ApiDependencies,
+  what: string,
+  attempt: () => Promise<T | undefined>,
+): Promise<T> {
+  for (let lost = 0; lost < attempts; lost += 1) {
+    if (lost > patientAfter) await clock.sleep(random.next() * pauseMs * (lost - patientAfter), signal);
     const result = await attempt();
     if (result !== undefined) return result;
   }

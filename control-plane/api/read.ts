@@ -6,6 +6,7 @@ import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { readExisting, targetOf } from './objects.ts';
 import { authorizeKind } from './roles.ts';
 import { type Selection, selectionOf } from './selectors.ts';
+import { decodeOrStandIn } from './unreadable.ts';
 import { response } from './write.ts';
 
 /** How many keys are read at once for a page that selects by what is inside. */
@@ -64,8 +65,9 @@ export async function listPage(
       ...(limit > 0 && { limit: selection.looksInside ? pageKeys : limit - objects.length }),
     });
     revision ??= page.revision;
-    for (const [index, { key, value, modRevision }] of page.items.entries()) {
-      const object = codec.decode(key, value, modRevision);
+    for (const [index, stored] of page.items.entries()) {
+      const { key } = stored;
+      const object = decodeOrStandIn(codec, stored);
       if (object && selection.matches(object)) objects.push(object);
       startAfter = key;
       const more = page.more || index < page.items.length - 1;

@@ -14,6 +14,7 @@ import { withRevision } from './objects.ts';
 import { listPage } from './read.ts';
 import { authorizeKind } from './roles.ts';
 import { type Selection, selectionOf } from './selectors.ts';
+import { decodeOrStandIn } from './unreadable.ts';
 import { type Queued, throughQueue } from './watch-queue.ts';
 
 const mostWaiting = 1000;
@@ -75,7 +76,7 @@ async function* translated(
   signal: AbortSignal,
 ): AsyncGenerator<readonly Queued<WatchEvent>[], void, undefined> {
   const decode = (kv: { key: string; value: Uint8Array; modRevision: bigint } | undefined): KubeObject | undefined =>
-    kv && codec.decode(kv.key, kv.value, kv.modRevision);
+    kv && decodeOrStandIn(codec, kv);
   for await (const batch of store.watch(selection.prefix, { fromRevision: from + 1n, signal })) {
     if (batch.kind === 'compacted') throw compactedError(from, batch);
     const events = batch.events.flatMap((event) => {

@@ -12,6 +12,7 @@ import { createObject } from './create.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { mergePatched } from './merge-patch.ts';
 import { nameOf, targetOf, targetOfObject } from './objects.ts';
+import { overlapWarnings } from './overlaps.ts';
 import { authorizeKind } from './roles.ts';
 
 /** The schema ends after a dozen levels. */
@@ -21,37 +22,46 @@ type WriteHandlers = Pick<ClusterHandlers, 'Create' | 'Update' | 'Patch' | 'Scal
 
 export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
   return {
-    async Create({ object, dryRun = false }, { peer }) {
+    async Create({ object, dryRun = false }, { peer, signal }) {
       const given = objectIn(object);
       authorizeKind(peer, 'write', given.kind);
       const metadata = withoutFieldSets(given.metadata);
-      const created = await createObject(dependencies, { ...given, metadata } as KubeObject, { dryRun });
-      return response(created, await autoscalingWarnings(dependencies, created));
+      const call = { ...dependencies, signal };
+      const created = await createObject(call, { ...given, metadata } as KubeObject, { dryRun });
+      const warnings = [
+        ...(await autoscalingWarnings(dependencies, created)),
+        ...(await overlapWarnings(dependencies, created)),
+      ];
+      return response(created, warnings);
     },
 
-    async Update({ object, dryRun = false }, { peer }) {
+    async Update({ object, dryRun = false }, { peer, signal }) {
       const given = objectIn(object);
       authorizeKind(peer, 'write', given.kind);
       const { resourceVersion, uid } = given.metadata;
       const options = { resourceVersion, uid, dryRun };
-      return response(await changeObject(dependencies, targetOfObject(given), options, () => given));
+      const changed = await changeObject({ ...dependencies, signal }, targetOfObject(given), options, () => given);
+      return response(changed, await overlapWarnings(dependencies, changed));
     },
 
-    async Patch({ patch = '', resourceVersion, dryRun = false, ...request }, { peer }) {
+    async Patch({ patch = '', resourceVersion, dryRun = false, ...request }, { peer, signal }) {
       const target = targetOf(request);
       authorizeKind(peer, 'write', target.kind);
       const parsed = parsePatch(patch);
       const inPatch = (parsed.metadata as { resourceVersion?: string } | null | undefined)?.resourceVersion;
       const options = { resourceVersion: resourceVersion || inPatch, dryRun };
-      return response(await changeObject(dependencies, target, options, (old) => patchedObject(old, parsed)));
+      const call = { ...dependencies, signal };
+      const changed = await changeObject(call, target, options, (old) => patchedObject(old, parsed));
+      return response(changed, await overlapWarnings(dependencies, changed));
     },
 
-    async Scale({ replicas, currentReplicas, ...request }, { peer }) {
+    async Scale({ replicas, currentReplicas, ...request }, { peer, signal }) {
       const target = targetOf(request);
       authorizeKind(peer, 'write', target.kind);
       if (replicas === undefined) throw new GantryError('invalidArgument', 'replicas: required');
       const warnings: string[] = [];
-      const object = await changeObject(dependencies, target, { dryRun: false }, (old) => {
+      const call = { ...dependencies, signal };
+      const object = await changeObject(call, target, { dryRun: false }, (old) => {
         warnings.splice(0, warnings.length, ...scaleWarnings(old));
         return scaled(old, replicas, currentReplicas);
       });

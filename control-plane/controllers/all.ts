@@ -14,6 +14,7 @@ import { namespaceController } from './namespace/controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/controller.ts';
 import { podGarbageController } from './pod-garbage/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
+import { resourceQuotaController } from './resource-quota/controller.ts';
 import { type Controller, type RunParts, runController } from './run-controller.ts';
 import { statefulSetController } from './stateful-set/controller.ts';
 
@@ -42,6 +43,7 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     disruptionController,
     horizontalPodAutoscalerController(options),
     eventController,
+    resourceQuotaController,
   ];
 }
 

@@ -18,6 +18,7 @@ import type { EventRecorder } from '../events/recorder.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import type { CommitResult } from '../state/commit.ts';
 import type { Change, Reconcile, ReconcileResult, Snapshot } from '../state/snapshot.ts';
+import { withQuotaCharges } from './quota-charges.ts';
 
 export interface Controller {
   /** For logs and as the component of its Events: `deployment-controller`. */
@@ -189,9 +190,11 @@ class ControllerLoop {
   }
 
   async #write(key: string, wanted: ReconcileResult): Promise<void> {
-    const { state, commit, signal, onDeposed } = this.#parts;
+    const { state, commit, signal, onDeposed, clock } = this.#parts;
     try {
-      const result = await commit(wanted.changes, state.byKey(key));
+      const charged = withQuotaCharges(state, wanted.changes, clock.nowMs());
+      if ('refusal' in charged) return this.#refuse(key, charged.refusal);
+      const result = await commit(charged.changes, state.byKey(key));
       if (result.outcome === 'done') {
         this.#record(wanted);
         this.#failures.delete(key);
@@ -210,6 +213,16 @@ class ControllerLoop {
     } finally {
       this.#endTurn(key);
     }
+  }
+
+  /** Pods are admitted by their controllers; this is about what else they make, and is rare. */
+  #refuse(key: string, message: string): void {
+    const about = this.#parts.state.byKey(key);
+    if (about) {
+      const event = { type: 'Warning' as const, reason: 'FailedCreate', message: `Error creating: ${message}`, about };
+      this.#record({ changes: [], events: [event] });
+    }
+    this.#retry(key, new GantryError('resourceExhausted', message));
   }
 
   /** Only what has really happened is said. */

@@ -11,7 +11,7 @@
 import { type Clock, timestamp } from '../../lib/clock.ts';
 import { assert } from '../../lib/errors.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';
-import { keyOf } from '../../lib/model/keys.ts';
+import { keyOf, kindPrefix } from '../../lib/model/keys.ts';
 import { isControlledBy, revisionOf } from '../../lib/model/object.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import { withUnknownOf } from '../../lib/model/unknown.ts';
@@ -20,6 +20,7 @@ import {
   absent,
   type Compare,
   deleteOf,
+  deletePrefixOf,
   getOf,
   modRevisionIs,
   type Operation,
@@ -150,6 +151,8 @@ class DraftTransaction implements Draft {
     const key = this.#claim(object);
     this.compare.push(modRevisionIs(key, revisionOf(object)));
     this.success.push(deleteOf(key), ...allocationKeysOf(object).map(deleteOf));
+    // It goes when the mirror shows nothing in it any more; what the mirror could not read goes with it.
+    if (object.kind === 'Namespace') this.success.push(deletePrefixOf(kindPrefix('Secret', object.metadata.name)));
   }
 
   #delete(object: KubeObject, gracePeriodSeconds: number | undefined): void {

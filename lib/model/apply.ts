@@ -13,6 +13,7 @@ import type { KubeObject } from '../../proto/gen/types.ts';
 import { withDefaults } from './defaults.ts';
 import { type FieldSet, fieldsOf, type Plain, unionOf, withoutChanged } from './fields.ts';
 import { laidOver, project, withoutDefaults, withoutDropped } from './merge.ts';
+import { at, atKey } from './problems.ts';
 import { kindInfo } from './schema.ts';
 
 export const fieldsAnnotationPrefix = 'fields.gantry.dev/';
@@ -55,6 +56,33 @@ function liveBase(live: KubeObject, old: FieldSet | undefined, fresh: FieldSet, 
 export function withChangesDisowned<T extends KubeObject>(before: KubeObject, after: T): T {
   const sets = fieldSetsOf(before);
   return sets.size === 0 ? withFieldSets(after, sets) : withFieldSets(after, keptSets(sets, before, after));
+}
+
+export interface ApplyConflict {
+  /** `spec.template.spec.containers["web"].image` */
+  readonly path: string;
+  /** Who applied it with the value that it has. */
+  readonly manager: string;
+}
+
+/** The fields of other managers that `merged` (what `applied` made of it) has another value for. */
+export function conflictsOf(live: KubeObject, merged: KubeObject, manager: string): readonly ApplyConflict[] {
+  const { type } = kindInfo(live.kind);
+  return [...fieldSetsOf(live)].flatMap(([owner, set]) => {
+    if (owner === manager) return [];
+    const left = withoutChanged(type, set, live as unknown as Plain, withDefaults(merged) as unknown as Plain);
+    return lostPaths(set, left, '').map((path) => ({ path, manager: owner }));
+  });
+}
+
+/** The leaves of `set` that `left` has no more. */
+function lostPaths(set: FieldSet, left: FieldSet | undefined, base: string): readonly string[] {
+  return Object.entries(set).flatMap(([name, part]) => {
+    const path = /^[A-Za-z]\w*$/.test(name) ? at(base, name) : atKey(base, name);
+    const rest = left && Object.hasOwn(left, name) ? left[name] : undefined;
+    if (part === 1) return rest === undefined ? [path] : [];
+    return lostPaths(part, rest === 1 ? part : rest, path);
+  });
 }
 
 function keptSets(sets: ReadonlyMap<string, FieldSet>, before: KubeObject, after: KubeObject): Map<string, FieldSet> {

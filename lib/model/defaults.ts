@@ -9,6 +9,7 @@ import type {
   Deployment,
   JobSpec,
   KubeObject,
+  LimitRange,
   Namespace,
   PodTemplateSpec,
   ReplicaSet,
@@ -18,6 +19,7 @@ import type {
 } from '../../proto/gen/types.ts';
 import { withAutoscalerDefaults } from './autoscaling.ts';
 import { withPodSpecDefaults } from './defaults-pod.ts';
+import { withItemDefaults } from './limit-range.ts';
 import { kindInfo } from './schema.ts';
 
 export const defaultNamespace = 'default';
@@ -53,6 +55,8 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return service(object);
     case 'Secret':
       return secret(object);
+    case 'LimitRange':
+      return limitRange(object);
     case 'Namespace':
       return namespace(object);
     default:
@@ -179,6 +183,11 @@ function secret({ stringData, ...object }: Secret): Secret {
     type: object.type ?? 'Opaque',
     ...(given.length > 0 && { data: { ...object.data, ...Object.fromEntries(given) } }),
   };
+}
+
+function limitRange(object: LimitRange): LimitRange {
+  if (!object.spec?.limits) return object;
+  return { ...object, spec: { ...object.spec, limits: object.spec.limits.map(withItemDefaults) } };
 }
 
 function namespace(object: Namespace): Namespace {

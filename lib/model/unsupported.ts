@@ -239,6 +239,7 @@ const fields: Readonly<Record<string, Unsupported>> = {
     reason: 'what all pods use together is no target',
     cure: 'use averageValue or averageUtilization',
   },
+  'ResourceQuotaSpec.scopeSelector': later('scope selectors', 'use scopes'),
   'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
 };
 
@@ -254,6 +255,10 @@ const values: Readonly<Record<string, Unsupported>> = {
   },
   'PodFailurePolicyRule.action=FailIndex': later('backoff limits for each index', 'use FailJob'),
   'ServiceSpec.type=LoadBalancer': later('load balancers', 'use type NodePort, which opens the port on every node'),
+  'ResourceQuotaSpec.scopes=PriorityClass': later('quotas by priority', 'give these pods a namespace of their own'),
+  'ResourceQuotaSpec.scopes=CrossNamespacePodAffinity': later('quotas by affinity', 'remove it'),
+  'ResourceQuotaSpec.scopes=VolumeAttributesClass': later('volume attributes', 'remove it'),
+  'LimitRangeItem.type=PersistentVolumeClaim': later('limits for volumes', 'use a ResourceQuota, or remove the item'),
   'EmptyDirVolumeSource.medium=HugePages': later('huge pages', 'use medium: Memory'),
   'EndpointSlice.addressType=IPv6': later('IPv6 endpoints', 'use addressType: IPv4'),
   'EndpointSlice.addressType=FQDN': later('FQDN endpoints', 'use a Service of type ExternalName'),
@@ -275,8 +280,6 @@ const kinds: Readonly<Record<string, Unsupported>> = {
   RoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
   ClusterRole: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
   ClusterRoleBinding: { reason: 'Gantry has no RBAC objects', cure: noRBAC },
-  ResourceQuota: later('quotas', 'remove it'),
-  LimitRange: later('limit ranges', 'set resources in each pod template'),
   Endpoints: { reason: 'EndpointSlices replaced it', cure: 'use an EndpointSlice of discovery.k8s.io/v1' },
   CustomResourceDefinition: { reason: 'the kinds of Gantry are fixed', cure: 'remove it' },
 };

@@ -16,6 +16,7 @@ import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
 import { checkDisruptionBudget, checkPriorityClass } from './validation/policy.ts';
 import { checkEndpointSlice, checkService } from './validation/service.ts';
+import { checkLimitRange, checkResourceQuota } from './validation/quota.ts';
 import { checkStatefulSet } from './validation/stateful-set.ts';
 import { checkDeployment, checkPod, checkReplicaSet } from './validation/workloads.ts';
 
@@ -42,6 +43,8 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   HorizontalPodAutoscaler: (object, _old, problems) => checkAutoscaler(object, collect(problems)),
   PodDisruptionBudget: (object, _old, problems) => checkDisruptionBudget(object, collect(problems)),
   PriorityClass: (object, old, problems) => checkPriorityClass(object, old, collect(problems)),
+  ResourceQuota: (object, old, problems) => checkResourceQuota(object, old, collect(problems)),
+  LimitRange: (object, _old, problems) => checkLimitRange(object, collect(problems)),
   Node: (object, old, problems) => checkNode(object, old, collect(problems)),
 };
 

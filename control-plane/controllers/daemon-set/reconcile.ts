@@ -14,6 +14,7 @@ import type { DaemonSet, DaemonSetStatus, Node, Pod } from '../../../proto/gen/t
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
+import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents } from '../pod-events.ts';
 import { inDeletionOrder } from '../replica-set/deletion-order.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
@@ -57,8 +58,10 @@ export function reconcileDaemonSet(
     ...outdated(daemonSet, places, history, nowMs),
   ];
   const missing = places.filter(({ run, pods: there }) => run && there.length === 0);
+  const made = missing.map(({ node }) => newPod(daemonSet, node!, history));
+  const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
   const wanted = [
-    ...missing.map(({ node }): Change => ({ type: 'create', object: newPod(daemonSet, node!, history) })),
+    ...admitted.map((object): Change => ({ type: 'create', object })),
     ...[...new Set(surplus)].map((object): Change => ({ type: 'delete', object })),
   ];
   // One is left for our own status, and those of the history.
@@ -71,7 +74,7 @@ export function reconcileDaemonSet(
   const delays = [...resting, ...(available === undefined ? [] : [available])];
   return {
     changes,
-    events: podEvents(daemonSet, batch),
+    events: [...podEvents(daemonSet, batch), ...refusalEvents(daemonSet, refusal)],
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
 }

@@ -16,6 +16,7 @@ import type { Condition, Job, JobStatus, Pod } from '../../../proto/gen/types.ts
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
+import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents } from '../pod-events.ts';
 import { deadlineAfterMs, type End, endCondition, endOf, expiresAfterMs } from './end.ts';
 import { retryDelayMs, verdictOn } from './failures.ts';
@@ -45,10 +46,12 @@ export function reconcileJob(snapshot: Snapshot, job: Job, nowMs: number, option
   // What ended and is not counted yet must not be made again.
   const delayMs = plan.create.length > 0 ? retryAfterMs(job, pods, nowMs) : 0;
   const create = tally.unfinished || delayMs > 0 ? [] : plan.create;
+  const made = create.slice(0, mostPerTransaction).map((index) => newPod(job, index));
+  const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
   const wanted = [
     ...tally.notes,
     ...plan.remove.map((object): Change => ({ type: 'delete', object })),
-    ...create.slice(0, mostPerTransaction).map((index): Change => ({ type: 'create', object: newPod(job, index) })),
+    ...admitted.map((object): Change => ({ type: 'create', object })),
   ];
   // Counts and notes go together, so the notes are first and always fit.
   const batch = batchOf(wanted, mostPerTransaction);
@@ -59,7 +62,7 @@ export function reconcileJob(snapshot: Snapshot, job: Job, nowMs: number, option
   const delays = [delayMs > 0 ? delayMs : undefined, deadlineAfterMs(job, nowMs)].filter((ms) => ms !== undefined);
   return {
     changes,
-    events: [...podEvents(job, batch), ...suspendEvents(job)],
+    events: [...podEvents(job, batch), ...suspendEvents(job), ...refusalEvents(job, refusal)],
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
 }

@@ -1,5 +1,6 @@
 import { keyOf } from '../../../lib/model/keys.ts';
 import { controllerKey, objectAt, sidesOf } from '../keys-of.ts';
+import { roomKeys } from '../pod-admission.ts';
 import type { Controller } from '../run-controller.ts';
 import { type ReplicaSetOptions, reconcileReplicaSet } from './reconcile.ts';
 
@@ -10,7 +11,8 @@ export function replicaSetController(options: ReplicaSetOptions): Controller {
       const replicaSet = objectAt(snapshot, 'ReplicaSet', key);
       return replicaSet ? reconcileReplicaSet(snapshot, replicaSet, nowMs, options) : { changes: [] };
     },
-    *keysOf(change) {
+    *keysOf(change, snapshot) {
+      yield* roomKeys(change, 'ReplicaSet', snapshot);
       for (const object of sidesOf(change)) {
         if (object.kind === 'ReplicaSet') yield keyOf(object);
         else if (object.kind === 'Pod') {

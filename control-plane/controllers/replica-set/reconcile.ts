@@ -5,6 +5,7 @@
  * - Only pods that name it as their controller are its own; one whose labels no longer match is let go, not killed.
  * - Writes: pods (creation and deletion), its own `status`. Never its `spec`.
  */
+import { findCondition, setCondition } from '../../../lib/model/conditions.ts';
 import { matchesLabels, matchesSelector } from '../../../lib/model/labels.ts';
 import { controllerReference, isDeleting, isSame } from '../../../lib/model/object.ts';
 import { availableAtMs, isPodActive, isPodAvailable, isPodReady } from '../../../lib/model/pods.ts';
@@ -12,12 +13,15 @@ import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf, mostAlike } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
+import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { inDeletionOrder } from './deletion-order.ts';
 
 /** Pods made or deleted in one transaction; within etcd's limits on operations and bytes. */
 export interface ReplicaSetOptions {
   readonly mostPerTransaction: number;
 }
+
+type Events = NonNullable<ReconcileResult['events']>;
 
 /** Finished pods kept for people to look at. */
 const finishedKept = 5;
@@ -43,12 +47,14 @@ export function reconcileReplicaSet(
   const delayMs = missing > 0 ? failureDelayMs(finished, nowMs) : 0;
   const mayCreate = open && delayMs === 0 && missing > 0;
   const made = newPod(replicaSet);
-  const createCount = mayCreate ? Math.min(missing, mostAlike(made, options.mostPerTransaction)) : 0;
+  const wantedCount = mayCreate ? Math.min(missing, mostAlike(made, options.mostPerTransaction)) : 0;
+  const { pods: admitted, refusal } = admitPods(snapshot, Array<Pod>(wantedCount).fill(made), nowMs);
+  const createCount = admitted.length;
   const surplus = new Set(missing < 0 ? inDeletionOrder(active).slice(0, -missing) : []);
   const changes = [
     ...batchOf(
       [
-        ...Array<Change>(createCount).fill({ type: 'create', object: made }),
+        ...admitted.map((object): Change => ({ type: 'create', object })),
         ...[...surplus, ...outlived(finished)].map((object): Change => ({ type: 'delete', object })),
         ...strangers.map((pod): Change => ({ type: 'update', object: released(pod, replicaSet) })),
       ],
@@ -58,7 +64,9 @@ export function reconcileReplicaSet(
   const deleted = changes.flatMap(({ object }) => (object.kind === 'Pod' && surplus.has(object) ? [object] : []));
   const going = new Set(deleted);
   const remaining = active.filter((pod) => !going.has(pod));
-  const status = statusOf(replicaSet, remaining, createCount, nowMs);
+  const counts = statusOf(replicaSet, remaining, createCount, nowMs);
+  // While it waits for another reason, what it said last still holds.
+  const status = missing > 0 && !mayCreate ? counts : withFailure(counts, refusal, nowMs);
   if (!isSame(status, replicaSet.status)) changes.push({ type: 'update', object: { ...replicaSet, status } });
   const requeueAfterMs = earliest(
     delayMs > 0 ? delayMs : undefined,
@@ -66,7 +74,7 @@ export function reconcileReplicaSet(
   );
   return {
     changes,
-    events: eventsOf(replicaSet, createCount, deleted),
+    events: [...eventsOf(replicaSet, createCount, deleted), ...newRefusalEvents(replicaSet, refusal)],
     ...(requeueAfterMs !== undefined && { requeueAfterMs }),
   };
 }
@@ -106,6 +114,24 @@ function statusOf(replicaSet: ReplicaSet, pods: readonly Pod[], created: number,
     availableReplicas: pods.filter((pod) => isPodAvailable(pod, minReadySeconds, nowMs)).length,
     observedGeneration: replicaSet.metadata.generation ?? 1,
   };
+}
+
+const failureType = 'ReplicaFailure';
+
+/** Kubernetes' condition for pods that cannot be made; it goes when they can. */
+function withFailure({ conditions = [], ...status }: ReplicaSetStatus, refusal: string | undefined, nowMs: number) {
+  if (refusal === undefined) {
+    const others = conditions.filter(({ type }) => type !== failureType);
+    return { ...status, ...(others.length > 0 && { conditions: others }) };
+  }
+  const failure = { type: failureType, status: 'True' as const, reason: 'FailedCreate', message: refusal };
+  return { ...status, conditions: setCondition(conditions, failure, nowMs) };
+}
+
+/** Said again only when there is something new to say. */
+function newRefusalEvents(replicaSet: ReplicaSet, refusal: string | undefined): readonly Events[number][] {
+  const said = findCondition(replicaSet.status?.conditions, failureType)?.message;
+  return refusal === said ? [] : refusalEvents(replicaSet, refusal);
 }
 
 /** When pods that are ready now will have been so for long enough. */

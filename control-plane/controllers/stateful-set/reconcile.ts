@@ -12,6 +12,7 @@ import type { Pod, StatefulSet, StatefulSetStatus } from '../../../proto/gen/typ
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
+import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents } from '../pod-events.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
 import { hashOf, type TemplateHistory, templateHistory } from '../template-history.ts';
@@ -44,13 +45,10 @@ export function reconcileStatefulSet(
   const { free, events } = nameable(snapshot, statefulSet, steps.create);
   const restMs = (pod: Pod): number =>
     isPodFinished(pod) ? (Date.parse(pod.metadata.creationTimestamp ?? '') || 0) + failedRestMs - nowMs : 0;
+  const made = free.map(({ ordinal, revision }) => newPod(statefulSet, ordinal, revision));
+  const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
   const wanted = [
-    ...free.map(
-      ({ ordinal, revision }): Change => ({
-        type: 'create',
-        object: newPod(statefulSet, ordinal, revision),
-      }),
-    ),
+    ...admitted.map((object): Change => ({ type: 'create', object })),
     ...steps.remove.filter((pod) => restMs(pod) <= 0).map((object): Change => ({ type: 'delete', object })),
   ];
   const batch = batchOf(wanted, Math.max(1, mostPerTransaction - history.changes.length));
@@ -63,7 +61,7 @@ export function reconcileStatefulSet(
   ].flat();
   return {
     changes,
-    events: [...podEvents(statefulSet, batch), ...events],
+    events: [...podEvents(statefulSet, batch), ...events, ...refusalEvents(statefulSet, refusal)],
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
 }

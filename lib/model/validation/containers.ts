@@ -63,7 +63,10 @@ function checkPorts({ ports = [] }: Container, hostNetwork: boolean, path: strin
     const here = at(path, index);
     if (port.name) report(at(here, 'name'), portNameProblem(port.name));
     checkPort(port.containerPort, at(here, 'containerPort'), report);
-    checkRange(port.hostPort, 0, 65_535, at(here, 'hostPort'), report);
+    // With hostNetwork it is made of containerPort, where its author wrote it.
+    if (!(hostNetwork && port.hostPort === port.containerPort)) {
+      checkRange(port.hostPort, 0, 65_535, at(here, 'hostPort'), report);
+    }
     if (hostNetwork && port.hostPort && port.hostPort !== port.containerPort) {
       report(at(here, 'hostPort'), `must equal containerPort (${port.containerPort}) with hostNetwork`);
     }

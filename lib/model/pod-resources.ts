@@ -1,0 +1,51 @@
+/** What a pod's containers ask for together, and one by one. Pure. */
+import type { Container, PodSpec } from '../../proto/gen/types.ts';
+import { type Amounts, amountIn } from './resource-amounts.ts';
+
+/** What containers request and are limited to. */
+export const computeResources = ['cpu', 'memory', 'ephemeral-storage'] as const;
+
+/** Only the resources that are spoken of. */
+export interface ResourceAmounts {
+  readonly requests: Amounts;
+  readonly limits: Amounts;
+}
+
+/** A request that is not made is as large as the limit. */
+export function containerAmounts({ resources }: Container): ResourceAmounts {
+  const read = (list: Readonly<Record<string, string>>): Amounts =>
+    new Map(computeResources.flatMap((name) => (list[name] === undefined ? [] : [[name, amountIn(name, list[name])]])));
+  return {
+    requests: read({ ...resources?.limits, ...resources?.requests }),
+    limits: read(resources?.limits ?? {}),
+  };
+}
+
+const cache = new WeakMap<PodSpec, ResourceAmounts>();
+
+/**
+ * Containers run together, init containers one after another before them: the larger of the sum of the former and the
+ * largest of the latter. Specs never change in place, and pods of one template may share theirs.
+ */
+export function podAmounts(spec: PodSpec): ResourceAmounts {
+  let amounts = cache.get(spec);
+  if (!amounts) {
+    const main = spec.containers.map(containerAmounts);
+    const first = (spec.initContainers ?? []).map(containerAmounts);
+    const total = (list: keyof ResourceAmounts): Amounts =>
+      together(
+        main.map((one) => one[list]),
+        first.map((one) => one[list]),
+      );
+    amounts = { requests: total('requests'), limits: total('limits') };
+    cache.set(spec, amounts);
+  }
+  return amounts;
+}
+
+function together(main: readonly Amounts[], first: readonly Amounts[]): Amounts {
+  const total = new Map<string, number>();
+  for (const one of main) for (const [name, amount] of one) total.set(name, (total.get(name) ?? 0) + amount);
+  for (const one of first) for (const [name, amount] of one) total.set(name, Math.max(total.get(name) ?? 0, amount));
+  return total;
+}
