@@ -6,7 +6,7 @@
  * know it for as long as it lasts, also under the next leader.
  */
 import { findCondition } from '../../../lib/model/conditions.ts';
-import type { Condition, Node } from '../../../proto/gen/types.ts';
+import type { Node } from '../../../proto/gen/types.ts';
 import { isLost } from './taints.ts';
 
 /** Losses this close to each other count as one. */
@@ -19,6 +19,20 @@ const neverInSession = 'NodeStatusNeverUpdated';
 const cure =
   'their pods are not moved until nodes return; to move one by hand delete the pod, to give a node up delete the node';
 
+/** Of one node, what counts here; times are whole seconds. */
+interface Readiness {
+  readonly node: Node;
+  readonly known: boolean;
+  readonly lost: boolean;
+  readonly sinceMs: number;
+  readonly createdMs: number;
+}
+
+/** Nodes are replaced when they change, never changed: each is read once. */
+const readings = new WeakMap<Node, Readiness>();
+/** Answers for one list of nodes: when many are lost, the same is asked for each of them, again and again. */
+const answers = new WeakMap<readonly Node[], Map<string, string | undefined>>();
+
 /** A sentence when the pods of `node`, which is lost, should stay where they are. */
 export function whyPaused(
   node: Node,
@@ -26,35 +40,49 @@ export function whyPaused(
   evictionsPaused: boolean,
   nowMs: number,
 ): string | undefined {
-  const sinceMs = transitionMs(node);
-  const known = nodes.filter((other) => readyOf(other)?.reason !== neverInSession);
-  const lost = known.filter((other) => isLost(other) && Math.abs(transitionMs(other) - sinceMs) <= togetherMs);
-  const back = known.filter((other) => !isLost(other) && cameBack(other, sinceMs, nowMs));
-  const before = lost.length + known.filter((other) => !isLost(other)).length;
-  const together = lost.length + back.length;
-  if (together >= 2 && (together / before) * 100 > mostLostPercent) {
-    const healing = back.length > 0 ? `, ${back.length} of them are back` : '';
-    return `${together} of ${before} nodes were lost together (${namesOf([...lost, ...back])}${healing}): ${cure}`;
-  }
-  return evictionsPaused ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined;
+  const { sinceMs } = readinessOf(node);
+  const known = answers.get(nodes) ?? new Map<string, string | undefined>();
+  answers.set(nodes, known);
+  const question = `${sinceMs} ${Math.floor(nowMs / 1000)}`;
+  if (!known.has(question)) known.set(question, lostTogether(sinceMs, nodes, nowMs));
+  const together = known.get(question);
+  return together ?? (evictionsPaused ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined);
 }
 
-/** Just now, and after the other was lost (times are whole seconds): a sign that what cut off both is being mended. */
-function cameBack(node: Node, lostMs: number, nowMs: number): boolean {
-  const sinceMs = transitionMs(node);
-  const isNew = (Date.parse(node.metadata.creationTimestamp ?? '') || 0) >= lostMs;
-  return !isNew && sinceMs >= lostMs && sinceMs > nowMs - healingMs;
+function lostTogether(sinceMs: number, nodes: readonly Node[], nowMs: number): string | undefined {
+  const known = nodes.map(readinessOf).filter((other) => other.known);
+  const lost = known.filter((other) => other.lost && Math.abs(other.sinceMs - sinceMs) <= togetherMs);
+  const back = known.filter((other) => !other.lost && cameBack(other, sinceMs, nowMs));
+  const before = lost.length + known.filter((other) => !other.lost).length;
+  const together = lost.length + back.length;
+  if (together < 2 || (together / before) * 100 <= mostLostPercent) return undefined;
+  const healing = back.length > 0 ? `, ${back.length} of them are back` : '';
+  const names = namesOf([...lost, ...back].map((other) => other.node));
+  return `${together} of ${before} nodes were lost together (${names}${healing}): ${cure}`;
+}
+
+/** Just now, and after the other was lost: a sign that what cut off both is being mended. */
+function cameBack({ sinceMs, createdMs }: Readiness, lostMs: number, nowMs: number): boolean {
+  return createdMs < lostMs && sinceMs >= lostMs && sinceMs > nowMs - healingMs;
+}
+
+function readinessOf(node: Node): Readiness {
+  let reading = readings.get(node);
+  if (!reading) {
+    const ready = findCondition(node.status?.conditions, 'Ready');
+    reading = {
+      node,
+      known: ready?.reason !== neverInSession,
+      lost: isLost(node),
+      sinceMs: Date.parse(ready?.lastTransitionTime ?? '') || 0,
+      createdMs: Date.parse(node.metadata.creationTimestamp ?? '') || 0,
+    };
+    readings.set(node, reading);
+  }
+  return reading;
 }
 
 function namesOf(nodes: readonly Node[]): string {
   const names = nodes.map(({ metadata }) => metadata.name).sort();
   return names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ');
-}
-
-function readyOf(node: Node): Condition | undefined {
-  return findCondition(node.status?.conditions, 'Ready');
-}
-
-function transitionMs(node: Node): number {
-  return Date.parse(readyOf(node)?.lastTransitionTime ?? '') || 0;
 }
