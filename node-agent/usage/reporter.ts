@@ -12,8 +12,9 @@ export interface UsageReporterOptions extends UsageSources {
 }
 
 const defaultPeriodMs = 15_000;
-/** The first figures of new pods come sooner. */
+/** The first figures of new pods come sooner, if they start soon. */
 const firstPeriodMs = 3_000;
+const quickTurns = 6;
 /** Over less than this a rate says little. */
 const leastWindowMs = 1_000;
 
@@ -23,6 +24,7 @@ export class UsageReporter {
   #periodMs = defaultPeriodMs;
   #before: Reading | undefined;
   #timer: Timer | undefined;
+  #quickTurnsLeft = 0;
 
   constructor(options: UsageReporterOptions) {
     this.#options = options;
@@ -46,12 +48,14 @@ export class UsageReporter {
 
   #restart(): void {
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.schedule(0, () => void this.#turn(Math.min(firstPeriodMs, this.#periodMs)));
+    this.#quickTurnsLeft = quickTurns;
+    this.#timer = this.#options.clock.schedule(0, () => void this.#turn());
   }
 
-  async #turn(nextMs: number): Promise<void> {
+  async #turn(): Promise<void> {
     const { clock, log, pod, send } = this.#options;
     const timer = this.#timer;
+    let complete = false;
     try {
       const reading = await read(this.#options, this.#podUIDs);
       if (timer !== this.#timer) return; // others are wanted meanwhile, or none
@@ -59,9 +63,18 @@ export class UsageReporter {
       this.#before = reading;
       const usages = before && reading.atMs - before.atMs >= leastWindowMs ? usageBetween(before, reading, pod) : [];
       if (usages.length > 0) send(usages);
+      complete = this.#podUIDs.every((wanted) => usages.some((usage) => usage.uid === wanted && isWhole(usage)));
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'cannot read what pods use; trying again');
     }
-    if (timer === this.#timer) this.#timer = clock.schedule(nextMs, () => void this.#turn(this.#periodMs));
+    if (timer !== this.#timer) return;
+    const hurries = !complete && this.#quickTurnsLeft > 0;
+    this.#quickTurnsLeft = complete ? 0 : this.#quickTurnsLeft - 1;
+    const nextMs = hurries ? Math.min(firstPeriodMs, this.#periodMs) : this.#periodMs;
+    this.#timer = clock.schedule(nextMs, () => void this.#turn());
   }
+}
+
+function isWhole({ containers = [] }: PodStats): boolean {
+  return containers.length > 0 && containers.every(({ cpuNanocores }) => cpuNanocores !== undefined);
 }

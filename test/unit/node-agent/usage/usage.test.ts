@@ -67,7 +67,7 @@ describe('the reporter', () => {
     const runtime = {
       async stats(uids?: readonly string[]) {
         asked.push(uids);
-        return (uids ?? []).map((uid) => stats(`c-${uid}`, uid, clock.nowMs() / 2));
+        return (uids ?? []).filter((uid) => uid !== 'late').map((uid) => stats(`c-${uid}`, uid, clock.nowMs() / 2));
       },
     };
     const beganMs = clock.monotonicMs();
@@ -99,6 +99,15 @@ describe('the reporter', () => {
     await clock.advance(60_000);
     expect(take()).toEqual([]);
     expect(sent).toHaveLength(2);
+  });
+
+  it('looks for pods that have yet to start often, but not for ever', async () => {
+    const { clock, reporter, take } = await start();
+    reporter.want({ podUIDs: ['late'], periodMs: 60_000 });
+    await clock.advance(59_000);
+    expect(take()).toHaveLength(7);
+    await clock.advance(60_000);
+    expect(take()).toHaveLength(1);
   });
 
   it('has the first figures of new pods soon, and goes on with those of the old ones', async () => {
