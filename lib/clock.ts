@@ -3,6 +3,8 @@
  * for durations and leases and never goes backwards.
  */
 
+import { uptime } from 'node:os';
+
 export interface Timer {
   cancel(): void;
 }
@@ -31,6 +33,11 @@ export const systemClock: Clock = {
     return sleepOn(systemClock, delayMs, signal);
   },
 };
+
+/** CLOCK_BOOTTIME in milliseconds (grain 10): monotonic, the same for all processes, and it counts while the machine sleeps. */
+export function bootTimeMs(): number {
+  return Math.round(uptime() * 1000);
+}
 
 /** `sleep` in terms of `schedule`, shared by every clock. */
 export function sleepOn(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {

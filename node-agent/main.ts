@@ -15,6 +15,8 @@ import { type Exec, systemExec } from '../lib/process.ts';
 import { systemRandom } from '../lib/random.ts';
 import type { Node, UsageWanted, Welcome } from '../proto/gen/types.ts';
 import { startNodeDns } from './dns/node-dns.ts';
+import { createFencing } from './fencing/fencing.ts';
+import { openWatchdog } from './fencing/process.ts';
 import {
   type ClusterSettings,
   readServers,
@@ -36,6 +38,7 @@ import { createPodNetwork } from './network/pod-network.ts';
 import { createDiskPodFiles } from './pods/pod-files-disk.ts';
 import { createPods, type Pods } from './pods/pods.ts';
 import { createProber } from './pods/prober.ts';
+import { detectCgroups, processDirs } from './runtime/cgroup.ts';
 import { openRuncRuntime } from './runtime/runc.ts';
 import { startAgentServer } from './server/agent-service.ts';
 import { createPodDirectory } from './server/pod-directory.ts';
@@ -110,6 +113,15 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
     ...{ host, facts, images, clock, log },
   });
 
+  const cgroups = detectCgroups(readText('/proc/self/mountinfo'));
+  const watchdog = openWatchdog({
+    folder: `${flags.runDir}/fencing`,
+    cgroupDirs: (uid) => (cgroups ? processDirs(cgroups, `${flags.cgroupParent}/pod${uid}`) : []),
+    ...{ exec, clock, log },
+  });
+  closers.add(() => watchdog.close());
+  const fencing = createFencing(watchdog);
+
   let pods: Pods | undefined;
   let usage: UsageReporter | undefined;
   let usageWanted: UsageWanted = {};
@@ -128,6 +140,7 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
       usageWanted = wanted;
       usage?.want(wanted);
     },
+    lease: fencing,
     onWelcome: (welcome) => keepSettings(welcome, flags, log).then(welcomed.resolve, () => {}),
     ...{ slice, clock, random, log },
   });
@@ -165,6 +178,7 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
     nodeName: flags.nodeName,
     files: createDiskPodFiles(folders, exec, log),
     prober: createProber(runtime, clock),
+    fencing,
     sink: session,
     zone: settings.zone,
     nodeFiles: { resolvConf: () => readText('/etc/resolv.conf'), hosts: () => readText('/etc/hosts') },

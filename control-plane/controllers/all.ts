@@ -23,13 +23,15 @@ export interface ControllerOptions {
   readonly mostPerTransaction: number;
   /** Whether so many nodes are silent that no pod should be moved. */
   readonly evictionsPaused: () => boolean;
+  /** Since the lease of the node ended, by the leader's clock; undefined while it is not lost. */
+  readonly lostForMs: (nodeName: string) => number | undefined;
   /** What pods of autoscaled workloads use. */
   readonly podUsage: UsageOf;
 }
 
 export function allControllers(options: ControllerOptions): readonly Controller[] {
   return [
-    nodeLifecycleController(options.evictionsPaused),
+    nodeLifecycleController(options),
     deploymentController,
     replicaSetController(options),
     statefulSetController(options),

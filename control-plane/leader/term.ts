@@ -52,7 +52,7 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
     },
     {
       mostPerTransaction: parts.podsPerTransaction,
-      evictionsPaused: sessions.evictionsPaused,
+      evictionsPaused: sessions.evictionsPaused, lostForMs: sessions.lostForMs,
       podUsage: sessions.podUsage,
     },
   );

@@ -52,6 +52,8 @@ export interface NodeSessions {
   nodeLeases(): ReadonlyMap<string, NodeLease>;
   /** More than 55 % of the nodes vanished together: whoever evicts pods of lost nodes should wait and say so. */
   evictionsPaused(): boolean;
+  /** By this leader's own clock, since the end of the lease that it gave; undefined while the node is not lost. */
+  lostForMs(nodeName: string): number | undefined;
   /** What the pods of autoscaled workloads use. */
   readonly podUsage: UsageOf;
   /** After the verdict, before it is written to the Node. Returns its cancel. */
@@ -90,6 +92,7 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       begun.run();
     },
     nodeLeases: () => (term?.leads ? term.leases.all : new Map()),
+    lostForMs: (nodeName) => (term?.leads ? term.lostForMs(nodeName) : undefined),
     evictionsPaused: () => term?.leads === true && term.leases.massLoss(options.clock.monotonicMs()),
     podUsage: (podUID, nowMs) => (term?.leads ? term.usage.usages.of(podUID, nowMs) : undefined),
     onLeaseChange(callback) {

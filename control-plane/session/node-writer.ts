@@ -27,19 +27,22 @@ export interface NodeWriterDependencies {
 const attempts = 20;
 
 export interface NodeWriter {
-  /** Resolves with the stored node, which says what `knowledge()` said; undefined when there is no such node. */
-  sync(nodeName: string, knowledge: () => NodeKnowledge): Promise<Node | undefined>;
+  /**
+   * Resolves with the stored node, which says what `knowledge()` said; undefined when there is no such node. With `rewrite`
+   * it is written even if it says that already: whatever is on its way upon an older look at the node is then void.
+   */
+  sync(nodeName: string, knowledge: () => NodeKnowledge, rewrite?: boolean): Promise<Node | undefined>;
 }
 
 export function createNodeWriter(writer: FencedWriter, dependencies: NodeWriterDependencies): NodeWriter {
   /** The end of each node's queue: writes of one node do not race each other. */
   const queues = new Map<string, Promise<unknown>>();
   return {
-    sync(nodeName, knowledge) {
+    sync(nodeName, knowledge, rewrite = false) {
       const before = queues.get(nodeName) ?? Promise.resolve();
       const next = before
         .catch(() => {})
-        .then(() => writer.persist(() => syncOnce(nodeName, knowledge, writer, dependencies)));
+        .then(() => writer.persist(() => syncOnce(nodeName, knowledge, rewrite, writer, dependencies)));
       queues.set(nodeName, next);
       const forget = (): void => {
         if (queues.get(nodeName) === next) queues.delete(nodeName);
@@ -53,6 +56,7 @@ export function createNodeWriter(writer: FencedWriter, dependencies: NodeWriterD
 async function syncOnce(
   nodeName: string,
   knowledge: () => NodeKnowledge,
+  rewrite: boolean,
   writer: FencedWriter,
   { store, codec, snapshot, clock, onReadyChange }: NodeWriterDependencies,
 ): Promise<Node | undefined> {
@@ -60,7 +64,7 @@ async function syncOnce(
   let stored = snapshot.get('Node', undefined, nodeName);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     if (stored) {
-      const planned = planNode(stored, knowledge(), clock.nowMs());
+      const planned = planNode(stored, knowledge(), clock.nowMs()) ?? (rewrite ? stored : undefined);
       // "Nothing to do" is believed only of the store itself: the snapshot may be behind our own last write.
       if (planned && (await put(key, planned, writer, codec))) {
         if (readyStatus(planned) !== readyStatus(stored)) onReadyChange(planned);
@@ -70,7 +74,7 @@ async function syncOnce(
     const { kv } = await store.get(key);
     if (!kv) return undefined;
     stored = codec.decode(key, kv.value, kv.modRevision) as Node;
-    if (!planNode(stored, knowledge(), clock.nowMs())) return stored;
+    if (!rewrite && !planNode(stored, knowledge(), clock.nowMs())) return stored;
   }
   throw new GantryError('aborted', `node ${nodeName} is being written by many`);
 }

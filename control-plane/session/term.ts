@@ -111,6 +111,13 @@ export class Term {
     this.usage.begin();
   }
 
+  /** Since its lease ended; undefined while it may be heard, or a session of it is open. */
+  lostForMs(nodeName: string): number | undefined {
+    const lease = this.leases.all.get(nodeName);
+    if (!lease || lease.alive || this.#streams.has(nodeName)) return undefined;
+    return this.#options.clock.monotonicMs() - lease.expiresAtMs;
+  }
+
   async *serve(nodeName: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncGenerator<SessionDown> {
     const inbox = requests[Symbol.asyncIterator]();
     const hello = await this.#firstMessage(inbox);
@@ -175,7 +182,9 @@ export class Term {
   /** The node as it is stored after its hello, read no older than everything written before the hello. */
   async #admit(nodeName: string, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
     const { store, state, clock, config, log } = this.#options;
-    const stored = await this.#sync(nodeName);
+    // The removal of what must not run twice compares the node (controllers/node-lifecycle): none lands after this.
+    const isLost = this.leases.all.get(nodeName)?.alive !== true;
+    const stored = await this.#sync(nodeName, isLost);
     if (!stored) {
       this.leases.forget(nodeName);
       throw nodeIsGone(nodeName);
@@ -185,7 +194,7 @@ export class Term {
     await within(state.waitFor(revision, signal), mirrorPatienceMs, clock);
     log.info({ node: nodeName, pods: hello.podUIDs?.length ?? 0 }, 'node session opened');
     const { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
-    return { node: stored, heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone };
+    return { node: stored, revision: revision.toString(), heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone };
   }
 
   #hear(nodeName: string): boolean {
@@ -207,8 +216,8 @@ export class Term {
     await writePods(nodeName, pods, this.#writer, { ...this.#options, snapshot: state });
   }
 
-  #sync(nodeName: string): Promise<Node | undefined> {
-    return this.#nodes.sync(nodeName, () => this.#knowledge(nodeName));
+  #sync(nodeName: string, rewrite = false): Promise<Node | undefined> {
+    return this.#nodes.sync(nodeName, () => this.#knowledge(nodeName), rewrite);
   }
 
   #knowledge(nodeName: string): NodeKnowledge {

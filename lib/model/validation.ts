@@ -11,6 +11,7 @@ import { collect } from './validation/checks.ts';
 import { checkConfigMap, checkSecret } from './validation/config.ts';
 import { checkCronJob } from './validation/cron-job.ts';
 import { checkControllerRevision, checkDaemonSet } from './validation/daemon-set.ts';
+import { checkFencing } from './validation/fencing.ts';
 import { checkJob } from './validation/job.ts';
 import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
@@ -52,6 +53,7 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
 export function validate(object: KubeObject, old?: KubeObject): Problem[] {
   const problems: Problem[] = [];
   checkMetadata(object, collect(problems));
+  checkFencing(object, old, collect(problems));
   checks[object.kind]?.(object as never, old as never, problems);
   return problems;
 }

@@ -53,7 +53,14 @@ export interface StopProgress {
   readonly killedAtMs?: number;
 }
 
-export type StopReason = 'deleted' | 'unhealthy' | 'imageChanged' | 'deadline' | 'hookFailed' | 'sandboxLost';
+export type StopReason =
+  | 'deleted'
+  | 'unhealthy'
+  | 'imageChanged'
+  | 'deadline'
+  | 'hookFailed'
+  | 'sandboxLost'
+  | 'fenced';
 
 export interface HookProgress {
   readonly state: 'running' | 'failed';

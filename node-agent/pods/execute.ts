@@ -33,6 +33,8 @@ export async function execute(context: PodContext, action: Action, observed: Obs
     case 'createContainer':
       return createContainer(context, action);
     case 'startContainer':
+      // Created in time, or never started: see node-agent/fencing.
+      if (deps.fencing.permission(context.pod()) === 'stopped') return;
       await deps.runtime.startContainer(action.id);
       if (!action.init) activity.probes.set(action.id, beginProbes(action.container, deps.clock.monotonicMs()));
       context.event('Normal', 'Started', `Started container ${action.container.name}`, action.container);
@@ -65,6 +67,7 @@ export async function execute(context: PodContext, action: Action, observed: Obs
       activity.files = action.everything ? 'removed' : 'volumesRemoved';
       return;
     case 'reportRemoved': {
+      await deps.fencing.release(uid);
       const { namespace = 'default', name } = context.record.pod.metadata;
       return deps.sink.removed({ namespace, name, uid });
     }
@@ -85,6 +88,7 @@ async function createSandbox(context: PodContext, observed: ObservedPod): Promis
     await context.note(next);
     context.event('Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
   }
+  await context.deps.fencing.guard(pod);
   await context.deps.runtime.createSandbox(sandboxConfig(pod, context.record.hostIdStart));
 }
 
@@ -134,6 +138,7 @@ async function createContainer(
   await context.note(
     beginAttempt(context.record, container.name, { attempt, image: container.image, stopSignal, quickRestarts }),
   );
+  await deps.fencing.guard(pod);
   await deps.runtime.createContainer(config);
   context.event('Normal', 'Created', `Created container: ${container.name}`, container);
 }
@@ -155,6 +160,7 @@ const stopSentences: Readonly<Record<string, (name: string) => string>> = {
   imageChanged: (name) => `Container ${name} has a new image, it will be restarted`,
   deadline: (name) => `Stopping container ${name}: the pod's activeDeadlineSeconds are over`,
   hookFailed: (name) => `Stopping container ${name}: its postStart hook failed`,
+  fenced: (name) => `Stopping container ${name}: the node has lost the control plane`,
   sandboxLost: (name) => `Stopping container ${name}: the pod's namespaces are gone`,
 };
 

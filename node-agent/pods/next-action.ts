@@ -5,6 +5,7 @@
  * `steps` lists, most urgent first, what could be done now; the first that is not waiting out a failure is taken. A
  * step that everything after it depends on ends the list.
  */
+import { stopAfterMs } from '../../lib/model/fencing.ts';
 import type { Container, Pod } from '../../proto/gen/types.ts';
 import type { ContainerStatus } from '../runtime/runtime.ts';
 import type { StopReason } from './activity.ts';
@@ -152,8 +153,12 @@ function* stop(
 /** Nobody calls when the pressure is over: we look. */
 const pressureLookMs = 2_000;
 
+/** The same, of the control plane's word. */
+const permissionLookMs = 500;
+
 function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   const { sandbox, activity, sources } = observed;
+  if (observed.permission === 'stopped') return yield* fenceOff(pod, observed, nowMs);
   if (sandbox && !sandbox.alive) {
     const left = observed.containers.filter((status) => status.state !== 'exited');
     for (const status of left) {
@@ -165,6 +170,9 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   if (isFinished(observed)) return yield { type: 'finish' };
   const expired = yield* deadline(pod, observed, nowMs);
   if (expired) return;
+  if (!sandbox?.alive && observed.permission === 'wait') {
+    return yield { type: 'wait', untilMs: nowMs + permissionLookMs };
+  }
   if (!sandbox && observed.nodePressure !== undefined) return yield { type: 'wait', untilMs: nowMs + pressureLookMs };
 
   yield* pullAhead(pod, observed, nowMs);
@@ -186,6 +194,19 @@ function* run(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
   }
   const initialized = yield* runInit(pod, observed, nowMs);
   if (initialized) yield* runContainers(pod, observed, nowMs);
+}
+
+/** The node's watchdog has killed the pod, or is about to: it has failed for good, whatever its restartPolicy. */
+function* fenceOff(pod: Pod, observed: ObservedPod, nowMs: number): Steps {
+  const left = observed.containers.filter((status) => status.state !== 'exited');
+  for (const status of left) {
+    if (status.state === 'created') yield { type: 'removeContainer', id: status.id };
+    else yield* stop(status, 'fenced', 0, observed, nowMs);
+  }
+  if (left.length > 0) return;
+  const seconds = stopAfterMs(pod) / 1000;
+  const message = `stopped, because its node had no contact with the control plane for ${seconds} s and the pod must not run twice`;
+  yield { type: 'finish', reason: 'Fenced', message };
 }
 
 /** True when the pod's time is up. */

@@ -1,5 +1,6 @@
 /** What is true of a pod on this node, in one value: the input of nextAction and of status. Pure. */
 import type { Container, Pod } from '../../proto/gen/types.ts';
+import type { Permission } from '../fencing/fencing.ts';
 import type { ContainerStatus, SandboxStatus } from '../runtime/runtime.ts';
 import type { PodActivity } from './activity.ts';
 import { isReady, isStarted } from './probes.ts';
@@ -16,6 +17,8 @@ export interface ObservedPod {
   readonly sources: PodSources;
   /** Why the node takes no new pods now, in a sentence. */
   readonly nodePressure?: string | undefined;
+  /** Whether the pod may run here, if it must not run twice; absent: it may. */
+  readonly permission?: Permission;
 }
 
 export function containerId(podUid: string, name: string, attempt: number): string {

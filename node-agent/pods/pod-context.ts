@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import { newEvent } from '../../lib/model/event.ts';
 import type { Container, Pod, Service } from '../../proto/gen/types.ts';
+import type { PodFencing } from '../fencing/fencing.ts';
 import type { ImageStore } from '../images/images.ts';
 import type { PodNetwork } from '../network/network.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -22,6 +23,7 @@ export interface PodDependencies {
   readonly network: PodNetwork;
   readonly files: PodFiles;
   readonly prober: Prober;
+  readonly fencing: PodFencing;
   readonly sink: StatusSink;
   readonly clock: Clock;
   readonly log: Log;

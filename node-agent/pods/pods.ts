@@ -177,6 +177,7 @@ export function createPods(deps: PodDependencies & { readonly slice: SliceReader
         found.set(uid, await recover(uid, pod));
       }
       await deps.network.retain(new Set(left.keys()));
+      await deps.fencing.retain(new Set(found.keys()));
       cancels.push(slice.onChange((change) => sync(change.podUIDs)));
       cancels.push(runtime.onChange((uid) => workers.get(uid)?.wake()));
       every(lookAroundMs, lookAround);

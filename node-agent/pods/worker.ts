@@ -135,7 +135,9 @@ export function startPodWorker(options: PodWorkerOptions): PodWorker {
     if (!adopted) adopt(sandbox, containers);
     await noteExits(context, containers);
     const sources = readSources(context.record.pod, options.sources);
-    return { sandbox, containers, record: context.record, activity, sources, nodePressure: deps.nodePressure() };
+    const permission = deps.fencing.permission(context.record.pod);
+    const nodePressure = deps.nodePressure();
+    return { sandbox, containers, record: context.record, activity, sources, nodePressure, permission };
   };
 
   /** At first sight: what a former agent left is taken over as it is. */

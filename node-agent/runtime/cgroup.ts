@@ -81,6 +81,13 @@ export function cgroupDir(layout: CgroupLayout, controller: string, path: string
   return found && found.mountPoint + path;
 }
 
+/** The folders of `path` by which all its processes can be found; and where version 2 is, killed in one stroke. */
+export function processDirs(layout: CgroupLayout, path: string): readonly string[] {
+  const telling = cgroupDir(layout, 'pids', path) ?? cgroupDir(layout, 'memory', path);
+  const unified = layout.hierarchies.find(({ controllers }) => controllers.length === 0);
+  return [...new Set([telling, unified && unified.mountPoint + path])].filter((dir) => dir !== undefined);
+}
+
 /** The pod's group: made in the hierarchies that bound or count it, limited as `resources` say. */
 export function planPodCgroup(
   layout: CgroupLayout,

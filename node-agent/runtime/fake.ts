@@ -66,6 +66,8 @@ export interface FakeHost {
   exit(containerId: string, exitCode: number, options?: { readonly oomKilled?: boolean }): void;
   /** The pause process dies, and with it the pod's namespaces. */
   killSandbox(podUid: string): void;
+  /** SIGKILL to everything in the pod's cgroup: its sandbox, and containers running or only created. */
+  killPod(podUid: string): void;
   /** The plug is pulled: no process is left; what was on disk is. */
   powerOff(): void;
   imageInUse(imageId: string): boolean;
@@ -297,6 +299,10 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
     forgetFailures: () => failures.clear(),
     exit(containerId, exitCode, { oomKilled } = {}) {
       finish(require(containerId), exitCode, oomKilled ? { oomKilled } : {});
+    },
+    killPod(podUid) {
+      if (sandboxes.get(podUid)?.status.alive) killSandbox(podUid);
+      for (const container of containers.values()) if (container.config.podUid === podUid) finish(container, 137);
     },
     powerOff() {
       for (const podUid of sandboxes.keys()) killSandbox(podUid);

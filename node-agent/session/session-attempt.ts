@@ -22,6 +22,8 @@ const defaultHeartbeatMs = 1_000;
 const defaultLeaseMs = 3_000;
 /** A burst of changes shares a batch. */
 const reportDelayMs = 5;
+/** The control plane has as long to catch up. */
+const staleSliceMs = 10_000;
 /** Events travel with the next status; alone only after this long. */
 const eventDelayMs = 200;
 
@@ -35,8 +37,8 @@ export class SessionAttempt {
   readonly #onAck: (sentAtMs: number) => void;
   readonly #outbox = new Outbox();
   readonly #over = new AbortController();
-  /** When each heartbeat that is not acknowledged yet was sent. */
-  readonly #sentAtMs = new Map<number, number>();
+  /** When each heartbeat that is not acknowledged yet was sent: by our clock, and by the one that leases are told in. */
+  readonly #sent = new Map<number, { readonly atMs: number; readonly leaseMs: number }>();
   readonly #timers = new Set<Timer>();
   #sequence = 0;
   #heartbeatMs = defaultHeartbeatMs;
@@ -126,6 +128,7 @@ export class SessionAttempt {
     this.#leaseMs = welcome.leaseMs || defaultLeaseMs;
     this.#options.log.info({ server: this.#address }, 'in session with the control plane');
     this.#options.onUsageWanted?.({ podUIDs: [] });
+    this.#options.lease?.welcomed(welcome.revision);
     this.#options.onWelcome?.(welcome);
     this.#beat();
     this.reportSoon();
@@ -139,7 +142,7 @@ export class SessionAttempt {
       return;
     }
     this.#sequence += 1;
-    this.#sentAtMs.set(this.#sequence, nowMs);
+    this.#sent.set(this.#sequence, { atMs: nowMs, leaseMs: this.#options.lease?.nowMs() ?? nowMs });
     this.#outbox.push({ heartbeat: { sequence: this.#sequence } });
     const timer = clock.schedule(this.#heartbeatMs, () => {
       this.#timers.delete(timer);
@@ -149,16 +152,24 @@ export class SessionAttempt {
   }
 
   #acknowledged(sequence: number): void {
-    const sentAtMs = this.#sentAtMs.get(sequence);
-    if (sentAtMs === undefined) return;
-    for (const earlier of this.#sentAtMs.keys()) if (earlier <= sequence) this.#sentAtMs.delete(earlier);
-    this.#onAck(sentAtMs);
+    const sent = this.#sent.get(sequence);
+    if (sent === undefined) return;
+    for (const earlier of this.#sent.keys()) if (earlier <= sequence) this.#sent.delete(earlier);
+    if (this.#options.lease?.acknowledged(sent.leaseMs) === false) this.#giveUp('contact had lapsed');
+    else this.#onAck(sent.atMs);
   }
 
   #applySlice(slice: Slice): void {
     this.#options.slice.apply(slice);
     for (const { pod } of slice.objects ?? []) if (pod) this.#reports.observe(pod);
+    if (slice.complete && this.#options.lease?.sliceApplied(slice.revision) === false) this.#askAgainLater();
     this.reportSoon();
+  }
+
+  /** The control plane's own picture was behind when it told us. */
+  #askAgainLater(): void {
+    const timer = this.#options.clock.schedule(staleSliceMs, () => this.#giveUp('the slice was an old one'));
+    this.#timers.add(timer);
   }
 
   #giveUp(reason: string): void {

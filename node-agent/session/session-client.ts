@@ -14,6 +14,7 @@ import { connect } from '../../lib/rpc/client.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { Node, PodStats, SessionDown, SessionUp, UsageWanted, Welcome } from '../../proto/gen/types.ts';
+import type { LeaseFollower } from '../fencing/fencing.ts';
 import type { StatusSink } from '../pods/report.ts';
 import { ReportBuffer } from './report-buffer.ts';
 import { ServerChoice } from './server-choice.ts';
@@ -39,6 +40,8 @@ export interface SessionClientOptions {
   /** Of which pods the control plane wants to know what they use; at the begin of each session of none. */
   readonly onUsageWanted?: (wanted: UsageWanted) => void;
   readonly onWelcome?: (welcome: Welcome) => void;
+  /** Who must know until when the control plane has surely heard of us. */
+  readonly lease?: LeaseFollower;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -1152,6 +1152,69 @@ export interface PodDisruptionBudgetStatus {
   conditions?: Condition[];
 }
 
+/** What the objects of a namespace may use together. Creations beyond it are refused; nothing that is there is deleted. */
+export interface ResourceQuota {
+  apiVersion: 'v1';
+  kind: 'ResourceQuota';
+  metadata: ObjectMeta;
+  spec: ResourceQuotaSpec;
+  status?: ResourceQuotaStatus;
+}
+
+export interface ResourceQuotaSpec {
+  /**
+   * By name: pods; cpu or requests.cpu, memory or requests.memory, ephemeral-storage or requests.ephemeral-storage;
+   * limits.cpu, limits.memory, limits.ephemeral-storage; services, services.nodeports; configmaps, secrets,
+   * resourcequotas; count/PLURAL for kinds of v1, count/PLURAL.GROUP for others (count/deployments.apps).
+   * Pods that have ended use nothing, except of count/pods.
+   */
+  hard?: Record<string, string>;
+  /**
+   * Only pods that all of these are true of. Terminating: with activeDeadlineSeconds; BestEffort: without any request or
+   * limit. Never changes.
+   */
+  scopes?: ('Terminating' | 'NotTerminating' | 'BestEffort' | 'NotBestEffort')[];
+}
+
+/** Raised in the transaction of each creation that it counts; counted anew by the resource quota controller. */
+export interface ResourceQuotaStatus {
+  /** As in the spec that was last counted for. */
+  hard?: Record<string, string>;
+  /** May be more than hard, when hard was lowered or objects were there before. */
+  used?: Record<string, string>;
+}
+
+/**
+ * What each pod or container of a namespace gets where it says nothing, and the bounds of what it may say. Applies when
+ * a pod is created; pods that are there stay as they are.
+ */
+export interface LimitRange {
+  apiVersion: 'v1';
+  kind: 'LimitRange';
+  metadata: ObjectMeta;
+  spec: LimitRangeSpec;
+}
+
+export interface LimitRangeSpec {
+  limits: LimitRangeItem[];
+}
+
+/** Resources are cpu, memory and ephemeral-storage. */
+export interface LimitRangeItem {
+  /** Container: each one by itself. Pod: its containers together. */
+  type: 'Container' | 'Pod';
+  /** No limit may be more, and there must be one. */
+  max?: Record<string, string>;
+  /** No request may be less, and there must be one. */
+  min?: Record<string, string>;
+  /** The limit of a container that has none; `max` where this says nothing. Container only. */
+  default?: Record<string, string>;
+  /** The request of a container that has none; `default`, or else `min`, where this says nothing. Container only. */
+  defaultRequest?: Record<string, string>;
+  /** A limit may be at most this many times the request. */
+  maxLimitRequestRatio?: Record<string, string>;
+}
+
 /** Keeps what the pods of a workload use near a target by changing the workload's spec.replicas. */
 export interface HorizontalPodAutoscaler {
   apiVersion: 'autoscaling/v2';
@@ -1301,6 +1364,8 @@ export interface ObjectEnvelope {
   controllerRevision?: ControllerRevision;
   priorityClass?: PriorityClass;
   podDisruptionBudget?: PodDisruptionBudget;
+  resourceQuota?: ResourceQuota;
+  limitRange?: LimitRange;
 }
 
 export interface ApplyRequest {
@@ -1730,6 +1795,8 @@ export interface Welcome {
   serviceCIDR?: string;
   dnsIP?: string;
   zone?: string;
+  /** Of the store, when the session was admitted: a slice that is older may have pods that are somewhere else by now. */
+  revision?: string;
 }
 
 export interface StatusAck {
@@ -1791,6 +1858,8 @@ export type KubeObject =
   | CronJob
   | PriorityClass
   | PodDisruptionBudget
+  | ResourceQuota
+  | LimitRange
   | HorizontalPodAutoscaler;
 
 /** Every service's methods by name. */
@@ -1883,5 +1952,7 @@ export interface KindMap {
   CronJob: CronJob;
   PriorityClass: PriorityClass;
   PodDisruptionBudget: PodDisruptionBudget;
+  ResourceQuota: ResourceQuota;
+  LimitRange: LimitRange;
   HorizontalPodAutoscaler: HorizontalPodAutoscaler;
 }

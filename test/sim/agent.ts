@@ -4,6 +4,8 @@
  */
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import type { FakeWatchdog } from '../../node-agent/fencing/fake.ts';
+import { createFencing } from '../../node-agent/fencing/fencing.ts';
 import type { HostFacts } from '../../node-agent/host/facts.ts';
 import { createNodeReporter, type NodeReporter } from '../../node-agent/host/node-reporter.ts';
 import type { ImageStore } from '../../node-agent/images/images.ts';
@@ -32,6 +34,8 @@ export interface Machine {
   /** Files outside the pods' folders, by name. */
   readonly disk: Map<string, Uint8Array>;
   readonly facts: () => HostFacts;
+  /** Lives on while the agent is dead or stands still. */
+  readonly watchdog: FakeWatchdog;
 }
 
 /** Bugs that tests plant. */
@@ -85,6 +89,7 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
   const slice = await openSliceStore({ file: 'slice', disk: sliceDisk, clock, log });
   const images = process.guard(machine.images, ['find', 'pull', 'list', 'remove'], diskDelayMs);
   const reporter = createReporter(machine, process, images, log);
+  const fencing = createFencing(process.guard(machine.watchdog, ['guard', 'release'], diskDelayMs));
   let pods: Pods | undefined;
   const welcomed = Promise.withResolvers<void>();
   const session = createSessionClient({
@@ -101,6 +106,7 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
       disk.set('settings', new Uint8Array());
       welcomed.resolve();
     },
+    lease: fencing,
     slice,
     clock,
     random,
@@ -117,6 +123,7 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
     nodeName: machine.name,
     files: process.guard(machine.files, fileMethods, diskDelayMs),
     prober: proberOf(machine, process),
+    fencing,
     sink: plants.keepRemovals ? { ...sinkOf(session), removed() {} } : session,
     zone: 'cluster.local',
     nodeFiles: { resolvConf: () => 'nameserver 192.0.2.1\n', hosts: () => '127.0.0.1 localhost\n' },

@@ -1,6 +1,8 @@
 /** A simulated machine and whether an agent runs on it. The agent may die and start again; the machine may lose power and boot again, keeping its disk. */
+import type { Clock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import { createFakeWatchdog, type FakeWatchdog } from '../../node-agent/fencing/fake.ts';
 import type { HostFacts } from '../../node-agent/host/facts.ts';
 import { createFakeImageStore, type FakeRegistry } from '../../node-agent/images/fake.ts';
 import type { ImageStore } from '../../node-agent/images/images.ts';
@@ -38,6 +40,7 @@ export class SimNode implements Machine {
   readonly network: FakePodNetwork;
   readonly files = createMemoryPodFiles();
   readonly images: ImageStore;
+  readonly watchdog: FakeWatchdog;
   readonly disk = new Map<string, Uint8Array>();
   agent: SimProcess | undefined;
   pods: Pods | undefined;
@@ -69,6 +72,8 @@ export class SimNode implements Machine {
       pullMs: 200,
       inUse: this.host.imageInUse,
     });
+    const clock = atRate(machine.clock, options.clockRate);
+    this.watchdog = createFakeWatchdog({ clock, kill: (uid) => this.host.killPod(uid) });
   }
 
   startAgent(): void {
@@ -110,6 +115,7 @@ export class SimNode implements Machine {
     this.killAgent();
     this.#rpc.network.setDown(this.name, true);
     this.host.powerOff();
+    this.watchdog.powerOff();
     this.network.powerOff();
   }
 
@@ -132,4 +138,12 @@ export class SimNode implements Machine {
     architecture: 'amd64',
     hostname: this.name,
   });
+}
+
+/** The machine's clock as its agent has it: all its programs share what is wrong with it. */
+function atRate(clock: Clock, rate: number): Pick<Clock, 'monotonicMs' | 'schedule'> {
+  return {
+    monotonicMs: () => clock.monotonicMs() * rate,
+    schedule: (delayMs, callback) => clock.schedule(delayMs / rate, callback),
+  };
 }

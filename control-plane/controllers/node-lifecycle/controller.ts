@@ -6,14 +6,20 @@ import type { Snapshot } from '../../state/snapshot.ts';
 import type { Controller } from '../run-controller.ts';
 import { reconcileNode, removePodsOfMissingNode } from './reconcile.ts';
 
-/** `evictionsPaused`: whether so many nodes are silent that nothing should be moved (control-plane/session knows). */
-export function nodeLifecycleController(evictionsPaused: () => boolean): Controller {
+/** What control-plane/session knows: see SessionKnowledge. */
+export interface NodeLifecycleOptions {
+  readonly evictionsPaused: () => boolean;
+  readonly lostForMs: (nodeName: string) => number | undefined;
+}
+
+export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLifecycleOptions): Controller {
   return {
     name: 'node-lifecycle-controller',
     reconcile(snapshot, key, nowMs) {
       const name = parseKey(key)?.name ?? '';
       const node = snapshot.get('Node', undefined, name);
-      return node ? reconcileNode(snapshot, node, nowMs, evictionsPaused()) : removePodsOfMissingNode(snapshot, name);
+      if (!node) return removePodsOfMissingNode(snapshot, name);
+      return reconcileNode(snapshot, node, nowMs, { evictionsPaused: evictionsPaused(), lostForMs: lostForMs(name) });
     },
     *keysOf(change, snapshot) {
       const object = change.object ?? change.previous;

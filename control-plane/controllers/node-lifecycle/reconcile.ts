@@ -6,12 +6,23 @@
  *   stopped it. Nothing else is touched when the node returns.
  * - Lost and declared out of service (a taint that a person sets): nothing runs there, so its pods are removed at once, and
  *   those that must not run twice (lib/model/fencing.ts) can be made elsewhere. Until then such pods stay as they are.
+ * - Lost for longer than a pod of `stop-after` lives without contact: the node's watchdog has stopped it by now, and it is removed
+ *   at once. How long it is lost the leader's sessions know, by their own clock; a new leader counts from its own begin.
+ * - What removes a pod that must not run twice also compares and rewrites the node: when a session of the node has been opened
+ *   meanwhile, which writes the node too, nothing is removed.
  * - Most nodes lost together: no pod is moved; an Event says so.
  * - Node object gone: its pods and their addresses go too, save those that must not run twice: they wait for a person.
  * - Writes: node.kubernetes.io taints; pods' Ready condition when the node is lost; pods' deletionTimestamp.
  */
 import { setCondition } from '../../../lib/model/conditions.ts';
-import { isFenced, isOutOfService, mayRun } from '../../../lib/model/fencing.ts';
+import {
+  fencingOf,
+  isFenced,
+  isOutOfService,
+  mayRun,
+  replacementDelayMs,
+  stopAfterMs,
+} from '../../../lib/model/fencing.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
 import type { KubeObject, Node, Pod, Taint } from '../../../proto/gen/types.ts';
@@ -28,22 +39,34 @@ const mostPerTransaction = 100;
 const pausedRecheckMs = 1000;
 const pausedSilenceMs = 60_000;
 const pausedReason = 'EvictionsPaused';
+/** The sessions' clock is not ours, and a session may be open: we look again. */
+const lostRecheckMs = 250;
 const mostRemovals = 50; // a pod's address goes with it
 
-/** `evictionsPaused`: what the sessions say about nodes falling silent. */
+/** What the leader's sessions know, which is in no object. */
+export interface SessionKnowledge {
+  /** So many nodes fall silent that nothing should be moved. */
+  readonly evictionsPaused: boolean;
+  /** Since the node's lease ended; undefined while it is not lost. */
+  readonly lostForMs: number | undefined;
+}
+
 export function reconcileNode(
   snapshot: Snapshot,
   node: Node,
   nowMs: number,
-  evictionsPaused: boolean,
+  { evictionsPaused, lostForMs }: SessionKnowledge,
 ): ReconcileResult {
   const taints = taintsFor(node, nowMs);
   const lost = isLost(node);
-  const declared = lost && isOutOfService(node);
-  const paused = lost ? whyPaused(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
+  const declared = lost && isOutOfService(node) && lostForMs !== undefined;
+  // Of a node without pods nothing would be moved, and thousands of nodes may join in a row.
+  const holdsPods = snapshot.podsOnNode(node.metadata.name).length > 0;
+  const paused = lost && holdsPods ? whyPaused(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
   const changes: Change[] = [];
   const events: NodeEvent[] = [];
   const delays: number[] = paused === undefined ? [] : [pausedRecheckMs];
+  if (lost && isOutOfService(node) && !declared) delays.push(lostRecheckMs);
   if (!isSame(taints, node.spec.taints ?? [])) {
     changes.push({ type: 'update', object: withTaints(node, taints) });
   }
@@ -55,7 +78,16 @@ export function reconcileNode(
       evictions.set(pod, removal(pod, 'NodeOutOfService', `its node ${node.metadata.name} is out of service`));
       continue;
     }
-    const verdict = judge(pod, taints, paused !== undefined, nowMs);
+    const isPaused = paused !== undefined;
+    const verdict =
+      lost && isStopped(pod)
+        ? judgeStopped(pod, taints, isPaused, lostForMs, nowMs)
+        : judge(pod, taints, isPaused, nowMs);
+    if (verdict.leave === 'stopped') {
+      changes.push({ type: 'remove', object: pod });
+      evictions.set(pod, removal(pod, 'NodeLost', stoppedBecause(pod, node)));
+      continue;
+    }
     if (verdict.leave === 'held') held += 1;
     if (verdict.leave === 'later') delays.push(verdict.inMs);
     const unready = lost ? withoutReady(pod, node, nowMs) : pod;
@@ -66,6 +98,7 @@ export function reconcileNode(
     if (object !== unready) evictions.set(object, eviction(pod, node, taints));
     else if (isFenced(pod)) evictions.set(object, fenced(pod, node));
   }
+  guardBy(node, changes);
   if (held > 0 && paused !== undefined && !wasSaid(snapshot, node, paused, nowMs)) {
     events.push({ type: 'Warning', reason: pausedReason, message: paused, about: node });
   }
@@ -103,7 +136,11 @@ function removal(about: Pod, reason: string, why: string): NodeEvent {
 
 /** Said once: when the loss of its node takes its readiness. */
 function fenced(about: Pod, { metadata: { name } }: Node): NodeEvent {
-  const message = `Pod ${about.metadata.name} must not run twice, and may still run on node ${name}, which is lost: it is replaced when the agent there is back and has stopped it, or at once when the machine is down and you say so: ctl node out-of-service ${name}`;
+  const when =
+    fencingOf(about) === 'stop-after'
+      ? `when ${Math.ceil(replacementDelayMs(about) / 1000)} s have passed, in which it is stopped there`
+      : 'when the agent there is back and has stopped it';
+  const message = `Pod ${about.metadata.name} must not run twice, and may still run on node ${name}, which is lost: it is replaced ${when}, or at once when the machine is down and you say so: ctl node out-of-service ${name}`;
   return { type: 'Warning', reason: 'Fenced', message, about };
 }
 
@@ -112,7 +149,41 @@ function withTaints(node: Node, taints: readonly Taint[]): Node {
   return { ...node, metadata, spec: { ...node.spec, taints: [...taints] } };
 }
 
-type Verdict = { readonly leave: 'no' | 'now' | 'held' } | { readonly leave: 'later'; readonly inMs: number };
+/** Removals of what must not run twice hold only upon this look at the node. First, so that no batch lacks it. */
+function guardBy(node: Node, changes: Change[]): void {
+  const isWritten = changes.some(({ type, object }) => type === 'update' && object.kind === 'Node');
+  if (isWritten || !changes.some(({ type, object }) => type === 'remove' && isFenced(object))) return;
+  changes.unshift({ type: 'update', object: node });
+}
+
+type Verdict =
+  | { readonly leave: 'no' | 'now' | 'held' | 'stopped' }
+  | { readonly leave: 'later'; readonly inMs: number };
+
+/** Its node's watchdog stops it. */
+function isStopped(pod: Pod): boolean {
+  return fencingOf(pod) === 'stop-after' && (isDeleting(pod) || mayRun(pod));
+}
+
+function judgeStopped(
+  pod: Pod,
+  taints: readonly Taint[],
+  paused: boolean,
+  lostForMs: number | undefined,
+  nowMs: number,
+): Verdict {
+  const atMs = isDeleting(pod) ? nowMs : leaveAtMs(pod, taints, nowMs);
+  if (atMs === undefined) return { leave: 'no' };
+  if (paused) return { leave: 'held' };
+  const leftMs = Math.max(atMs - nowMs, replacementDelayMs(pod) - (lostForMs ?? 0));
+  return leftMs > 0 || lostForMs === undefined
+    ? { leave: 'later', inMs: Math.max(lostRecheckMs, leftMs) }
+    : { leave: 'stopped' };
+}
+
+function stoppedBecause(pod: Pod, { metadata: { name } }: Node): string {
+  return `its node ${name} is lost, and has stopped it after ${stopAfterMs(pod) / 1000} s without contact`;
+}
 
 function judge(pod: Pod, taints: readonly Taint[], paused: boolean, nowMs: number): Verdict {
   if (isDeleting(pod) || isPodFinished(pod)) return { leave: 'no' };

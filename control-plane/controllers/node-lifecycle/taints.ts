@@ -1,7 +1,7 @@
 /** Taints that a node's condition asks for, and how long a pod bears a NoExecute taint. */
 import { timestamp } from '../../../lib/clock.ts';
 import { conditionStatus } from '../../../lib/model/conditions.ts';
-import { isFenced, outOfServiceTaint } from '../../../lib/model/fencing.ts';
+import { fencingOf, outOfServiceTaint } from '../../../lib/model/fencing.ts';
 import type { Node, Pod, Taint, Toleration } from '../../../proto/gen/types.ts';
 
 export const notReadyTaint = 'node.kubernetes.io/not-ready';
@@ -14,9 +14,9 @@ const ownKeys: readonly string[] = [notReadyTaint, unreachableTaint];
  */
 const defaultSeconds: Readonly<Record<string, number>> = { [notReadyTaint]: 30 };
 
-/** A pod that must not run twice is no nearer to its replacement for being given up: it stays, and may yet be well. */
+/** A `strict` pod is no nearer to its replacement for being given up: it stays, and may yet be well. */
 function secondsWithout(pod: Pod, { key }: Taint): number | undefined {
-  return key === unreachableTaint && isFenced(pod) ? undefined : (defaultSeconds[key] ?? 0);
+  return key === unreachableTaint && fencingOf(pod) === 'strict' ? undefined : (defaultSeconds[key] ?? 0);
 }
 
 /** The agent's lease has expired: nobody knows what runs there. */

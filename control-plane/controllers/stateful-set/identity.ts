@@ -1,4 +1,5 @@
 /** The pods of a StatefulSet: their names, and what they are made of. Pure. */
+import { fencingAnnotations } from '../../../lib/model/fencing.ts';
 import { controllerReference } from '../../../lib/model/object.ts';
 import type { ControllerRevision, Pod, StatefulSet } from '../../../proto/gen/types.ts';
 import { hashOf, revisionHashLabel } from '../template-history.ts';
@@ -38,10 +39,19 @@ export function newPod(statefulSet: StatefulSet, ordinal: number, revision: Cont
         [podNameLabel]: name,
         [podIndexLabel]: `${ordinal}`,
       },
-      ...(metadata?.annotations && { annotations: metadata.annotations }),
+      ...annotationsOf(statefulSet, metadata?.annotations),
       ownerReferences: [controllerReference(statefulSet)],
     },
     spec: { ...spec, hostname: name, ...(serviceName && { subdomain: serviceName }) },
     status: { phase: 'Pending' },
   };
+}
+
+/** The template's, and how the StatefulSet says its pods are fenced: the pod alone must tell, to all and for good. */
+function annotationsOf({ metadata }: StatefulSet, template: Readonly<Record<string, string>> | undefined) {
+  const own = Object.entries(metadata.annotations ?? {}).filter(([key]) =>
+    fencingAnnotations.some((one) => one === key),
+  );
+  const annotations = { ...Object.fromEntries(own), ...template };
+  return Object.keys(annotations).length > 0 ? { annotations } : {};
 }

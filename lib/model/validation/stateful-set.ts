@@ -1,9 +1,8 @@
 /** StatefulSet. */
 import type { StatefulSet } from '../../../proto/gen/types.ts';
 import { sameValue } from '../equal.ts';
-import { fencingAnnotation } from '../fencing.ts';
 import { dnsLabelProblem } from '../formats.ts';
-import { atKey, type Problem } from '../problems.ts';
+import type { Problem } from '../problems.ts';
 import { checkAtLeast, collect, type Report } from './checks.ts';
 import { checkWorkload } from './workloads.ts';
 
@@ -12,7 +11,6 @@ const longestPodName = 63;
 
 export function checkStatefulSet(object: StatefulSet, old: StatefulSet | undefined, problems: Problem[]): void {
   const report = collect(problems);
-  checkFencing(object, report);
   const { spec } = object;
   if (!spec) return;
   checkWorkload(spec, old?.spec, problems);
@@ -46,14 +44,4 @@ function checkNames({ metadata, spec }: StatefulSet, report: Report): void {
     const problem = dnsLabelProblem(name);
     report('metadata.name', problem && `${problem} (its pods' host names begin with it)`);
   }
-}
-
-function checkFencing({ metadata }: StatefulSet, report: Report): void {
-  const fencing = metadata?.annotations?.[fencingAnnotation];
-  if (fencing === undefined || fencing === 'strict') return;
-  const cure =
-    'use strict, the default: a pod of a lost node waits for its agent, or for `ctl node out-of-service NODE`';
-  const reason = fencing === 'stop-after' ? 'agents do not stop pods by themselves yet' : 'Gantry knows no other';
-  const path = atKey('metadata.annotations', fencingAnnotation);
-  report(path, `${JSON.stringify(fencing)} is not supported, because ${reason}; ${cure}`);
 }

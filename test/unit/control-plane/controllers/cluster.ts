@@ -2,6 +2,7 @@
  * A small cluster in one process: the real controllers, state and commit over the memory store, under a virtual clock;
  * scheduler and agents are stand-ins that bind pods at once, make them ready, and confirm deletions.
  */
+import { isLost } from '../../../../control-plane/controllers/node-lifecycle/taints.ts';
 import { setImmediate as turn } from 'node:timers/promises';
 import { runControllers } from '../../../../control-plane/controllers/all.ts';
 import { createEventRecorder } from '../../../../control-plane/events/recorder.ts';
@@ -186,11 +187,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
     {
       mostPerTransaction: 100,
-      evictionsPaused: () => options.evictionsPaused?.() === true,
-      podUsage: options.podUsage ?? (() => undefined),
-    },
-    {
-      mostPerTransaction: 100,
+      lostForMs: (name) => (isLost(state.get('Node', undefined, name)!) ? 3_600_000 : undefined),
       evictionsPaused: () => options.evictionsPaused?.() === true,
       podUsage: options.podUsage ?? (() => undefined),
     },

@@ -3,6 +3,7 @@ import { whyPaused } from '../../../../control-plane/controllers/node-lifecycle/
 import {
   reconcileNode,
   removePodsOfMissingNode,
+  type SessionKnowledge,
 } from '../../../../control-plane/controllers/node-lifecycle/reconcile.ts';
 import { leaveAtMs, taintsFor } from '../../../../control-plane/controllers/node-lifecycle/taints.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
@@ -32,6 +33,9 @@ function pod(name: string, tolerations: Toleration[] = [], nodeName = 'n1'): Pod
     status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: timestamp(nowMs) }] },
   };
 }
+
+/** Lost long ago, if the store says that it is lost. */
+const inSession = { evictionsPaused: false, lostForMs: 3_600_000 };
 
 const ready = (count: number): Node[] =>
   Array.from({ length: count }, (_, index) => node(`r${index}`, 'True', 3_600_000));
@@ -162,7 +166,7 @@ describe('a lost node', () => {
       [subject, ...objects].map((object) => ({ key: keyOf(object), object })),
       1n,
     );
-    return reconcileNode(state, subject, nowMs, false);
+    return reconcileNode(state, subject, nowMs, inSession);
   };
 
   it('is tainted, and its pods are unready and going, in one transaction', () => {
@@ -217,8 +221,9 @@ describe('pods that must not run twice', () => {
     );
     return state;
   };
-  const turn = (lost: Node, pods: readonly Pod[]) => {
-    const { changes, events = [] } = reconcileNode(stateOf([lost, ...ready(3), ...pods]), lost, nowMs, false);
+  const turn = (lost: Node, pods: readonly Pod[], knowledge: SessionKnowledge = inSession) => {
+    const state = stateOf([lost, ...ready(3), ...pods]);
+    const { changes, events = [], requeueAfterMs } = reconcileNode(state, lost, nowMs, knowledge);
     const of = (type: string): string[] =>
       changes
         .filter((change) => change.type === type && change.object.kind === 'Pod')
@@ -226,8 +231,59 @@ describe('pods that must not run twice', () => {
     const going = changes
       .filter(({ object }) => object.metadata.deletionTimestamp)
       .map(({ object }) => object.metadata.name);
-    return { removed: of('remove'), updated: of('update'), going, reasons: events.map(({ reason }) => reason) };
+    const writesNode = changes.some(({ type, object }) => type === 'update' && object.kind === 'Node');
+    const reasons = events.map(({ reason }) => reason);
+    return { removed: of('remove'), updated: of('update'), going, reasons, writesNode, requeueAfterMs };
   };
+  const tainted = (status: Condition['status'] = 'Unknown'): Node =>
+    node('n1', status, 60_000, taintsFor(node('n1', status), nowMs - 60_000));
+  const stopAfter = (name: string, seconds = 10, tolerations?: Toleration[]): Pod => {
+    const strict = member(name, tolerations);
+    const annotations = { 'gantry.dev/fencing': 'stop-after', 'gantry.dev/stop-after-seconds': `${seconds}` };
+    return { ...strict, metadata: { ...strict.metadata, annotations } };
+  };
+  const taintsWithTime = (one: Node): Node => ({ ...one, spec: { ...one.spec, taints: [...taintsFor(one, nowMs)] } });
+  const lostFor = (lostForMs: number | undefined): SessionKnowledge => ({ evictionsPaused: false, lostForMs });
+
+  it('with stop-after are removed when their node has stopped them for certain, and only they', () => {
+    const pods = [member('db-0'), stopAfter('db-1'), stopAfter('db-2', 60)];
+    const early = turn(tainted(), pods, lostFor(12_499));
+    expect(early).toMatchObject({ removed: [], going: [], writesNode: false, requeueAfterMs: 250 });
+    const result = turn(tainted(), pods, lostFor(12_500));
+    expect(result).toMatchObject({ removed: ['db-1'], going: [], requeueAfterMs: 52_500 });
+    expect(result.reasons).toContain('NodeLost');
+  });
+
+  it('are removed only upon this look at the node: a session that opened meanwhile makes it void', () => {
+    expect(turn(tainted(), [stopAfter('db-1')], lostFor(60_000)).writesNode).toBe(true);
+    const declared = node('n1', 'Unknown', 60_000, [...tainted().spec.taints!, outOfService]);
+    expect(turn(taintsWithTime(declared), [member('db-0')])).toMatchObject({ removed: ['db-0'], writesNode: true });
+    expect(turn(tainted(), [pod('web')], lostFor(60_000)).writesNode).toBe(false);
+  });
+
+  it('stay while a session of their node is open, or the leader has not judged for itself yet', () => {
+    const result = turn(tainted(), [stopAfter('db-1')], lostFor(undefined));
+    expect(result).toMatchObject({ removed: [], requeueAfterMs: 12_500 });
+    const declared = taintsWithTime(node('n1', 'Unknown', 60_000, [...tainted().spec.taints!, outOfService]));
+    expect(turn(declared, [member('db-0')], lostFor(undefined))).toMatchObject({ removed: [], requeueAfterMs: 250 });
+  });
+
+  it('with stop-after stay while evictions are paused, as long as they tolerate it, and on a node that is only not well', () => {
+    const paused = { evictionsPaused: true, lostForMs: 60_000 };
+    expect(turn(tainted(), [stopAfter('db-1')], paused)).toMatchObject({ removed: [] });
+    const faithful = { key: 'node.kubernetes.io/unreachable', operator: 'Exists' as const };
+    expect(turn(tainted(), [stopAfter('db-1', 10, [faithful])])).toMatchObject({ removed: [] });
+    const patient = { ...faithful, tolerationSeconds: 100 };
+    expect(turn(tainted(), [stopAfter('db-1', 10, [patient])])).toMatchObject({ removed: [], requeueAfterMs: 40_000 });
+    expect(turn(tainted('False'), [stopAfter('db-1')])).toMatchObject({ removed: [], going: ['db-1'] });
+  });
+
+  it('with stop-after go from a lost node also when somebody has deleted them already, not when they have ended', () => {
+    const marked = stopAfter('db-1');
+    const deleting = { ...marked, metadata: { ...marked.metadata, deletionTimestamp: timestamp(nowMs) } };
+    const ended = { ...stopAfter('db-2'), status: { phase: 'Failed' as const } };
+    expect(turn(tainted(), [deleting, ended]).removed).toEqual(['db-1']);
+  });
 
   it('stay on a lost node, unready, with a word about what to do', () => {
     const result = turn(node('n1', 'Unknown', 60_000), [member('db-0'), pod('web')]);

@@ -50,6 +50,8 @@ const statefulSet = (spec: object = {}, metadata: object = {}): object => ({
   metadata: { name: 's', ...metadata },
   spec: { serviceName: 's', selector: { matchLabels: { app: 'x' } }, template: template(), ...spec },
 });
+const stopAfter = (seconds: string, value = 'stop-after'): object =>
+  statefulSet({}, { annotations: { 'gantry.dev/fencing': value, 'gantry.dev/stop-after-seconds': seconds } });
 const fencing = (value: string): object => statefulSet({}, { annotations: { 'gantry.dev/fencing': value } });
 
 const refused: readonly (readonly [object, ...RegExp[]])[] = [
@@ -117,7 +119,9 @@ const refused: readonly (readonly [object, ...RegExp[]])[] = [
   [statefulSet({ template: template({ subdomain: 'd' }) }), line('spec.template.spec.subdomain', 'serviceName')],
   [statefulSet({}, { name: 'x'.repeat(62) }), line('metadata.name', 'is too long')],
   [statefulSet({}, { name: 'a.b' }), line('metadata.name', 'host names begin with it')],
-  [fencing('stop-after'), line('metadata.annotations["gantry.dev/fencing"]', 'do not stop pods by themselves yet')],
+  [stopAfter('4'), line('metadata.annotations["gantry.dev/stop-after-seconds"]', 'whole seconds from 5 to 3600')],
+  [stopAfter('10s'), line('metadata.annotations["gantry.dev/stop-after-seconds"]', 'whole seconds from 5 to 3600')],
+  [stopAfter('20', 'strict'), line('metadata.annotations["gantry.dev/stop-after-seconds"]', 'counts only with')],
   [fencing('none'), line('metadata.annotations["gantry.dev/fencing"]', 'use strict')],
 ];
 
@@ -146,6 +150,8 @@ describe('accepted', () => {
     [statefulSet({ persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain' } })],
     [statefulSet({ podManagementPolicy: 'Parallel', updateStrategy: { type: 'OnDelete' } })],
     [fencing('strict')],
+    [fencing('stop-after')],
+    [stopAfter('5')],
     [cronJob({ timeZone: 'Europe/Berlin', suspend: true, startingDeadlineSeconds: 0 })],
   ])('%j', (value) => {
     expect(linesOf(value)).toEqual([]);

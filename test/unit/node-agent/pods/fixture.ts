@@ -2,6 +2,7 @@
 import { type VirtualClock, virtualClock } from '../../../../lib/clock-virtual.ts';
 import { type Log, silentLog } from '../../../../lib/log.ts';
 import type { Kind } from '../../../../lib/model/schema.ts';
+import { noFencing } from '../../../../node-agent/fencing/fencing.ts';
 import { createFakeImageStore, createFakeRegistry, type FakeRegistry } from '../../../../node-agent/images/fake.ts';
 import type { PodAttachment, PodNetwork } from '../../../../node-agent/network/network.ts';
 import { createMemoryPodFiles, type MemoryPodFiles } from '../../../../node-agent/pods/pod-files-memory.ts';
@@ -175,6 +176,7 @@ export function createTestNode(options: Partial<FakeHostOptions> & { log?: Log }
         slice,
         clock,
         log: options.log ?? silentLog,
+        fencing: noFencing,
         prober: { ask: async (check) => node.answer(check) },
         sink: {
           pod({ name }, status) {
