@@ -10,6 +10,7 @@ import type { Handlers, Peer } from '../../lib/rpc/server.ts';
 import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { JoinResponse } from '../../proto/gen/types.ts';
 import { nodeNameOf, peerHost } from './identity.ts';
+import { NodeRanges } from './node-ranges.ts';
 import { type RegistrationDependencies, registerNode } from './registration.ts';
 import type { JoinTokens } from './tokens.ts';
 
@@ -21,12 +22,13 @@ export interface BootstrapDependencies extends RegistrationDependencies {
 
 export function bootstrapHandlers(dependencies: BootstrapDependencies): Handlers<'Bootstrap'> {
   const { tokens, log } = dependencies;
+  const ranges = new NodeRanges(dependencies);
   return {
     async Join({ token = '', nodeName = '', certificateSigningRequest = '', machineID = '' }, { peer }) {
       const { id } = await tokens.verify(token, 'node');
       // First what may be refused without a trace.
       const response = await certify(nodeName, peer, certificateSigningRequest, dependencies);
-      const node = await registerNode({ name: nodeName, machineID }, dependencies);
+      const node = await registerNode({ name: nodeName, machineID }, dependencies, ranges);
       log.info({ node: nodeName, peer: peer.address, tokenId: id, podCIDR: node.spec.podCIDR }, 'a node has joined');
       return response;
     },

@@ -35,23 +35,61 @@ export interface CidrChoice {
   readonly replaces: bigint;
 }
 
-/**
- * A range that this node held before, else the first that nobody holds, else the first of a node that no longer
- * exists. Ranges of gone nodes come last, so that addresses in people's logs stay unambiguous for as long as possible.
- */
-export function chooseNodeCidr(
-  nodeName: string,
-  clusterCIDR: string,
-  owners: ReadonlyMap<string, CidrOwner>,
-  exists: (nodeName: string) => boolean,
-): CidrChoice | undefined {
-  let free: CidrChoice | undefined;
-  let abandoned: CidrChoice | undefined;
-  for (const podCIDR of nodeCidrs(clusterCIDR)) {
-    const owner = owners.get(nodeCIDRKey(podCIDR));
-    if (!owner) free ??= { podCIDR, replaces: 0n };
-    else if (owner.nodeName === nodeName) return { podCIDR, replaces: owner.modRevision };
-    else if (!exists(owner.nodeName)) abandoned ??= { podCIDR, replaces: owner.modRevision };
+/** The ranges of a cluster at one moment, and who was given one since. */
+export class CidrPicture {
+  readonly #owners: Map<string, CidrOwner>;
+  readonly #exists: (nodeName: string) => boolean;
+  readonly #clusterCIDR: string;
+  /** Ranges by the node they are recorded for. */
+  readonly #held = new Map<string, string>();
+  readonly #untried: Iterator<string>;
+  readonly #given = new Set<string>();
+
+  constructor(clusterCIDR: string, owners: ReadonlyMap<string, CidrOwner>, exists: (nodeName: string) => boolean) {
+    this.#clusterCIDR = clusterCIDR;
+    this.#owners = new Map(owners);
+    this.#exists = exists;
+    for (const [key, { nodeName }] of owners) this.#held.set(nodeName, key);
+    this.#untried = nodeCidrs(clusterCIDR);
   }
-  return free ?? abandoned;
+
+  /**
+   * A range that this node held before, else the first that nobody holds, else the first of a node that no longer
+   * exists. Ranges of gone nodes come last, so that addresses in people's logs stay unambiguous for as long as possible.
+   * Nobody else is given it from this picture.
+   */
+  choose(nodeName: string): CidrChoice | undefined {
+    const choice = this.#own(nodeName) ?? this.#free() ?? this.#abandoned();
+    if (choice) this.#given.add(nodeCIDRKey(choice.podCIDR));
+    return choice;
+  }
+
+  /** The choice was written. */
+  record(podCIDR: string, owner: CidrOwner): void {
+    this.#owners.set(nodeCIDRKey(podCIDR), owner);
+    this.#held.set(owner.nodeName, nodeCIDRKey(podCIDR));
+  }
+
+  #own(nodeName: string): CidrChoice | undefined {
+    const key = this.#held.get(nodeName);
+    if (key === undefined) return undefined;
+    const podCIDR = nodeCidrs(this.#clusterCIDR).find((one) => nodeCIDRKey(one) === key);
+    return podCIDR === undefined ? undefined : { podCIDR, replaces: this.#owners.get(key)!.modRevision };
+  }
+
+  #free(): CidrChoice | undefined {
+    for (let next = this.#untried.next(); !next.done; next = this.#untried.next()) {
+      if (!this.#owners.has(nodeCIDRKey(next.value))) return { podCIDR: next.value, replaces: 0n };
+    }
+    return undefined;
+  }
+
+  #abandoned(): CidrChoice | undefined {
+    for (const podCIDR of nodeCidrs(this.#clusterCIDR)) {
+      const owner = this.#owners.get(nodeCIDRKey(podCIDR));
+      const free = owner && !this.#given.has(nodeCIDRKey(podCIDR)) && !this.#exists(owner.nodeName);
+      if (free) return { podCIDR, replaces: owner.modRevision };
+    }
+    return undefined;
+  }
 }

@@ -4,24 +4,16 @@
  */
 import { type Clock, timestamp } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
-import { nodeCIDRKey, nodeCIDRPrefix } from '../../lib/model/allocations.ts';
+import { nodeCIDRKey } from '../../lib/model/allocations.ts';
 import { conditionStatus, setCondition } from '../../lib/model/conditions.ts';
 import { dnsSubdomainProblem } from '../../lib/model/formats.ts';
-import { kindPrefix, objectKey } from '../../lib/model/keys.ts';
+import { objectKey } from '../../lib/model/keys.ts';
 import type { Random } from '../../lib/random.ts';
-import {
-  absent,
-  type Compare,
-  type KeyValue,
-  modRevisionIs,
-  type Operation,
-  putOf,
-  type Store,
-} from '../../lib/store/store.ts';
+import { absent, type Compare, modRevisionIs, type Operation, putOf, type Store } from '../../lib/store/store.ts';
 import { transactOnce } from '../../lib/store/transact-once.ts';
 import type { Node } from '../../proto/gen/types.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
-import { type CidrOwner, chooseNodeCidr } from './node-cidr.ts';
+import { NodeRanges } from './node-ranges.ts';
 
 export interface RegistrationDependencies {
   readonly store: Store;
@@ -41,19 +33,28 @@ const attempts = 10;
 const longestName = 63;
 
 /** Returns the node as it is stored afterwards. Joining again is a success that changes nothing. */
-export async function registerNode(applicant: Applicant, dependencies: RegistrationDependencies): Promise<Node> {
+export async function registerNode(
+  applicant: Applicant,
+  dependencies: RegistrationDependencies,
+  ranges: NodeRanges = new NodeRanges(dependencies),
+): Promise<Node> {
   const { name } = applicant;
   const problem = name.length > longestName ? `it has more than ${longestName} characters` : dnsSubdomainProblem(name);
   if (problem) throw new GantryError('invalidArgument', `this cannot be a node's name: ${problem}`);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const node = await tryRegister(applicant, dependencies);
+    const node = await tryRegister(applicant, dependencies, ranges);
     if (node) return node;
+    ranges.forget();
   }
   throw new GantryError('aborted', `node ${applicant.name} could not be registered among many others; try again`);
 }
 
 /** Undefined when the race was lost. */
-async function tryRegister(applicant: Applicant, dependencies: RegistrationDependencies): Promise<Node | undefined> {
+async function tryRegister(
+  applicant: Applicant,
+  dependencies: RegistrationDependencies,
+  ranges: NodeRanges,
+): Promise<Node | undefined> {
   const { store, codec, clock } = dependencies;
   const key = objectKey('Node', undefined, applicant.name);
   const { kv } = await store.get(key);
@@ -61,7 +62,7 @@ async function tryRegister(applicant: Applicant, dependencies: RegistrationDepen
   if (stored) refuseTakenName(applicant, stored);
   if (stored?.spec.podCIDR) return stored;
 
-  const choice = await choose(applicant, dependencies);
+  const choice = await choose(applicant, dependencies, ranges);
   const cidrKey = nodeCIDRKey(choice.podCIDR);
   const node = stored
     ? { ...stored, spec: { ...stored.spec, podCIDR: choice.podCIDR } }
@@ -76,29 +77,18 @@ async function tryRegister(applicant: Applicant, dependencies: RegistrationDepen
   ];
   const { succeeded, revision } = await transactOnce(store, { compare, success }, { clock });
   if (!succeeded) return undefined;
+  await ranges.record(choice.podCIDR, { nodeName: applicant.name, modRevision: revision });
   return { ...node, metadata: { ...node.metadata, resourceVersion: revision.toString() } };
 }
 
-async function choose({ name }: Applicant, { store, clusterCIDR }: RegistrationDependencies) {
-  const [allocations, nodes] = await Promise.all([
-    store.list(nodeCIDRPrefix),
-    store.list(kindPrefix('Node'), { keysOnly: true }),
-  ]);
-  const existing = new Set(nodes.items.map(({ key }) => key));
-  const owners = new Map(allocations.items.map((kv): [string, CidrOwner] => [kv.key, ownerOf(kv)]));
-  const exists = (nodeName: string): boolean => existing.has(objectKey('Node', undefined, nodeName));
-  const choice = chooseNodeCidr(name, clusterCIDR, owners, exists);
+async function choose({ name }: Applicant, { clusterCIDR }: RegistrationDependencies, ranges: NodeRanges) {
+  const choice = await ranges.choose(name);
   if (choice) return choice;
   throw new GantryError(
     'resourceExhausted',
     `cluster CIDR ${clusterCIDR} has no range left for node ${name}; delete nodes that are gone (ctl delete node NAME)`,
   );
 }
-
-const ownerOf = (kv: KeyValue): CidrOwner => ({
-  nodeName: new TextDecoder().decode(kv.value),
-  modRevision: kv.modRevision,
-});
 
 function refuseTakenName({ name, machineID }: Applicant, stored: Node): void {
   const owner = stored.status?.nodeInfo?.machineID;

@@ -6,9 +6,7 @@
  * differences, never an old one.
  */
 import { GantryError } from '../../lib/errors.ts';
-import { keyOf } from '../../lib/model/keys.ts';
 import type {
-  KubeObject,
   PodStats,
   SessionDown,
   SessionHello,
@@ -18,11 +16,13 @@ import type {
   Welcome,
 } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
-import { completeMessage, concerns, differenceMessage, sliceDifference, sliceOf } from './slice.ts';
+import type { SharedSlice } from './shared-slice.ts';
+import { SliceFeed } from './slice-feed.ts';
 
 /** What a session asks of the leader. */
 export interface SessionHost {
   readonly snapshot: Snapshot;
+  readonly shared: SharedSlice;
   /** The node has been heard; false when the heartbeat must not be acknowledged (the term is over). */
   heard(nodeName: string): boolean;
   /** Resolves when all of it is durable. */
@@ -43,9 +43,7 @@ export class SessionStream {
   #statusAck: number | undefined;
   #servers: readonly string[] | undefined;
   #usageWanted: UsageWanted | undefined;
-  /** Undefined: the complete slice is still to be sent. */
-  #sent: Map<string, KubeObject> | undefined;
-  #touched = new Set<string>();
+  readonly #slice: SliceFeed;
   readonly #batches: StatusBatch[] = [];
   #ended: { readonly error?: unknown } | undefined;
   #wake: () => void = () => {};
@@ -54,6 +52,8 @@ export class SessionStream {
     this.nodeName = nodeName;
     this.machineID = hello.node?.status?.nodeInfo?.machineID ?? '';
     this.#host = host;
+    const { snapshot, shared } = host;
+    this.#slice = new SliceFeed({ nodeName, snapshot, shared, inParts: hello.slicesInParts === true });
   }
 
   /** The answer to hello; the complete slice follows it. */
@@ -74,10 +74,14 @@ export class SessionStream {
     this.#wake();
   }
 
-  /** A write that this agent may have to learn of. */
-  touch(key: string, objects: readonly (KubeObject | undefined)[]): void {
-    if (!objects.some((object) => object && concerns(this.nodeName, object))) return;
-    this.#touched.add(key);
+  /** A write that this agent has to learn of. */
+  touch(key: string): void {
+    this.#slice.touch(key);
+    this.#wake();
+  }
+
+  /** There is something new for everyone. */
+  wake(): void {
     this.#wake();
   }
 
@@ -160,7 +164,7 @@ export class SessionStream {
       this.#servers = undefined;
       return message;
     }
-    return this.#nextSlice() ?? this.#nextUsageWanted();
+    return this.#slice.next() ?? this.#nextUsageWanted();
   }
 
   /** After the slice: the agent then knows the pods. */
@@ -168,21 +172,5 @@ export class SessionStream {
     const usageWanted = this.#usageWanted;
     this.#usageWanted = undefined;
     return usageWanted && { usageWanted };
-  }
-
-  #nextSlice(): SessionDown | undefined {
-    const { snapshot } = this.#host;
-    if (!this.#sent) {
-      this.#sent = sliceOf(snapshot, this.nodeName);
-      this.#touched.clear();
-      return { slice: completeMessage(this.#sent, snapshot.revision) };
-    }
-    if (this.#touched.size === 0) return undefined;
-    const difference = sliceDifference(snapshot, this.nodeName, this.#sent, this.#touched);
-    this.#touched = new Set();
-    for (const object of difference.changed) this.#sent.set(keyOf(object), object);
-    for (const object of difference.removed) this.#sent.delete(keyOf(object));
-    const slice = differenceMessage(difference, snapshot.revision);
-    return slice && { slice };
   }
 }

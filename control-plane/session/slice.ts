@@ -1,30 +1,26 @@
 /**
  * A node's slice of the cluster, and what of it has changed since it was last sent. Pure.
  *
- * A node sees: its own pods, the ConfigMaps and Secrets those name, and all Services, EndpointSlices and Nodes. Nothing
- * else ever goes to it.
+ * A node sees: its own pods, the ConfigMaps and Secrets those name (here), and all Services, EndpointSlices and Nodes
+ * (shared-slice.ts). Nothing else ever goes to it.
  */
 import { toEnvelope } from '../../lib/model/codec.ts';
 import { keyOf, kindPrefix, parseKey } from '../../lib/model/keys.ts';
 import { configurationOf } from '../../lib/model/pod-configuration.ts';
-import type { KubeObject, ObjectReference, Slice } from '../../proto/gen/types.ts';
+import type { KubeObject, ObjectReference, Pod, PodSpec, Slice } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 
-/** What an agent has been sent, by store key. */
+/** What an agent has been sent of its own, by store key. */
 export type Sent = ReadonlyMap<string, KubeObject>;
 
-/** Kinds that every node sees whole. */
-export const sharedKinds = ['Node', 'Service', 'EndpointSlice'] as const;
-
-/** Everything the node is to know, by store key. */
-export function sliceOf(snapshot: Snapshot, nodeName: string): Map<string, KubeObject> {
+/** The node's own pods and what they name, by store key. */
+export function ownSlice(snapshot: Snapshot, nodeName: string): Map<string, KubeObject> {
   const objects = new Map<string, KubeObject>();
   const add = (object: KubeObject | undefined): void => {
     if (object) objects.set(keyOf(object), object);
   };
-  for (const kind of sharedKinds) snapshot.list(kind).forEach(add);
   snapshot.podsOnNode(nodeName).forEach(add);
-  for (const key of configurationKeys(snapshot, nodeName)) add(objectAt(snapshot, key));
+  for (const key of namedByPodsOf(snapshot, nodeName)) add(objectAt(snapshot, key));
   return objects;
 }
 
@@ -36,8 +32,8 @@ export interface SliceDifference {
 }
 
 /**
- * What to send so that `sent` becomes `sliceOf(snapshot, nodeName)`, given the keys that were written since. Costs
- * as much as was touched plus the node's own pods, however large the cluster.
+ * What to send so that `sent` becomes `ownSlice(snapshot, nodeName)`, given the keys that were written since. Costs as
+ * much as was touched plus the node's own pods, however large the cluster.
  */
 export function sliceDifference(
   snapshot: Snapshot,
@@ -45,7 +41,7 @@ export function sliceDifference(
   sent: Sent,
   touched: ReadonlySet<string>,
 ): SliceDifference {
-  const configuration = configurationKeys(snapshot, nodeName);
+  const configuration = namedByPodsOf(snapshot, nodeName);
   // What the node's pods name may change without being written: a new pod names an old ConfigMap.
   const candidates = new Set([...touched, ...configuration]);
   for (const key of sent.keys()) if (isConfiguration(key) && !configuration.has(key)) candidates.add(key);
@@ -64,12 +60,6 @@ export function sliceDifference(
   return { changed, removed };
 }
 
-/** Whether a write of this object can matter to this node. */
-export function concerns(nodeName: string, object: KubeObject): boolean {
-  if (object.kind === 'Pod') return object.spec.nodeName === nodeName;
-  return object.kind === 'ConfigMap' || object.kind === 'Secret' || isShared(object.kind);
-}
-
 function visible(
   snapshot: Snapshot,
   nodeName: string,
@@ -78,10 +68,8 @@ function visible(
 ): KubeObject | undefined {
   const object = objectAt(snapshot, key);
   if (object?.kind === 'Pod') return object.spec.nodeName === nodeName ? object : undefined;
-  return object && (isShared(object.kind) || configuration.has(key)) ? object : undefined;
+  return object && configuration.has(key) ? object : undefined;
 }
-
-const isShared = (kind: string): boolean => (sharedKinds as readonly string[]).includes(kind);
 
 const configurationPrefixes = [kindPrefix('ConfigMap'), kindPrefix('Secret')];
 const isConfiguration = (key: string): boolean => configurationPrefixes.some((prefix) => key.startsWith(prefix));
@@ -91,12 +79,29 @@ function objectAt(snapshot: Snapshot, key: string): KubeObject | undefined {
   return parsed && snapshot.get(parsed.kind, parsed.namespace || undefined, parsed.name);
 }
 
-function configurationKeys(snapshot: Snapshot, nodeName: string): Set<string> {
-  return new Set(snapshot.podsOnNode(nodeName).flatMap(configurationOf));
+function namedByPodsOf(snapshot: Snapshot, nodeName: string): Set<string> {
+  const keys = new Set<string>();
+  for (const pod of snapshot.podsOnNode(nodeName)) for (const key of configurationKeys(pod)) keys.add(key);
+  return keys;
 }
 
-export function completeMessage(objects: Sent, revision: bigint): Slice {
-  return { complete: true, objects: [...objects.values()].map(toEnvelope), revision: revision.toString() };
+/** A spec is replaced when it changes, never changed: what it names is looked up once. */
+const named = new WeakMap<PodSpec, readonly string[]>();
+
+/** Store keys of the ConfigMaps and Secrets that the pod names. */
+export function configurationKeys(pod: Pod): readonly string[] {
+  let keys = named.get(pod.spec);
+  if (!keys) {
+    keys = configurationOf(pod);
+    named.set(pod.spec, keys);
+  }
+  return keys;
+}
+
+/** Everything in one message. */
+export function completeMessage(own: Sent, shared: Iterable<KubeObject>, revision: bigint): Slice {
+  const objects = [...shared, ...own.values()].map(toEnvelope);
+  return { complete: true, objects, revision: revision.toString() };
 }
 
 /** Undefined when there is nothing to say. */

@@ -19,12 +19,14 @@ import { addressesOf, onReplicasChange } from '../replicas.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
 import { acceptEvent } from './agent-events.ts';
 import { nodeIsGone } from './bootstrap.ts';
+import { ConfigurationUsers } from './configuration-users.ts';
 import { createFencedWriter, type FencedWriter, termIsOver } from './fenced-write.ts';
 import { Leases } from './leases.ts';
 import type { NodeSessionsOptions, Verdict } from './node-sessions.ts';
 import { createNodeWriter, type NodeWriter } from './node-writer.ts';
 import { writePods } from './pod-writer.ts';
 import { SessionStream } from './session-stream.ts';
+import { SharedSlice } from './shared-slice.ts';
 import type { NodeKnowledge } from './status-plan.ts';
 import { within } from './within.ts';
 
@@ -34,6 +36,12 @@ const drainInboxMs = 20;
 /** A mirror that does not catch up with the store for this long is served as it is. */
 const mirrorPatienceMs = 2_000;
 const helloPatienceMs = 10_000;
+/** What is news to every node is gathered for this long for each session, so that telling all takes a part of our time. */
+const gatherMsPerSession = 0.2;
+/** Below this many nobody waits. */
+const manySessions = 100;
+/** Sessions told in one go before others may run. */
+const toldInOneGo = 100;
 
 /** What an agent said of its node last. */
 interface Report {
@@ -51,6 +59,10 @@ export class Term {
   readonly #nodes: NodeWriter;
   readonly #streams = new Map<string, SessionStream>();
   readonly #reports = new Map<string, Report>();
+  readonly #shared: SharedSlice;
+  readonly #users: ConfigurationUsers;
+  #publishedMs = Number.NEGATIVE_INFINITY;
+  #publishing: Timer | undefined;
   #servers: readonly string[] = [];
   #ticker: Timer | undefined;
   #wasPaused = false;
@@ -77,6 +89,8 @@ export class Term {
       clock,
       onWanted: (nodeName, wanted) => this.#streams.get(nodeName)?.wantUsage(wanted),
     });
+    this.#shared = new SharedSlice(state);
+    this.#users = new ConfigurationUsers(state);
     this.leases = new Leases({ leaseMs: config.leaseMs, tickMs: this.#tickMs, nowMs: clock.monotonicMs() });
   }
 
@@ -100,6 +114,7 @@ export class Term {
       this.usage.stop();
       forgetReplicas();
       this.#ticker?.cancel();
+      this.#publishing?.cancel();
       for (const stream of this.#streams.values()) stream.end(termIsOver());
     };
     if (signal.aborted) {
@@ -153,6 +168,7 @@ export class Term {
   #open(nodeName: string, hello: SessionHello): SessionStream {
     const stream = new SessionStream(hello, nodeName, {
       snapshot: this.#options.state,
+      shared: this.#shared,
       heard: (name) => this.#hear(name),
       writeStatus: (name, batch) => this.#writeStatus(name, batch),
       usage: (name, pods) => this.usage.record(name, pods),
@@ -277,10 +293,41 @@ export class Term {
   }
 
   #onChanges(changes: readonly ObjectChange[]): void {
-    for (const { key, object, previous } of changes) {
-      for (const stream of this.#streams.values()) stream.touch(key, [object, previous]);
+    for (const change of changes) {
+      const { key, object, previous } = change;
+      const kind = (object ?? previous)!.kind;
+      if (kind === 'Pod') {
+        this.#users.apply(change);
+        for (const node of nodesOf(change)) this.#streams.get(node)?.touch(key);
+      }
       if (object?.kind === 'Node') this.leases.grant(object.metadata.name, this.#options.clock.monotonicMs());
       if (previous?.kind === 'Node' && !object) this.#nodeDeleted(previous.metadata.name);
+    }
+    for (const { key } of changes) for (const node of this.#users.of(key)) this.#streams.get(node)?.touch(key);
+    if (this.#shared.apply(changes)) this.#publishSoon();
+  }
+
+  #publishSoon(): void {
+    if (this.#publishing) return;
+    const { clock } = this.#options;
+    const gatherMs = this.#streams.size < manySessions ? 0 : this.#streams.size * gatherMsPerSession;
+    const waitMs = this.#publishedMs + gatherMs - clock.monotonicMs();
+    if (waitMs <= 0) this.#publish();
+    else this.#publishing = clock.schedule(waitMs, () => this.#publish());
+  }
+
+  #publish(): void {
+    const { state, clock } = this.#options;
+    this.#publishing = undefined;
+    this.#publishedMs = clock.monotonicMs();
+    this.#shared.publish(state.revision);
+    this.#wakeAll([...this.#streams.values()]);
+  }
+
+  #wakeAll(streams: readonly SessionStream[]): void {
+    for (const stream of streams.slice(0, toldInOneGo)) stream.wake();
+    if (streams.length > toldInOneGo) {
+      this.#options.clock.schedule(0, () => this.#wakeAll(streams.slice(toldInOneGo)));
     }
   }
 
@@ -294,6 +341,12 @@ export class Term {
     this.#reports.delete(nodeName);
     this.#streams.get(nodeName)?.end(nodeIsGone(nodeName));
   }
+}
+
+/** The nodes of a pod: where it is, and where it was. */
+function nodesOf({ object, previous }: ObjectChange): Set<string> {
+  const names = [object, previous].flatMap((side) => (side?.kind === 'Pod' && side.spec.nodeName) || []);
+  return new Set(names);
 }
 
 function reportOf({ node }: SessionHello): Report {

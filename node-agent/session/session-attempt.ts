@@ -5,6 +5,7 @@ import type { Node, PodStats, SessionDown, Slice, Welcome } from '../../proto/ge
 import { Outbox } from './outbox.ts';
 import type { ReportBuffer } from './report-buffer.ts';
 import type { SessionClientOptions } from './session-client.ts';
+import { SliceParts } from './slice-parts.ts';
 
 /** The server said nothing for too long. */
 export class SilentServerError extends GantryError {
@@ -40,6 +41,7 @@ export class SessionAttempt {
   /** When each heartbeat that is not acknowledged yet was sent: by our clock, and by the one that leases are told in. */
   readonly #sent = new Map<number, { readonly atMs: number; readonly leaseMs: number }>();
   readonly #timers = new Set<Timer>();
+  readonly #parts = new SliceParts();
   #sequence = 0;
   #heartbeatMs = defaultHeartbeatMs;
   #leaseMs = defaultLeaseMs;
@@ -70,7 +72,7 @@ export class SessionAttempt {
     });
     this.#timers.add(patience);
     this.#reports.startAgain();
-    this.#outbox.push({ hello: { node: this.#hello(), podUIDs: [...this.#options.podUIDs()] } });
+    this.#outbox.push({ hello: { node: this.#hello(), podUIDs: [...this.#options.podUIDs()], slicesInParts: true } });
     try {
       for await (const message of transport.open(this.#address, this.#outbox, either)) this.#take(message);
     } finally {
@@ -159,7 +161,9 @@ export class SessionAttempt {
     else this.#onAck(sent.atMs);
   }
 
-  #applySlice(slice: Slice): void {
+  #applySlice(message: Slice): void {
+    const slice = this.#parts.take(message);
+    if (!slice) return;
     this.#options.slice.apply(slice);
     for (const { pod } of slice.objects ?? []) if (pod) this.#reports.observe(pod);
     if (slice.complete && this.#options.lease?.sliceApplied(slice.revision) === false) this.#askAgainLater();

@@ -1732,6 +1732,8 @@ export interface SessionHello {
   node?: Node;
   /** Pod uids that the agent holds in any state, so that what was taken from it can be told apart. */
   podUIDs?: string[];
+  /** The agent understands Slice.more. */
+  slicesInParts?: boolean;
 }
 
 export interface Heartbeat {
@@ -1806,6 +1808,7 @@ export interface StatusAck {
 /**
  * The node's part of the cluster: its own pods, the ConfigMaps and Secrets they name, and all Services,
  * EndpointSlices and Nodes. The agent keeps a copy on disk and lives from it while the control plane is away.
+ * Of Nodes only what others need to reach their pods: name, uid, spec.podCIDR, status.addresses and the overlay's MAC.
  */
 export interface Slice {
   /** True: `objects` is everything; whatever is not in it is gone. False: a difference. */
@@ -1815,6 +1818,8 @@ export interface Slice {
   removed?: ObjectReference[];
   /** Store revision this brings the node to. */
   revision?: string;
+  /** With `complete`: the rest of everything follows; the agent applies it together with the last part, which lacks this. */
+  more?: boolean;
 }
 
 export interface StatsRequest {

@@ -6,7 +6,7 @@
  * is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
  */
 import { systemClock } from '../../lib/clock.ts';
-import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import { fromEnvelope } from '../../lib/model/codec.ts';
 import type { Deployment, Pod } from '../../proto/gen/types.ts';
 import { apply, sleepers } from './cluster.ts';
 import { Fleet } from './hollow/fleet.ts';

@@ -1,5 +1,6 @@
-import { beforeEach, describe, expect, test } from 'vitest';
-import { chooseNodeCidr, nodeCidrs } from '../../../../control-plane/session/node-cidr.ts';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { CidrPicture, nodeCidrs } from '../../../../control-plane/session/node-cidr.ts';
+import { NodeRanges } from '../../../../control-plane/session/node-ranges.ts';
 import { type RegistrationDependencies, registerNode } from '../../../../control-plane/session/registration.ts';
 import { plainCodec } from '../../../../control-plane/state/object-codec.ts';
 import { systemClock } from '../../../../lib/clock.ts';
@@ -36,7 +37,7 @@ describe('node ranges', () => {
       [`${nodeCIDRPrefix}10.0.2.0`, owner('mine', 5n)],
     ]);
     const exists = (name: string): boolean => name !== 'gone';
-    const choose = (name: string, cidr: string) => chooseNodeCidr(name, cidr, owners, exists);
+    const choose = (name: string, cidr: string) => new CidrPicture(cidr, owners, exists).choose(name);
     expect(choose('mine', '10.0.0.0/22')).toEqual({ podCIDR: '10.0.2.0/24', replaces: 5n });
     expect(choose('new', '10.0.0.0/22')).toEqual({ podCIDR: '10.0.3.0/24', replaces: 0n });
     expect(choose('new', '10.0.0.0/23')).toEqual({ podCIDR: '10.0.0.0/24', replaces: 3n });
@@ -57,6 +58,24 @@ describe('registering', () => {
     const nodes = await Promise.all(['a', 'b', 'c', 'd'].map(register));
     expect(new Set(nodes.map(({ spec }) => spec.podCIDR)).size).toBe(4);
     await expect(register('e')).rejects.toThrow(/no range left for node e; delete nodes that are gone/);
+  });
+
+  test('many nodes at once reads the ranges once for all of them', async () => {
+    const ranges = new NodeRanges({ ...dependencies, clusterCIDR: '10.42.0.0/16' });
+    const list = vi.spyOn(store, 'list');
+    const names = Array.from({ length: 50 }, (_, index) => `node-${index}`);
+    const wide = { ...dependencies, clusterCIDR: '10.42.0.0/16' };
+    const nodes = await Promise.all(names.map((name) => registerNode({ name, machineID: name }, wide, ranges)));
+    expect(new Set(nodes.map(({ spec }) => spec.podCIDR)).size).toBe(50);
+    expect(list).toHaveBeenCalledTimes(2);
+  });
+
+  test('a node that goes and comes back within that second keeps its range', async () => {
+    const ranges = new NodeRanges(dependencies);
+    const again = () => registerNode({ name: 'a', machineID: 'm' }, dependencies, ranges);
+    const { spec } = await again();
+    await store.transact({ compare: [], success: [deleteOf('/gantry/nodes/a')] });
+    expect((await again()).spec).toEqual(spec);
   });
 
   test('again changes nothing, also when the first answer was lost', async () => {
