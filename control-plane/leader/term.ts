@@ -27,7 +27,7 @@ export interface TermParts {
   readonly random: Random;
   readonly log: Log;
   readonly defaultScheduler: StrategyName;
-  /** Pods a ReplicaSet makes or deletes in one transaction. */
+  /** Pods a workload makes or deletes in one transaction; bindings are half as many. */
   readonly podsPerTransaction: number;
 }
 
@@ -61,6 +61,7 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
     store,
     fence,
     defaultStrategy: parts.defaultScheduler,
+    podsPerTransaction: parts.podsPerTransaction,
     events,
     clock,
     random,

@@ -16,12 +16,16 @@ export function numberToIP(value: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 }
 
+/** How many pods can have an address of this range. */
+export function addressesOf(cidr: string): number {
+  return 2 ** (32 - Number(cidr.split('/')[1])) - reservedAtStart - reservedAtEnd;
+}
+
 /** Undefined when every address of `cidr` is taken. `after` may be any address; outside the range it counts as none. */
 export function nextPodIP(cidr: string, taken: (ip: string) => boolean, after?: string): string | undefined {
-  const [network, prefix] = cidr.split('/');
-  const size = 2 ** (32 - Number(prefix));
+  const [network] = cidr.split('/');
   const base = ipToNumber(network!);
-  const usable = size - reservedAtStart - reservedAtEnd;
+  const usable = addressesOf(cidr);
   const first = base + reservedAtStart;
   const last = after === undefined ? first - 1 : ipToNumber(after);
   const start = last >= first && last < first + usable ? last - first + 1 : 0;

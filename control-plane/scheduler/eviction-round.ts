@@ -1,14 +1,15 @@
 /**
  * Preemption within one pass: asks preempt.ts for pods that fit nowhere, one after another in the order of their turns,
- * and keeps the room that is being made for them in the nodes' infos, so that nobody who comes later takes it.
+ * and keeps the room that is being made for them in the picture, so that nobody who comes later takes it.
  *
  * What a victim holds stays counted until it is gone: later pods of the pass see the node fuller, never emptier.
  */
 import { priorityOf } from '../../lib/model/priority.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
-import { verdict } from './filters.ts';
-import { type NodeInfo, reserve } from './node-info.ts';
-import { type Budget, mayPreempt, type Preemption, preempt, staticFilters } from './preempt.ts';
+import { filters as allFilters, type Filter, isStatic, verdict } from './filters.ts';
+import type { NodeInfo } from './node-info.ts';
+import type { Picture } from './picture.ts';
+import { type Budget, mayPreempt, type Preemption, preempt } from './preempt.ts';
 
 export interface PodPreemption extends Preemption {
   readonly pod: Pod;
@@ -23,26 +24,29 @@ export interface MadeRoom {
 /** Searches in one pass; the others have their turn in the next. */
 const mostSearches = 16;
 
-export function evictionRound(infos: readonly NodeInfo[], given: readonly Budget[]): (pod: Pod) => MadeRoom {
-  const byName = new Map(infos.map((info) => [info.name, info]));
+export function evictionRound(
+  picture: Picture,
+  given: readonly Budget[],
+  filters: readonly Filter[] = allFilters,
+): (pod: Pod) => MadeRoom {
   const chosen = new Set<Pod>();
   let budgets = given;
   let lowest: number | undefined;
   let searches = 0;
 
   return (pod) => {
-    const nominated = byName.get(pod.status?.nominatedNodeName ?? '');
-    if (nominated && isRoomComing(pod, nominated)) {
-      reserve(nominated, pod);
+    const nominated = picture.info(pod.status?.nominatedNodeName ?? '');
+    if (nominated && isRoomComing(pod, nominated, filters)) {
+      picture.reserve(nominated, pod);
       return { node: nominated.node };
     }
-    lowest ??= lowestPriority(infos);
+    lowest ??= lowestPriority(picture.infos);
     if (!mayPreempt(pod) || priorityOf(pod) <= lowest || searches >= mostSearches) return {};
     searches += 1;
-    const found = preempt(pod, infos, budgets, chosen);
+    const found = preempt(pod, picture, budgets, { leaving: chosen, filters });
     if (!found) return {};
     const { node, victims } = found;
-    reserve(byName.get(node.metadata.name)!, pod);
+    picture.reserve(picture.info(node.metadata.name)!, pod);
     for (const victim of victims) chosen.add(victim);
     budgets = charged(budgets, victims);
     return { node, preemption: { pod, node, victims } };
@@ -50,9 +54,9 @@ export function evictionRound(infos: readonly NodeInfo[], given: readonly Budget
 }
 
 /** Somebody is still leaving the node on which the pod could run. */
-export function isRoomComing(pod: Pod, info: NodeInfo): boolean {
+export function isRoomComing(pod: Pod, info: NodeInfo, filters: readonly Filter[] = allFilters): boolean {
   return (
-    verdict(pod, info, staticFilters) === undefined &&
+    verdict(pod, info, filters.filter(isStatic)) === undefined &&
     info.pods.some(({ metadata }) => metadata.deletionTimestamp !== undefined)
   );
 }

@@ -1,125 +1,149 @@
 /**
  * Filters: can this pod run on this node? Each answers nothing, or a reason in the words that a pending pod shows
- * ("0/3 nodes fit: 2 insufficient memory, 1 cordoned"). To add one, write it here and name it in `filters`.
+ * ("0/3 nodes fit: 2 insufficient memory, 1 cordoned"). To add one, write it here and name it in `filters`; README.md
+ * shows how.
  *
- * A filter whose answer depends only on the node and the pod's spec is `static`: for identical pods it is asked once.
- * The others depend on what is already placed on the node and are asked again after every placement.
+ * A filter looks at the pod once (`checkFor`) and then answers for any number of nodes. One whose answer depends only on
+ * the node itself and on a part of the pod says which part (`reads`): its answers are remembered for all pods that have
+ * the same. The others depend on what is already placed on the node and are asked again after every placement.
  * What depends on pods of other nodes as well (pod affinity, topology spread) is in neighbourhood.ts.
  */
-import type { Pod, Taint, Toleration } from '../../proto/gen/types.ts';
+import { isTolerated } from '../../lib/model/tolerations.ts';
+import type { Pod, Taint } from '../../proto/gen/types.ts';
 import { requiredNodeAffinityHolds } from './node-affinity.ts';
 import type { NodeInfo } from './node-info.ts';
 import { hostPortsCollide, requestsOf } from './requests.ts';
 
+/** Why the pod cannot run on the node, or undefined when it can. */
+export type Check = (info: NodeInfo) => string | undefined;
+
 export interface Filter {
   readonly name: string;
-  readonly static: boolean;
-  check(pod: Pod, info: NodeInfo): string | undefined;
+  /** Present: the answer depends on the node's own fields and on this, and on nothing else. Plain data. */
+  readonly reads?: (pod: Pod) => unknown;
+  /** Undefined: it has nothing against any node. */
+  checkFor(pod: Pod): Check | undefined;
 }
 
 const ready: Filter = {
   name: 'Ready',
-  static: true,
-  check: (_pod, info) => (info.ready ? undefined : 'not ready'),
+  reads: () => null,
+  checkFor: () => (info) => (info.ready ? undefined : 'not ready'),
+};
+
+/** A node that runs out of something is given no more that would take of it. */
+const pressure: Filter = {
+  name: 'Pressure',
+  reads: (pod) => requestsOf(pod).memoryBytes === 0,
+  checkFor(pod) {
+    const promisesMemory = requestsOf(pod).memoryBytes > 0;
+    return ({ node }) => {
+      const conditions = node.status?.conditions ?? [];
+      const under = (type: string): boolean =>
+        conditions.some((condition) => condition.type === type && condition.status === 'True');
+      if (under('DiskPressure')) return 'under disk pressure';
+      if (under('PIDPressure')) return 'under process id pressure';
+      return under('MemoryPressure') && !promisesMemory ? 'under memory pressure' : undefined;
+    };
+  },
 };
 
 const unschedulable: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 
 /** Cordoned counts as a taint, which the pods of DaemonSets tolerate. */
-/** A node that runs out of something is given no more that would take of it. */
-const pressure: Filter = {
-  name: 'Pressure',
-  static: true,
-  check(pod, { node }) {
-    const conditions = node.status?.conditions ?? [];
-    const under = (type: string): boolean =>
-      conditions.some((condition) => condition.type === type && condition.status === 'True');
-    if (under('DiskPressure')) return 'under disk pressure';
-    if (under('PIDPressure')) return 'under process id pressure';
-    return under('MemoryPressure') && requestsOf(pod).memoryBytes === 0 ? 'under memory pressure' : undefined;
-  },
-};
-
 const schedulable: Filter = {
   name: 'Schedulable',
-  static: true,
-  check: (pod, { node }) =>
-    node.spec.unschedulable && !tolerates(pod.spec.tolerations ?? [], unschedulable) ? 'cordoned' : undefined,
+  reads: ({ spec }) => isTolerated(unschedulable, spec.tolerations),
+  checkFor: ({ spec }) =>
+    isTolerated(unschedulable, spec.tolerations)
+      ? undefined
+      : ({ node }) => (node.spec.unschedulable ? 'cordoned' : undefined),
 };
 
-const nodeSelector: Filter = {
+export const nodeSelector: Filter = {
   name: 'NodeSelector',
-  static: true,
-  check(pod, { node }) {
-    const missing = Object.entries(pod.spec.nodeSelector ?? {}).find(
-      ([key, value]) => node.metadata.labels?.[key] !== value,
-    );
-    return missing && `without label ${missing[0]}=${missing[1]}`;
+  reads: ({ spec }) => spec.nodeSelector,
+  checkFor({ spec }) {
+    const wanted = Object.entries(spec.nodeSelector ?? {});
+    if (wanted.length === 0) return undefined;
+    return ({ node }) => {
+      const missing = wanted.find(([key, value]) => node.metadata.labels?.[key] !== value);
+      return missing && `without label ${missing[0]}=${missing[1]}`;
+    };
   },
 };
 
-const nodeAffinity: Filter = {
+export const nodeAffinity: Filter = {
   name: 'NodeAffinity',
-  static: true,
-  check: (pod, { node }) => (requiredNodeAffinityHolds(pod, node) ? undefined : 'not matching node affinity'),
+  reads: ({ spec }) => spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution,
+  checkFor: (pod) =>
+    pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution &&
+    (({ node }) => (requiredNodeAffinityHolds(pod, node) ? undefined : 'not matching node affinity')),
 };
 
 /** The lifecycle taints of a node that is not ready are reported by the Ready filter already. */
 const taints: Filter = {
   name: 'Taints',
-  static: true,
-  check(pod, { node }) {
-    const taint = (node.spec.taints ?? []).find(
-      (candidate) => candidate.effect !== 'PreferNoSchedule' && !tolerates(pod.spec.tolerations ?? [], candidate),
-    );
-    return taint && `with untolerated taint ${taint.key}${taint.value ? `=${taint.value}` : ''}:${taint.effect}`;
-  },
+  reads: ({ spec }) => spec.tolerations,
+  checkFor:
+    ({ spec }) =>
+    ({ node }) => {
+      const taint = (node.spec.taints ?? []).find(
+        (candidate) => candidate.effect !== 'PreferNoSchedule' && !isTolerated(candidate, spec.tolerations),
+      );
+      return taint && `with untolerated taint ${taint.key}${taint.value ? `=${taint.value}` : ''}:${taint.effect}`;
+    },
 };
-
-export function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
-  return tolerations.some(
-    ({ key, operator = 'Equal', value = '', effect }) =>
-      (!effect || effect === taint.effect) &&
-      (operator === 'Exists' ? !key || key === taint.key : key === taint.key && value === (taint.value ?? '')),
-  );
-}
 
 const podCount: Filter = {
   name: 'PodCount',
-  static: false,
-  check: (_pod, info) => (info.podCount < info.allocatable.pods ? undefined : 'too many pods'),
+  checkFor: () => (info) => (info.podCount < info.allocatable.pods ? undefined : 'too many pods'),
+};
+
+/** A pod of the host's network has the node's address, of which there is always one more. */
+const podAddresses: Filter = {
+  name: 'PodAddresses',
+  checkFor({ spec }) {
+    if (spec.hostNetwork) return undefined;
+    return ({ addresses, addressesTaken, node }) => {
+      if (addressesTaken < addresses) return undefined;
+      return node.spec.podCIDR
+        ? `without a free pod address in ${node.spec.podCIDR}`
+        : 'without a range of pod addresses';
+    };
+  },
 };
 
 const cpu: Filter = {
   name: 'Cpu',
-  static: false,
-  check(pod, info) {
+  checkFor(pod) {
     const { cpuMillis } = requestsOf(pod);
-    return cpuMillis > 0 && info.requestedCpuMillis + cpuMillis > info.allocatable.cpuMillis
-      ? 'insufficient cpu'
-      : undefined;
+    if (cpuMillis === 0) return undefined;
+    return (info) =>
+      info.requestedCpuMillis + cpuMillis > info.allocatable.cpuMillis ? 'insufficient cpu' : undefined;
   },
 };
 
 const memory: Filter = {
   name: 'Memory',
-  static: false,
-  check(pod, info) {
+  checkFor(pod) {
     const { memoryBytes } = requestsOf(pod);
-    return memoryBytes > 0 && info.requestedMemoryBytes + memoryBytes > info.allocatable.memoryBytes
-      ? 'insufficient memory'
-      : undefined;
+    if (memoryBytes === 0) return undefined;
+    return (info) =>
+      info.requestedMemoryBytes + memoryBytes > info.allocatable.memoryBytes ? 'insufficient memory' : undefined;
   },
 };
 
 const hostPorts: Filter = {
   name: 'HostPorts',
-  static: false,
-  check(pod, info) {
-    const taken = requestsOf(pod).hostPorts.find((wanted) =>
-      [...info.hostPorts].some((used) => hostPortsCollide(wanted, used)),
-    );
-    return taken && `with host port ${taken.split('/')[2]} taken`;
+  checkFor(pod) {
+    const { hostPorts: wanted } = requestsOf(pod);
+    if (wanted.length === 0) return undefined;
+    return (info) => {
+      const used = [...info.hostPorts.keys()];
+      const taken = wanted.find((port) => used.some((other) => hostPortsCollide(port, other)));
+      return taken && `with host port ${taken.split('/')[2]} taken`;
+    };
   },
 };
 
@@ -132,17 +156,29 @@ export const filters: readonly Filter[] = [
   nodeAffinity,
   taints,
   podCount,
+  podAddresses,
   cpu,
   memory,
   hostPorts,
 ];
-export const dynamicFilters = filters.filter((filter) => !filter.static);
 
-/** Why the pod cannot run there, or undefined when it can. */
-export function verdict(pod: Pod, info: NodeInfo, wanted: readonly Filter[] = filters): string | undefined {
-  for (const filter of wanted) {
-    const reason = filter.check(pod, info);
+export const isStatic = ({ reads }: Filter): boolean => reads !== undefined;
+
+/** What the filters ask of nodes for this pod, those that have nothing to ask left out. */
+export function checksFor(pod: Pod, wanted: readonly Filter[] = filters): readonly Check[] {
+  return wanted.map((filter) => filter.checkFor(pod)).filter((check) => check !== undefined);
+}
+
+/** The first reason against the node, or undefined. */
+export function firstReason(checks: readonly Check[], info: NodeInfo): string | undefined {
+  for (const check of checks) {
+    const reason = check(info);
     if (reason !== undefined) return reason;
   }
   return undefined;
+}
+
+/** Why the pod cannot run there, or undefined when it can. */
+export function verdict(pod: Pod, info: NodeInfo, wanted: readonly Filter[] = filters): string | undefined {
+  return firstReason(checksFor(pod, wanted), info);
 }

@@ -9,9 +9,10 @@ import type { Handlers } from '../../lib/rpc/server.ts';
 import type { ExplainPendingResponse, KubeObject, Pod, SimulatedPod } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import { isRoomComing } from './eviction-round.ts';
+import { explain, verdicts } from './explain.ts';
 import { withPriorities } from './loop.ts';
-import { nodeInfos, reserve } from './node-info.ts';
-import { explain, isPending, verdicts } from './schedule.ts';
+import { pictureOf } from './picture.ts';
+import { isPending } from './pod-classes.ts';
 import { simulate } from './simulate.ts';
 import type { StrategyName } from './strategies.ts';
 
@@ -72,20 +73,20 @@ export function explainPending(state: Snapshot, pod: Pod): ExplainPendingRespons
 }
 
 function explainReady(pod: Pod, pending: readonly Pod[], state: Snapshot): ExplainPendingResponse {
-  const infos = nodeInfos(state.list('Node'), state.list('Pod'));
+  const picture = pictureOf(state.list('Node'), state.list('Pod'));
   for (const other of pending) {
-    const info = infos.find(({ name }) => name === other.status?.nominatedNodeName);
+    const info = picture.info(other.status?.nominatedNodeName ?? '');
     if (info && other !== pod && priorityOf(other) >= priorityOf(pod) && isRoomComing(other, info))
-      reserve(info, other);
+      picture.reserve(info, other);
   }
   const { nominatedNodeName } = pod.status ?? {};
-  const nodes = verdicts(pod, infos);
+  const nodes = verdicts(pod, picture);
   const fits = nodes.filter(({ reason }) => reason === undefined).length;
   if (fits === 0) {
     const room = nominatedNodeName ? `; room is being made on ${nominatedNodeName}` : '';
-    return { nodes, summary: `${explain(pod, infos)}${room}` };
+    return { nodes, summary: `${explain(pod, picture)}${room}` };
   }
-  return { nodes, summary: `${fits}/${infos.length} nodes fit; the scheduler will bind it in its next pass` };
+  return { nodes, summary: `${fits}/${nodes.length} nodes fit; the scheduler will bind it in its next pass` };
 }
 
 function whyNotPending({ metadata, spec, status }: Pod): string {

@@ -1,29 +1,29 @@
 /**
  * The scheduler at work, while its replica leads: watches the state, decides with `schedule`, writes with
- * `writeBindings`. One pass at a time; the next one starts only when the state shows what the last one wrote, so that
+ * `writeParts`. One pass at a time; the next one starts only when the state shows what the last one wrote, so that
  * no decision rests on a place that is already given away.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { podIPKey } from '../../lib/model/allocations.ts';
-import { encodeObject } from '../../lib/model/codec.ts';
 import { referenceTo } from '../../lib/model/event.ts';
-import { keyOf } from '../../lib/model/keys.ts';
 import { priorityOf, withPriority } from '../../lib/model/priority.ts';
 import type { Random } from '../../lib/random.ts';
-import { type Compare, modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
+import type { Compare, Store } from '../../lib/store/store.ts';
 import { transactOnce } from '../../lib/store/transact-once.ts';
 import type { Pod, PriorityClass } from '../../proto/gen/types.ts';
 import type { EventRecorder } from '../events/recorder.ts';
 import { nextPodIP } from '../network/pod-ips.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
-import { addressOf, boundPod, withScheduled, writeBindings } from './bind.ts';
+import { addressOf, bindingPart, boundPod } from './bind.ts';
 import type { PodPreemption } from './eviction-round.ts';
-import { nodeInfos } from './node-info.ts';
 import { budgetFor, preemptionTransaction } from './preemption-write.ts';
-import { type Binding, isPending, schedule, type Unschedulable } from './schedule.ts';
+import { numbersRestMs, Refusals, refusalPart } from './refusals.ts';
+import { type Binding, schedule, type Unschedulable } from './schedule.ts';
 import type { StrategyName, StrategyState } from './strategies.ts';
+import { SchedulerView } from './view.ts';
+import { type WriteOptions, writeParts } from './write-parts.ts';
 
 export interface SchedulerOptions {
   readonly state: ClusterState;
@@ -31,6 +31,8 @@ export interface SchedulerOptions {
   /** The leader's term, compared in every transaction. */
   readonly fence: Compare;
   readonly defaultStrategy: StrategyName;
+  /** Pods that one transaction of the store can make; bindings write two keys each. */
+  readonly podsPerTransaction: number;
   readonly events: EventRecorder;
   readonly clock: Clock;
   readonly random: Random;
@@ -50,14 +52,21 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
 class SchedulerLoop {
   readonly #options: SchedulerOptions;
   readonly #strategyState: StrategyState;
+  readonly #writing: WriteOptions;
+  readonly #refusals = new Refusals();
   /** Per node, the address given last. */
   readonly #lastIP = new Map<string, string>();
+  readonly #view: SchedulerView;
   #wake: (() => void) | undefined;
   #dirty = true;
+  #willLookAgain = false;
 
   constructor(options: SchedulerOptions) {
+    const { store, fence, clock, podsPerTransaction } = options;
     this.#options = options;
     this.#strategyState = { random: options.random, lastTurn: '' };
+    this.#writing = { store, fence, clock, mostParts: Math.max(1, Math.floor(podsPerTransaction / 2)) };
+    this.#view = new SchedulerView(options.state);
   }
 
   async run(): Promise<void> {
@@ -83,25 +92,22 @@ class SchedulerLoop {
     }
   }
 
-  /** A pass is worth it when a pod waits, or when room may have been made. */
+  /** A pass is worth it when a pod waits and something may have changed for it. */
   #notice(changes: readonly ObjectChange[]): void {
-    if (this.#dirty) return;
-    const matters = changes.some(({ object, previous }) => {
-      const kind = (object ?? previous)!.kind;
-      return kind === 'Pod' || kind === 'Node' || kind === 'PriorityClass';
-    });
-    if (!matters) return;
+    const matters = this.#view.apply(changes);
+    if (matters && this.#view.isAnyPending) this.#lookAgain();
+  }
+
+  #lookAgain(): void {
     this.#dirty = true;
     this.#wake?.();
   }
 
   async #pass(): Promise<void> {
     const { state, signal, defaultStrategy } = this.#options;
-    const pods = state.list('Pod');
-    const pending = pods.filter(isPending);
-    if (pending.length === 0) return;
-    const { ready, refused } = withPriorities(pending, state.list('PriorityClass'));
-    const decision = schedule(ready, nodeInfos(state.list('Node'), pods), {
+    if (!this.#view.isAnyPending) return;
+    const { ready, refused } = withPriorities(this.#view.pending, state.list('PriorityClass'));
+    const decision = schedule(ready, this.#view.picture, {
       defaultStrategy,
       state: this.#strategyState,
       budgets: state.list('PodDisruptionBudget').map(budgetFor),
@@ -119,28 +125,29 @@ class SchedulerLoop {
 
   async #bind(bindings: readonly Binding[]): Promise<bigint> {
     if (bindings.length === 0) return 0n;
-    const { store, fence, events, clock, log } = this.#options;
-    const bound = this.#withAddresses(bindings);
-    const { pods, failed, revision } = await writeBindings(store, bound, fence, clock);
-    for (const pod of pods) {
+    const { events, clock, log, signal } = this.#options;
+    const parts = this.#withAddresses(bindings).map(bindingPart);
+    const { done, failed, revision } = await writeParts(parts, this.#writing);
+    for (const pod of done) {
       const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${pod.spec.nodeName}`;
       events.record({ type: 'Normal', reason: 'Scheduled', message, about: referenceTo(pod), component: 'scheduler' });
     }
     if (failed.length > 0) {
       log.info({ failed: failed.length }, 'bindings lost their compare and are decided again');
-      // Whatever they lost to changes the state and wakes us; an address that leaked would not.
+      // Whatever they lost to need not wake us: an address that leaked would not.
       this.#dirty = true;
-      await clock.sleep(retryMs, this.#options.signal);
+      await clock.sleep(retryMs, signal);
     }
     return revision;
   }
 
   #withAddresses(bindings: readonly Binding[]): Pod[] {
     const { state, clock, events } = this.#options;
+    const nowMs = clock.nowMs();
     const given = new Set<string>();
     const taken = (ip: string): boolean => given.has(ip) || state.other(podIPKey(ip)) !== undefined;
     return bindings.flatMap(({ pod, node }) => {
-      if (pod.spec.hostNetwork) return [boundPod(pod, node, addressOf(node), clock.nowMs())];
+      if (pod.spec.hostNetwork) return [boundPod(pod, node, addressOf(node), nowMs)];
       const { podCIDR } = node.spec;
       const ip = podCIDR && nextPodIP(podCIDR, taken, this.#lastIP.get(node.metadata.name));
       if (!ip) {
@@ -152,11 +159,13 @@ class SchedulerLoop {
           about: referenceTo(pod),
           component: 'scheduler',
         });
+        this.#view.picture.noteAddressesGone(node.metadata.name);
+        this.#dirty = true;
         return [];
       }
       given.add(ip);
       this.#lastIP.set(node.metadata.name, ip);
-      return [boundPod(pod, node, ip, clock.nowMs())];
+      return [boundPod(pod, node, ip, nowMs)];
     });
   }
 
@@ -189,30 +198,30 @@ class SchedulerLoop {
 
   /** Says why, in the pod's condition and an event, when the reason is new. */
   async #refuse(unschedulable: readonly Unschedulable[]): Promise<bigint> {
-    const { store, fence, events, clock } = this.#options;
-    let newest = 0n;
-    for (const { pod, message } of unschedulable) {
-      const before = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
-      if (before?.status === 'False' && before.message === message) continue;
-      const condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message } as const;
-      const status = { ...pod.status, conditions: withScheduled(pod, condition, clock.nowMs()) };
-      const key = keyOf(pod);
-      const transaction = {
-        compare: [fence, modRevisionIs(key, BigInt(pod.metadata.resourceVersion!))],
-        success: [putOf(key, encodeObject({ ...pod, status }))],
-      };
-      const result = await transactOnce(store, transaction, { clock });
-      if (!result.succeeded) continue; // changed meanwhile: the next pass sees it
-      newest = result.revision;
-      events.record({
-        type: 'Warning',
-        reason: 'FailedScheduling',
-        message,
-        about: referenceTo(pod),
-        component: 'scheduler',
-      });
+    const { events, clock } = this.#options;
+    const { now, later } = this.#refusals.due(unschedulable, clock.monotonicMs());
+    if (later) this.#lookAgainLater();
+    const nowMs = clock.nowMs();
+    const parts = now.map((refusal) => refusalPart(refusal, nowMs));
+    const { done, failed, revision } = await writeParts(parts, this.#writing);
+    for (const { pod, message } of done) {
+      this.#refusals.tell(pod, clock.monotonicMs());
+      const about = referenceTo(pod);
+      events.record({ type: 'Warning', reason: 'FailedScheduling', message, about, component: 'scheduler' });
     }
-    return newest;
+    if (failed.length > 0) this.#lookAgainLater(retryMs); // changed meanwhile
+    return revision;
+  }
+
+  #lookAgainLater(delayMs = numbersRestMs): void {
+    if (this.#willLookAgain) return;
+    this.#willLookAgain = true;
+    const { clock, signal } = this.#options;
+    const look = (): void => {
+      this.#willLookAgain = false;
+      this.#lookAgain();
+    };
+    clock.sleep(delayMs, signal).then(look, () => {});
   }
 }
 

@@ -1,106 +1,172 @@
 /**
  * What a class of identical pods minds about the pods on all nodes: pod affinity and anti-affinity (its own terms, and
- * those of pods already there), and topology spread. Counted once for the class over all nodes, then kept up to date
- * by each placement.
+ * those of pods already there), and topology spread. Counted once for the class, by places, then kept up to date by
+ * each placement.
  *
  * A "place" is the set of nodes that share a value of a topology label.
  */
-import { matchesSelector } from '../../lib/model/labels.ts';
-import type { Node, Pod, PodAffinityTerm, TopologySpreadConstraint } from '../../proto/gen/types.ts';
-import { requiredNodeAffinityHolds } from './node-affinity.ts';
+import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '../../proto/gen/types.ts';
+import { staticAnswers } from './candidates.ts';
+import { type Check, nodeAffinity, nodeSelector } from './filters.ts';
 import type { NodeInfo } from './node-info.ts';
+import type { Picture, Places } from './picture.ts';
+import { isInScope, namespaceOf, type Repellent, type Scope, scopeOf } from './pod-groups.ts';
 
 export interface Neighbourhood {
   /** False: the class minds nobody, every answer below is the same for all nodes and stays so. */
   readonly minds: boolean;
-  /** Why the next pod of the class cannot join this node. */
-  check(info: NodeInfo): string | undefined;
-  /** True when a refusal may turn into consent after more placements of the class (spread, affinity to one's own). */
-  readonly mayRelent: boolean;
+  /** Why no further pod of the class can ever join this node in this pass. Absent: nothing can be said against any. */
+  readonly refuses?: Check;
+  /** Why the next one cannot, although a later one may (spread). */
+  readonly postpones?: Check;
+  /** What the nodes of one group, whose places are the same, have in common. */
+  readonly grouping: Grouping;
   /** Higher is better: weights of preferred terms by matching pods. */
-  preference(info: NodeInfo): number;
+  readonly preference: ByPlace;
   /** Lower is better: matching pods in the node's place, summed over the spread constraints except the leading one. */
-  crowding(info: NodeInfo): number;
-  /** The constraint by which nodes are grouped, when there is one with few places; see strategies.ts. */
-  readonly leading: SpreadPlaces | undefined;
+  readonly crowding: ByPlace;
   placed(info: NodeInfo): void;
 }
 
-export interface SpreadPlaces {
-  placeOf(info: NodeInfo): string | undefined;
-  count(place: string): number;
+/**
+ * A number for each node in two parts that are added up: one that is the same for all nodes of a group and changes for
+ * all of them at once, and one of the node's own.
+ */
+export interface ByPlace {
+  readonly group?: (info: NodeInfo) => number;
+  readonly node?: (info: NodeInfo) => number;
+}
+
+export interface Grouping {
+  /** Nodes with the same number are one group. */
+  groupOf(info: NodeInfo): number;
+  /** The constraint that comes before all levels: matching pods in the group's place. */
+  readonly crowding?: (info: NodeInfo) => number;
+  /** A constraint keeps the next pod out of the whole group. */
+  readonly isClosed?: (info: NodeInfo) => boolean;
+  /** Why the next one cannot join the node, the reasons of the whole group left out. */
+  readonly postpones?: Check;
+  /** Whether a placement changes the numbers of other nodes of the group. */
+  readonly shifts: boolean;
 }
 
 /** With more places than this, grouping nodes by place costs more than it saves. */
-const mostLeadingPlaces = 64;
+const mostPlaces = 64;
+const mostGroups = 1024;
 
 const indifferent: Neighbourhood = {
   minds: false,
-  check: () => undefined,
-  mayRelent: false,
-  preference: () => 0,
-  crowding: () => 0,
-  leading: undefined,
+  grouping: { groupOf: () => 0, shifts: false },
+  preference: {},
+  crowding: {},
   placed: () => {},
 };
 
-/** `repellents`: pods already bound that have required anti-affinity terms of their own. */
-export function neighbourhood(pod: Pod, infos: readonly NodeInfo[], repellents: readonly Repellent[]): Neighbourhood {
+export function neighbourhood(pod: Pod, picture: Picture): Neighbourhood {
   const { affinity, topologySpreadConstraints = [] } = pod.spec;
-  const repelled = repellents.filter(({ term, owner }) => termMatches(term, owner, pod));
-  if (!affinity?.podAffinity && !affinity?.podAntiAffinity && topologySpreadConstraints.length === 0) {
-    if (repelled.length === 0) return indifferent;
-  }
-  const attract = required(affinity?.podAffinity).map((term) => countedTerm(term, pod, infos));
-  const repel = required(affinity?.podAntiAffinity).map((term) => countedTerm(term, pod, infos));
-  const preferred = [
-    ...weighted(affinity?.podAffinity, 1, pod, infos),
-    ...weighted(affinity?.podAntiAffinity, -1, pod, infos),
-  ];
-  const spreads = topologySpreadConstraints.map((constraint) => countedSpread(constraint, pod, infos));
-  const forbidden = new Set(repelled.map(({ term, node }) => placeKey(term.topologyKey, node)));
-  const forbiddenKeys = [...new Set(repelled.map(({ term }) => term.topologyKey))];
-  const leading = spreads
-    .filter(({ places }) => places.size <= mostLeadingPlaces)
-    .sort((a, b) => Number(b.hard) - Number(a.hard))[0];
+  const repelling = picture.groups.repelling(pod);
+  const minds =
+    affinity?.podAffinity || affinity?.podAntiAffinity || topologySpreadConstraints.length > 0 || repelling.length > 0;
+  if (!minds) return indifferent;
+
+  const counted = (term: PodAffinityTerm): CountedTerm => new CountedTerm(term, pod, picture);
+  const attract = required(affinity?.podAffinity).map(counted);
+  const repel = required(affinity?.podAntiAffinity).map(counted);
+  const preferred = [...weighted(affinity?.podAffinity, 1), ...weighted(affinity?.podAntiAffinity, -1)].map(
+    ({ weight, term }) => ({ weight, term: counted(term) }),
+  );
+  const spreads = topologySpreadConstraints.map((constraint) => new CountedSpread(constraint, pod, picture));
+  const keptFree = repelling.map((repellent) => forbiddenPlaces(repellent, picture));
+  const terms = preferred.map(({ term }) => term);
+  const grouped = groupedPlaces([...spreads, ...terms].map(({ places }) => places));
+  const isGrouped = ({ places }: { places: Places }): boolean => grouped.includes(places);
+  const leading = spreads.filter(isGrouped).sort((a, b) => Number(b.hard) - Number(a.hard))[0];
+  const others = spreads.filter((spread) => spread !== leading);
 
   return {
     minds: true,
-    check(info) {
-      if (forbiddenKeys.some((key) => forbidden.has(placeKey(key, info.node)))) {
-        return 'kept free by the anti-affinity of a pod there';
-      }
-      if (attract.some((term) => !term.attracts(info))) return 'not matching pod affinity';
-      if (repel.some((term) => term.count(info) > 0)) return 'not matching pod anti-affinity';
-      return spreads.some((spread) => spread.hard && !spread.allows(info)) ? 'not matching topology spread' : undefined;
+    ...(keptFree.length + attract.length + repel.length > 0 && {
+      refuses(info) {
+        for (const isForbidden of keptFree) {
+          if (isForbidden(info)) return 'kept free by the anti-affinity of a pod there';
+        }
+        for (const term of attract) if (!term.attracts(info)) return 'not matching pod affinity';
+        for (const term of repel) if (term.count(info) > 0) return 'not matching pod anti-affinity';
+        return undefined;
+      },
+    }),
+    ...postponing(spreads),
+    grouping: {
+      groupOf: groupNumber(grouped),
+      ...(leading && { crowding: (info) => leading.count(info) }),
+      ...(spreads.some((spread) => spread.hard && isGrouped(spread)) && {
+        isClosed: (info) => spreads.some((spread) => spread.hard && isGrouped(spread) && !spread.allows(info)),
+      }),
+      ...postponing(spreads.filter((spread) => !isGrouped(spread))),
+      shifts: [...spreads, ...terms].some((one) => !isGrouped(one) && one.places.size < one.places.ids.length),
     },
-    mayRelent: attract.length > 0 || spreads.some(({ hard }) => hard),
-    preference: (info) => preferred.reduce((sum, { weight, term }) => sum + weight * term.count(info), 0),
-    crowding: (info) => spreads.reduce((sum, spread) => sum + (spread === leading ? 0 : spread.count(info)), 0),
-    leading: leading && {
-      placeOf: (info) => placeOf(leading.topologyKey, info.node),
-      count: (place) => leading.places.get(place) ?? 0,
-    },
+    preference: summed(preferred.map(({ weight, term }) => ({ weight, counts: term, grouped: isGrouped(term) }))),
+    crowding: summed(others.map((spread) => ({ weight: 1, counts: spread, grouped: isGrouped(spread) }))),
     placed(info) {
-      for (const term of [...attract, ...repel, ...preferred.map((entry) => entry.term)]) term.placed(info);
+      for (const term of attract) term.placed(info);
+      for (const term of repel) term.placed(info);
+      for (const term of terms) term.placed(info);
       for (const spread of spreads) spread.placed(info);
     },
   };
 }
 
-/** A required anti-affinity term of a pod that is there already. */
-export interface Repellent {
-  readonly term: PodAffinityTerm;
-  readonly owner: Pod;
-  readonly node: Node;
+function postponing(spreads: readonly CountedSpread[]): { postpones?: Check } {
+  const hard = spreads.filter((spread) => spread.hard);
+  if (hard.length === 0) return {};
+  return {
+    postpones(info) {
+      for (const spread of hard) if (!spread.allows(info)) return 'not matching topology spread';
+      return undefined;
+    },
+  };
 }
 
-export function repellentsOf(pod: Pod, node: Node): Repellent[] {
-  return required(pod.spec.affinity?.podAntiAffinity).map((term) => ({ term, owner: pod, node }));
+/** Those by which nodes are grouped: few places each, and not too many groups. */
+function groupedPlaces(all: readonly Places[]): readonly Places[] {
+  const grouped: Places[] = [];
+  let groups = 1;
+  for (const places of new Set(all)) {
+    if (places.size > mostPlaces || groups * (places.size + 1) > mostGroups) continue;
+    grouped.push(places);
+    groups *= places.size + 1;
+  }
+  return grouped;
 }
 
-export function allRepellents(infos: readonly NodeInfo[]): Repellent[] {
-  return infos.flatMap((info) => info.pods.flatMap((pod) => repellentsOf(pod, info.node)));
+function groupNumber(grouped: readonly Places[]): (info: NodeInfo) => number {
+  return ({ index }) => {
+    let number = 0;
+    for (const { ids, size } of grouped) number = number * (size + 1) + ids[index]! + 1;
+    return number;
+  };
+}
+
+interface Weighted {
+  readonly weight: number;
+  readonly counts: { count(info: NodeInfo): number };
+  readonly grouped: boolean;
+}
+
+function summed(all: readonly Weighted[]): ByPlace {
+  const sum = (some: readonly Weighted[]) => (info: NodeInfo) => {
+    let total = 0;
+    for (const { weight, counts } of some) total += weight * counts.count(info);
+    return total;
+  };
+  const ofGroup = all.filter(({ grouped }) => grouped);
+  const ofNode = all.filter(({ grouped }) => !grouped);
+  return { ...(ofGroup.length > 0 && { group: sum(ofGroup) }), ...(ofNode.length > 0 && { node: sum(ofNode) }) };
+}
+
+/** Why the next pod of the class cannot join the node. */
+export function neighbourReason({ refuses, postpones }: Neighbourhood, info: NodeInfo): string | undefined {
+  return refuses?.(info) ?? postpones?.(info);
 }
 
 type AffinityRules = NonNullable<NonNullable<Pod['spec']['affinity']>['podAffinity']>;
@@ -109,97 +175,139 @@ function required(rules: AffinityRules | undefined): readonly PodAffinityTerm[] 
   return rules?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
 }
 
-function weighted(rules: AffinityRules | undefined, sign: 1 | -1, pod: Pod, infos: readonly NodeInfo[]) {
+function weighted(rules: AffinityRules | undefined, sign: 1 | -1) {
   return (rules?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({
     weight: sign * weight,
-    term: countedTerm(podAffinityTerm, pod, infos),
+    term: podAffinityTerm,
   }));
 }
 
-function countedTerm(term: PodAffinityTerm, owner: Pod, infos: readonly NodeInfo[]) {
-  const counts = new Map<string, number>();
-  let total = 0;
-  const add = ({ node }: NodeInfo, by: number): void => {
-    total += by;
-    const place = placeOf(term.topologyKey, node);
-    if (place !== undefined) counts.set(place, (counts.get(place) ?? 0) + by);
-  };
-  for (const info of infos) {
-    const matching = info.pods.filter((pod) => isStaying(pod) && termMatches(term, owner, pod)).length;
-    if (matching > 0) add(info, matching);
+/** Calls back with every node that has such pods, and how many. */
+function eachMatching(scope: Scope, picture: Picture, callback: (info: NodeInfo, pods: number) => void): void {
+  for (const { perNode } of picture.groups.matching(scope)) {
+    for (const [info, pods] of perNode) callback(info, pods);
   }
-  const matchesItself = termMatches(term, owner, owner);
-  const count = ({ node }: NodeInfo): number => counts.get(placeOf(term.topologyKey, node) ?? '') ?? 0;
-  return {
-    count,
-    /** The first of a group that wants to be together may go anywhere that is a place. */
-    attracts: (info: NodeInfo): boolean =>
-      count(info) > 0 || (total === 0 && matchesItself && placeOf(term.topologyKey, info.node) !== undefined),
-    placed: (info: NodeInfo): void => {
-      if (matchesItself) add(info, 1);
-    },
-  };
 }
 
-function countedSpread(constraint: TopologySpreadConstraint, owner: Pod, infos: readonly NodeInfo[]) {
-  const { topologyKey, labelSelector, maxSkew, whenUnsatisfiable } = constraint;
-  const matches = (pod: Pod): boolean =>
-    pod.metadata.namespace === owner.metadata.namespace &&
-    labelSelector !== undefined &&
-    matchesSelector(labelSelector, pod.metadata.labels);
-  const places = new Map<string, number>();
-  for (const info of infos) {
-    const place = placeOf(topologyKey, info.node);
-    // Nodes that the pod could never use are no places to be even with.
-    if (place === undefined || !selectsNode(owner, info.node)) continue;
-    const matching = info.pods.filter((pod) => isStaying(pod) && matches(pod)).length;
-    places.set(place, (places.get(place) ?? 0) + matching);
+function forbiddenPlaces({ topologyKey, perNode }: Repellent, picture: Picture): (info: NodeInfo) => boolean {
+  const { ids, size } = picture.places(topologyKey);
+  const forbidden = new Uint8Array(size);
+  for (const { index } of perNode.keys()) if (ids[index]! >= 0) forbidden[ids[index]!] = 1;
+  return ({ index }) => ids[index]! >= 0 && forbidden[ids[index]!] === 1;
+}
+
+/** The pods that a term is about, by place. */
+class CountedTerm {
+  readonly places: Places;
+  readonly #counts: Int32Array;
+  readonly #matchesItself: boolean;
+  #total = 0;
+
+  constructor(term: PodAffinityTerm, owner: Pod, picture: Picture) {
+    const scope = scopeOf(term, owner);
+    this.places = picture.places(term.topologyKey);
+    this.#counts = new Int32Array(this.places.size);
+    this.#matchesItself = isOneOf(scope, owner);
+    eachMatching(scope, picture, (info, pods) => this.#add(info, pods));
   }
-  const matchesItself = matches(owner);
-  let least: number | undefined;
-  const leastCount = (): number => (least ??= places.size === 0 ? 0 : Math.min(...places.values()));
-  const count = ({ node }: NodeInfo): number => places.get(placeOf(topologyKey, node) ?? '') ?? 0;
-  return {
-    topologyKey,
-    places,
-    hard: whenUnsatisfiable === 'DoNotSchedule',
-    count,
-    allows: (info: NodeInfo): boolean =>
-      placeOf(topologyKey, info.node) !== undefined && count(info) + (matchesItself ? 1 : 0) - leastCount() <= maxSkew,
-    placed({ node }: NodeInfo): void {
-      const place = placeOf(topologyKey, node);
-      if (!matchesItself || place === undefined) return;
-      const before = places.get(place) ?? 0;
-      places.set(place, before + 1);
-      if (before === least) least = undefined;
-    },
-  };
+
+  count({ index }: NodeInfo): number {
+    const place = this.places.ids[index]!;
+    return place < 0 ? 0 : this.#counts[place]!;
+  }
+
+  /** The first of a group that wants to be together may go anywhere that is a place. */
+  attracts(info: NodeInfo): boolean {
+    if (this.#total === 0 && this.#matchesItself) return this.places.ids[info.index]! >= 0;
+    return this.count(info) > 0;
+  }
+
+  placed(info: NodeInfo): void {
+    if (this.#matchesItself) this.#add(info, 1);
+  }
+
+  #add({ index }: NodeInfo, pods: number): void {
+    this.#total += pods;
+    const place = this.places.ids[index]!;
+    if (place >= 0) this.#counts[place]! += pods;
+  }
 }
 
-function selectsNode(pod: Pod, node: Node): boolean {
-  const selected = Object.entries(pod.spec.nodeSelector ?? {}).every(
-    ([key, value]) => node.metadata.labels?.[key] === value,
-  );
-  return selected && requiredNodeAffinityHolds(pod, node);
+/** The pods that a spread constraint evens out, by the places that its pod could use. */
+class CountedSpread {
+  readonly places: Places;
+  readonly hard: boolean;
+  readonly #counts: Int32Array;
+  readonly #isPlace: Uint8Array;
+  readonly #skew: number;
+  readonly #matchesItself: boolean;
+  #least = 0;
+  /** Places with the least count. */
+  #atLeast = 0;
+
+  constructor(
+    { topologyKey, labelSelector, maxSkew, whenUnsatisfiable }: TopologySpreadConstraint,
+    pod: Pod,
+    picture: Picture,
+  ) {
+    const scope = { namespaces: [namespaceOf(pod)], selector: labelSelector };
+    this.places = picture.places(topologyKey);
+    this.hard = whenUnsatisfiable === 'DoNotSchedule';
+    this.#counts = new Int32Array(this.places.size);
+    this.#isPlace = new Uint8Array(this.places.size);
+    this.#matchesItself = isOneOf(scope, pod);
+    this.#skew = maxSkew - Number(this.#matchesItself);
+    const usable = usableNodes(pod, picture);
+    const { ids } = this.places;
+    for (let index = 0; index < ids.length; index += 1) {
+      if (ids[index]! >= 0 && usable(index)) this.#isPlace[ids[index]!] = 1;
+    }
+    eachMatching(scope, picture, ({ index }, pods) => {
+      if (ids[index]! >= 0 && usable(index)) this.#counts[ids[index]!]! += pods;
+    });
+    this.#findLeast();
+  }
+
+  count({ index }: NodeInfo): number {
+    const place = this.places.ids[index]!;
+    return place < 0 ? 0 : this.#counts[place]!;
+  }
+
+  /** Whether the constraint lets the next pod into the node's place. */
+  allows({ index }: NodeInfo): boolean {
+    const place = this.places.ids[index]!;
+    return place >= 0 && this.#counts[place]! - this.#least <= this.#skew;
+  }
+
+  placed({ index }: NodeInfo): void {
+    const place = this.places.ids[index]!;
+    if (!this.#matchesItself || place < 0) return;
+    this.#counts[place]! += 1;
+    if (this.#counts[place]! - 1 !== this.#least || this.#isPlace[place] === 0) return;
+    this.#atLeast -= 1;
+    if (this.#atLeast === 0) this.#findLeast();
+  }
+
+  #findLeast(): void {
+    let least = Number.POSITIVE_INFINITY;
+    let atLeast = 0;
+    for (let place = 0; place < this.#counts.length; place += 1) {
+      if (this.#isPlace[place] === 0 || this.#counts[place]! > least) continue;
+      atLeast = this.#counts[place] === least ? atLeast + 1 : 1;
+      least = this.#counts[place]!;
+    }
+    this.#least = atLeast === 0 ? 0 : least;
+    this.#atLeast = atLeast;
+  }
 }
 
-function termMatches({ labelSelector, namespaces = [] }: PodAffinityTerm, owner: Pod, other: Pod): boolean {
-  if (labelSelector === undefined) return false;
-  const namespace = other.metadata.namespace ?? 'default';
-  const inScope = namespaces.length === 0 ? namespace === owner.metadata.namespace : namespaces.includes(namespace);
-  return inScope && matchesSelector(labelSelector, other.metadata.labels);
+function isOneOf(scope: Scope, pod: Pod): boolean {
+  return isInScope(scope, { namespace: namespaceOf(pod), labels: pod.metadata.labels });
 }
 
-/** A pod on its way out neither attracts nor repels. */
-function isStaying(pod: Pod): boolean {
-  return pod.metadata.deletionTimestamp === undefined;
-}
-
-function placeOf(topologyKey: string, { metadata }: Node): string | undefined {
-  return metadata.labels?.[topologyKey];
-}
-
-function placeKey(topologyKey: string, node: Node): string {
-  const place = placeOf(topologyKey, node);
-  return place === undefined ? '' : `${topologyKey}\0${place}`;
+/** Nodes that the pod could never use are no places to be even with. */
+function usableNodes(pod: Pod, picture: Picture): (index: number) => boolean {
+  const selected = staticAnswers(nodeSelector, pod, picture);
+  const liked = staticAnswers(nodeAffinity, pod, picture);
+  return (index) => selected?.[index] !== 0 && liked?.[index] !== 0;
 }

@@ -37,3 +37,13 @@ function holds({ operator, values = [] }: NodeSelectorRequirement, value: string
       return value !== undefined && Number(value) < Number(values[0]);
   }
 }
+
+/**
+ * The names of the only nodes that can match, when every required term names some; undefined when other nodes can as
+ * well. So it is with the pods of DaemonSets, of which there are as many as nodes.
+ */
+export function pinnedNodes({ spec }: Pick<Pod, 'spec'>): readonly string[] | undefined {
+  const terms = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  const names = terms?.map(({ matchFields }) => matchFields?.find(({ operator }) => operator === 'In')?.values ?? []);
+  return names?.every((values) => values.length > 0) ? names.flat() : undefined;
+}

@@ -9,9 +9,10 @@
  */
 import { priorityOf } from '../../lib/model/priority.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
-import { dynamicFilters, filters, verdict } from './filters.ts';
-import { allRepellents, neighbourhood } from './neighbourhood.ts';
-import { emptied, type NodeInfo, reserve } from './node-info.ts';
+import { filters as allFilters, type Check, checksFor, type Filter, firstReason, isStatic } from './filters.ts';
+import { neighbourhood, neighbourReason } from './neighbourhood.ts';
+import type { NodeInfo } from './node-info.ts';
+import type { Picture } from './picture.ts';
 
 /** A PodDisruptionBudget as far as evictions go. */
 export interface Budget {
@@ -26,8 +27,6 @@ export interface Preemption {
   readonly victims: readonly Pod[];
 }
 
-export const staticFilters = filters.filter((filter) => filter.static);
-
 interface Candidate extends Preemption {
   /** Lowest is best, from left to right; ties go by the node's name. */
   readonly cost: readonly number[];
@@ -37,30 +36,44 @@ interface Candidate extends Preemption {
 const mostExamined = 100;
 
 interface World {
-  readonly infos: readonly NodeInfo[];
+  readonly picture: Picture;
   readonly budgets: readonly Budget[];
   readonly leaving: ReadonlySet<Pod>;
   readonly neighboursMatter: boolean;
+  /** Of filters that no eviction can cure, and of those that one can. */
+  readonly lasting: readonly Check[];
+  readonly passing: readonly Check[];
 }
 
-/** `leaving`: pods chosen as victims before that are not marked yet. */
+export interface PreemptOptions {
+  /** Pods chosen as victims before that are not marked yet. */
+  readonly leaving?: ReadonlySet<Pod>;
+  readonly filters?: readonly Filter[];
+}
+
+/** Leaves the picture as it found it. */
 export function preempt(
   pod: Pod,
-  infos: readonly NodeInfo[],
+  picture: Picture,
   budgets: readonly Budget[],
-  leaving: ReadonlySet<Pod> = new Set(),
+  { leaving = new Set(), filters = allFilters }: PreemptOptions = {},
 ): Preemption | undefined {
   let best: Candidate | undefined;
   let examined = 0;
   const world: World = {
-    infos,
+    picture,
     budgets,
     leaving,
     // Fewer pods never make neighbours matter that do not matter now.
-    neighboursMatter: neighbourhood(pod, infos, allRepellents(infos)).minds,
+    neighboursMatter: neighbourhood(pod, picture).minds,
+    lasting: checksFor(pod, filters.filter(isStatic)),
+    passing: checksFor(
+      pod,
+      filters.filter((filter) => !isStatic(filter)),
+    ),
   };
-  for (const info of infos) {
-    const victims = victimsOn(pod, info, world);
+  for (const info of picture.infos) {
+    const victims = picture.attempt(() => victimsOn(pod, info, world));
     if (!victims) continue;
     examined += 1;
     if (examined > mostExamined) break;
@@ -74,42 +87,29 @@ export function mayPreempt(pod: Pod): boolean {
   return pod.spec.preemptionPolicy !== 'Never';
 }
 
+/** Takes all away that may go, then lets back in whom there is room for. */
 function victimsOn(pod: Pod, info: NodeInfo, world: World): Pod[] | undefined {
+  const { picture, leaving, budgets, lasting } = world;
   const priority = priorityOf(pod);
-  const isLeaving = (other: Pod): boolean => other.metadata.deletionTimestamp !== undefined || world.leaving.has(other);
+  const isLeaving = (other: Pod): boolean => other.metadata.deletionTimestamp !== undefined || leaving.has(other);
+  const going = info.pods.filter(isLeaving);
   const evictable = info.pods.filter(
     (other) => !isLeaving(other) && other.spec.nodeName !== undefined && priorityOf(other) < priority,
   );
-  if (evictable.length === 0 && !info.pods.some(isLeaving)) return undefined;
-  if (verdict(pod, info, staticFilters) !== undefined) return undefined;
-  const lesser = new Set(evictable);
-  const kept = info.pods.filter((other) => !isLeaving(other) && !lesser.has(other));
-  let trial = withPods(info, kept);
-  if (!fits(pod, trial, world)) return undefined;
-  const victims: Pod[] = [];
-  for (const other of inOrderOfReprieve(evictable, world.budgets)) {
-    reserve(trial, other);
-    if (fits(pod, trial, world)) {
-      kept.push(other);
-    } else {
-      victims.push(other);
-      trial = withPods(info, kept);
-    }
-  }
-  return victims;
+  if (evictable.length + going.length === 0 || firstReason(lasting, info) !== undefined) return undefined;
+  for (const other of [...going, ...evictable]) picture.release(info, other);
+  if (!fits(pod, info, world)) return undefined;
+  return inOrderOfReprieve(evictable, budgets).filter((other) => {
+    picture.reserve(info, other);
+    const stays = fits(pod, info, world);
+    if (!stays) picture.release(info, other);
+    return !stays;
+  });
 }
 
-function withPods(info: NodeInfo, pods: readonly Pod[]): NodeInfo {
-  const changed = emptied(info);
-  for (const pod of pods) reserve(changed, pod);
-  return changed;
-}
-
-function fits(pod: Pod, changed: NodeInfo, { infos, neighboursMatter }: World): boolean {
-  if (verdict(pod, changed, dynamicFilters) !== undefined) return false;
-  if (!neighboursMatter) return true;
-  const world = infos.map((info) => (info.name === changed.name ? changed : info));
-  return neighbourhood(pod, world, allRepellents(world)).check(changed) === undefined;
+function fits(pod: Pod, info: NodeInfo, { picture, neighboursMatter, passing }: World): boolean {
+  if (firstReason(passing, info) !== undefined) return false;
+  return !neighboursMatter || neighbourReason(neighbourhood(pod, picture), info) === undefined;
 }
 
 /** Those whose budget would break first, then the most important, then the oldest. */

@@ -1,92 +1,169 @@
 /**
- * An ordered index of nodes: the lowest rank first, compared from left to right, ties by name. A placement moves one
- * entry; ranks of others that a placement changed (they share a place) are corrected when they come to the top, which
- * is right because a placement only ever makes a rank worse. (Preferred affinity to pods of the same class makes
- * others' ranks better: those other nodes are seen a little late, the node itself at once.)
+ * An ordered index of nodes: the lowest rank first, compared level by level, ties by name. A placement moves one entry.
  *
- * Nodes are grouped by the leading spread constraint's places, so that a placement does not make the ranks of a whole
- * zone stale: the count of a place is compared once for all of its nodes.
+ * Nodes whose places are the same are a group (neighbourhood.ts) with an index of its own. What a placement changes for
+ * all of a group is no part of the entries' ranks but added when groups are compared, so that a placement does not make
+ * the ranks of a whole zone stale. Where it changes other nodes all the same (places too many to be grouped by), their
+ * ranks are corrected when they come to the top, which is right because a placement only ever makes a rank worse. (Not
+ * so with preferred affinity to pods of the same class: nodes that became better are seen a little late.)
  */
 import { Heap } from './heap.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { Picker, PodClass } from './strategies.ts';
 
-type Rank = (info: NodeInfo) => readonly number[];
-
-interface Entry {
-  readonly info: NodeInfo;
-  readonly rank: readonly number[];
+/** One thing by which nodes are compared; lower is better. What `group` gives is the same for all nodes of a group. */
+export interface Level {
+  readonly node?: (info: NodeInfo) => number;
+  readonly group?: (info: NodeInfo) => number;
 }
 
 interface Group {
-  readonly place: string;
-  readonly heap: Heap<Entry>;
+  /** Any of its nodes. */
+  readonly info: NodeInfo;
+  /** Positions among the candidates. */
+  readonly heap: Heap<number>;
 }
 
-export function rankedPicker(podClass: PodClass, candidates: readonly NodeInfo[], rank: Rank): Picker {
-  const groups = groupsOf(podClass, candidates, rank);
-  const countOf = ({ place }: Group): number => podClass.neighbours.leading?.count(place) ?? 0;
-  let chosen: Group | undefined;
-  return {
-    pick() {
-      const refused: { group: Group; entries: Entry[] }[] = [];
-      let best: Entry | undefined;
-      chosen = undefined;
-      for (const group of groups) {
-        if (chosen && countOf(group) > countOf(chosen)) continue;
-        const entries: Entry[] = [];
-        const top = allowedTop(group.heap, podClass, rank, entries);
-        if (entries.length > 0) refused.push({ group, entries });
-        if (!top || (best && chosen && countOf(group) === countOf(chosen) && compareEntries(top, best) > 0)) continue;
-        best = top;
-        chosen = group;
-      }
-      chosen?.heap.pop();
-      if (podClass.neighbours.mayRelent) {
-        for (const { group, entries } of refused) for (const entry of entries) group.heap.push(entry);
-      }
-      return best?.info;
-    },
-    placed(info) {
-      if (podClass.hasRoom(info)) chosen!.heap.push({ info, rank: rank(info) });
-    },
-  };
+interface Choice {
+  readonly group: Group;
+  readonly position: number;
 }
 
-function groupsOf({ neighbours }: PodClass, candidates: readonly NodeInfo[], rank: Rank): Group[] {
-  const byPlace = new Map<string, Entry[]>();
-  for (const info of candidates) {
-    const place = neighbours.leading?.placeOf(info) ?? '';
-    const entries = byPlace.get(place);
-    const entry = { info, rank: rank(info) };
-    if (entries) entries.push(entry);
-    else byPlace.set(place, [entry]);
+export function rankedPicker(podClass: PodClass, candidates: readonly NodeInfo[], levels: readonly Level[]): Picker {
+  return new RankedPicker(podClass, candidates, levels);
+}
+
+class RankedPicker implements Picker {
+  readonly #podClass: PodClass;
+  readonly #candidates: readonly NodeInfo[];
+  readonly #levels: readonly Level[];
+  /** The nodes' parts of the ranks, one candidate's levels after another's. */
+  readonly #ranks: Float64Array;
+  readonly #groups: readonly Group[];
+  #chosen: Choice | undefined;
+
+  constructor(podClass: PodClass, candidates: readonly NodeInfo[], levels: readonly Level[]) {
+    this.#podClass = podClass;
+    this.#candidates = candidates;
+    this.#levels = levels;
+    this.#ranks = new Float64Array(candidates.length * levels.length);
+    for (let level = 0; level < levels.length; level += 1) this.#rankAll(level);
+    this.#groups = this.#grouped();
   }
-  return [...byPlace].map(([place, entries]) => ({ place, heap: new Heap(entries, compareEntries) }));
-}
 
-/** The best node that the neighbours allow, left at the top; those they refuse are taken out into `refused`. */
-function allowedTop(heap: Heap<Entry>, { neighbours }: PodClass, rank: Rank, refused: Entry[]): Entry | undefined {
-  if (!neighbours.minds) return heap.peek();
-  for (let top = heap.peek(); top; top = heap.peek()) {
-    const fresh = { info: top.info, rank: rank(top.info) };
-    if (compareRanks(fresh.rank, top.rank) > 0) {
-      heap.replaceTop(fresh);
-    } else if (neighbours.check(top.info) === undefined) {
-      return top;
-    } else {
-      refused.push(top);
-      heap.pop();
+  pick(): NodeInfo | undefined {
+    const { isClosed } = this.#podClass.neighbours.grouping;
+    const postponed: Choice[] = [];
+    let chosen: Choice | undefined;
+    for (const group of this.#groups) {
+      if (isClosed?.(group.info)) continue;
+      const position = this.#allowedTop(group, postponed);
+      if (position === undefined) continue;
+      const choice = { group, position };
+      if (!chosen || this.#compareChoices(choice, chosen) < 0) chosen = choice;
+    }
+    chosen?.group.heap.pop();
+    for (const { group, position } of postponed) group.heap.push(position);
+    this.#chosen = chosen;
+    return chosen && this.#candidates[chosen.position];
+  }
+
+  placed(info: NodeInfo): void {
+    const { group, position } = this.#chosen!;
+    if (!this.#podClass.hasRoom(info)) return;
+    this.#rank(position);
+    group.heap.push(position);
+  }
+
+  #grouped(): Group[] {
+    const { minds, grouping } = this.#podClass.neighbours;
+    const byNumber = new Map<number, number[]>();
+    for (let position = 0; position < this.#candidates.length; position += 1) {
+      const number = minds ? grouping.groupOf(this.#candidates[position]!) : 0;
+      const positions = byNumber.get(number);
+      if (positions) positions.push(position);
+      else byNumber.set(number, [position]);
+    }
+    const compare = this.#comparing();
+    return [...byNumber.values()].map((positions) => {
+      const info = this.#candidates[positions[0]!]!;
+      return { info, heap: new Heap(positions, compare) };
+    });
+  }
+
+  /** The best that may be taken now, left at the top; what must wait is taken out into `postponed`, the rest for good. */
+  #allowedTop(group: Group, postponed: Choice[]): number | undefined {
+    const { heap } = group;
+    const { minds, refuses, grouping } = this.#podClass.neighbours;
+    if (!minds) return heap.peek();
+    for (let top = heap.peek(); top !== undefined; top = heap.peek()) {
+      const info = this.#candidates[top]!;
+      if (grouping.shifts && this.#becameWorse(top)) {
+        heap.replaceTop(top);
+      } else if (refuses?.(info) !== undefined) {
+        heap.pop();
+      } else if (grouping.postpones?.(info) !== undefined) {
+        postponed.push({ group, position: top });
+        heap.pop();
+      } else {
+        return top;
+      }
+    }
+    return undefined;
+  }
+
+  #becameWorse(position: number): boolean {
+    const start = position * this.#levels.length;
+    const before = this.#ranks.slice(start, start + this.#levels.length);
+    this.#rank(position);
+    for (const [level, rank] of before.entries()) {
+      if (this.#ranks[start + level] !== rank) return this.#ranks[start + level]! > rank;
+    }
+    return false;
+  }
+
+  #rankAll(level: number): void {
+    const { node } = this.#levels[level]!;
+    if (!node) return;
+    const width = this.#levels.length;
+    for (let position = 0; position < this.#candidates.length; position += 1) {
+      this.#ranks[position * width + level] = node(this.#candidates[position]!);
     }
   }
-  return undefined;
-}
 
-function compareEntries(a: Entry, b: Entry): number {
-  return compareRanks(a.rank, b.rank) || (a.info.name < b.info.name ? -1 : 1);
-}
+  #rank(position: number): void {
+    const width = this.#levels.length;
+    for (let level = 0; level < width; level += 1) {
+      this.#ranks[position * width + level] = this.#levels[level]!.node?.(this.#candidates[position]!) ?? 0;
+    }
+  }
 
-function compareRanks(a: readonly number[], b: readonly number[]): number {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
-  return 0;
+  /** Within a group. */
+  #comparing(): (a: number, b: number) => number {
+    const ranks = this.#ranks;
+    const width = this.#levels.length;
+    return (a, b) => {
+      for (let level = 0; level < width; level += 1) {
+        const rankA = ranks[a * width + level]!;
+        const rankB = ranks[b * width + level]!;
+        if (rankA !== rankB) return rankA < rankB ? -1 : 1;
+      }
+      return a - b;
+    };
+  }
+
+  /** Between groups. */
+  #compareChoices(a: Choice, b: Choice): number {
+    const { crowding } = this.#podClass.neighbours.grouping;
+    const crowded = crowding ? crowding(a.group.info) - crowding(b.group.info) : 0;
+    if (crowded !== 0) return crowded;
+    const width = this.#levels.length;
+    for (let level = 0; level < width; level += 1) {
+      const { group } = this.#levels[level]!;
+      const common = group ? group(a.group.info) - group(b.group.info) : 0;
+      const difference = common + this.#ranks[a.position * width + level]! - this.#ranks[b.position * width + level]!;
+      if (difference !== 0) return difference;
+    }
+    return a.position - b.position;
+  }
 }

@@ -12,9 +12,10 @@ import type { KubeObject, Node, Pod, PodTemplateSpec, SimulatedPod } from '../..
 import { inDeletionOrder } from '../controllers/replica-set/deletion-order.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import { withPriorities } from './loop.ts';
-import { nodeInfos } from './node-info.ts';
+import { pictureOf } from './picture.ts';
+import { isPending } from './pod-classes.ts';
 import { budgetFor } from './preemption-write.ts';
-import { isPending, schedule } from './schedule.ts';
+import { schedule } from './schedule.ts';
 import type { StrategyName } from './strategies.ts';
 
 export interface WhatIf {
@@ -93,7 +94,7 @@ class SimulatedWorld {
     this.#pending = [...ready];
     const state = { random: seededRandom(1), lastTurn: '' };
     for (let round = 0; round < mostRounds; round += 1) {
-      const { bindings, preemptions, unschedulable } = schedule(this.#pending, nodeInfos(this.#nodes, this.#bound), {
+      const { bindings, preemptions, unschedulable } = schedule(this.#pending, pictureOf(this.#nodes, this.#bound), {
         defaultStrategy: this.#strategy,
         state,
         budgets: this.#snapshot.list('PodDisruptionBudget').map(budgetFor),

@@ -1,17 +1,19 @@
 /**
  * Strategies: which of the nodes that fit is best. `spec.schedulerName` chooses one per pod, `--scheduler` for the
- * cluster. To add one, write it here and name it in `strategies`.
+ * cluster. To add one, write it here and name it in `strategies`; README.md shows how.
  *
- * A strategy makes a picker over the nodes that passed the filters of one node; the picker gives the best node for the
- * next of several identical pods, and is told of each placement. Pure but for `random`.
+ * A strategy makes a picker over the nodes that passed the filters; the picker gives the best node for the next of
+ * several identical pods, and is told of each placement. Most need only name the levels by which nodes are compared
+ * (`rankedPicker`). Pure but for `random`.
  */
+import { isTolerated } from '../../lib/model/tolerations.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Pod } from '../../proto/gen/types.ts';
-import { tolerates } from './filters.ts';
-import type { Neighbourhood } from './neighbourhood.ts';
+import { type Neighbourhood, neighbourReason } from './neighbourhood.ts';
 import { preferredNodeWeight } from './node-affinity.ts';
 import type { NodeInfo } from './node-info.ts';
-import { rankedPicker } from './ranked-picker.ts';
+import type { Picture } from './picture.ts';
+import { type Level, rankedPicker } from './ranked-picker.ts';
 import { requestsOf } from './requests.ts';
 
 /** What outlives a pass. */
@@ -28,6 +30,8 @@ export interface PodClass {
   /** uid of the managing owner. */
   readonly workload: string | undefined;
   readonly neighbours: Neighbourhood;
+  /** All nodes, the unfit ones too. */
+  readonly picture: Picture;
   /** Whether the node has room for one more. */
   hasRoom(info: NodeInfo): boolean;
 }
@@ -40,62 +44,97 @@ export interface Picker {
 }
 
 export interface Strategy {
+  /** What `spec.schedulerName` and `--scheduler` call it. */
+  readonly name: string;
   /** `candidates` are in the order of names and had room when they were filtered. */
   picker(podClass: PodClass, candidates: readonly NodeInfo[], state: StrategyState): Picker;
 }
 
-export const strategyNames = ['least-loaded', 'round-robin', 'random', 'bin-pack'] as const;
-export type StrategyName = (typeof strategyNames)[number];
-
 /** 0 (empty) to 100 (full) once the pod runs there; cpu and memory count alike. */
-export function load(pod: Pod, info: NodeInfo): number {
+function loadWith(pod: Pod): (info: NodeInfo) => number {
   const { cpuMillis, memoryBytes } = requestsOf(pod);
   const share = (used: number, all: number): number => (all > 0 ? Math.min(1, used / all) : 1);
-  const cpu = share(info.requestedCpuMillis + cpuMillis, info.allocatable.cpuMillis);
-  const memory = share(info.requestedMemoryBytes + memoryBytes, info.allocatable.memoryBytes);
-  return 50 * (cpu + memory);
+  return ({ requestedCpuMillis, requestedMemoryBytes, allocatable }) => {
+    const cpu = share(requestedCpuMillis + cpuMillis, allocatable.cpuMillis);
+    const memory = share(requestedMemoryBytes + memoryBytes, allocatable.memoryBytes);
+    return 50 * (cpu + memory);
+  };
+}
+
+/**
+ * By how much the pod would add to the cluster's imbalance there: the sum, over nodes and both resources, of the squared
+ * share in use, each node counting by its size. Placing every pod where it adds least keeps that sum near its minimum,
+ * the same share everywhere. A pod that asks for much of one resource goes where that one is free.
+ */
+function imbalanceBy(pod: Pod, { capacity }: Picture): ((info: NodeInfo) => number) | undefined {
+  const { cpuMillis, memoryBytes } = requestsOf(pod);
+  const cpuWeight = cpuMillis / Math.max(1, capacity.cpuMillis);
+  const memoryWeight = memoryBytes / Math.max(1, capacity.memoryBytes);
+  if (cpuWeight + memoryWeight === 0) return undefined;
+  // A candidate has room for the pod, and so something of what the pod asks for.
+  return ({ requestedCpuMillis, requestedMemoryBytes, allocatable }) =>
+    (cpuWeight && (cpuWeight * (2 * requestedCpuMillis + cpuMillis)) / allocatable.cpuMillis) +
+    (memoryWeight && (memoryWeight * (2 * requestedMemoryBytes + memoryBytes)) / allocatable.memoryBytes);
 }
 
 /** Taints with effect PreferNoSchedule that the pod does not tolerate: such nodes come last in every strategy. */
-function unwanted(pod: Pod, { node }: NodeInfo): number {
-  return (node.spec.taints ?? []).filter(
-    (taint) => taint.effect === 'PreferNoSchedule' && !tolerates(pod.spec.tolerations ?? [], taint),
-  ).length;
+function unwanted({ spec }: Pod, { node }: NodeInfo): number {
+  const { taints = [] } = node.spec;
+  return taints.filter((taint) => taint.effect === 'PreferNoSchedule' && !isTolerated(taint, spec.tolerations)).length;
 }
 
-/** What the manifest prefers, before what the strategy does. Lowest first. */
-function wishes({ pod, neighbours }: PodClass, info: NodeInfo): readonly number[] {
-  return [
-    unwanted(pod, info),
-    -(preferredNodeWeight(pod, info.node) + neighbours.preference(info)),
-    neighbours.crowding(info),
-  ];
+/** What the manifest prefers, before what the strategy does. */
+function wishes({ pod, picture, neighbours: { preference, crowding } }: PodClass): Level[] {
+  const prefers = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution !== undefined;
+  const levels: Level[] = [];
+  if (picture.hasSoftTaints) levels.push({ node: (info) => unwanted(pod, info) });
+  if (prefers || preference.node || preference.group) {
+    const { node, group } = preference;
+    levels.push({
+      node: (info) => -((prefers ? preferredNodeWeight(pod, info.node) : 0) + (node?.(info) ?? 0)),
+      ...(group && { group: (info) => -group(info) }),
+    });
+  }
+  if (crowding.node || crowding.group) levels.push(crowding);
+  return levels;
 }
 
-/** Replicas of one workload spread over the nodes first; then the emptiest node. */
+/** How many replicas of the same workload are there. */
+function siblings({ workload, picture }: PodClass): Level[] {
+  if (workload === undefined) return [];
+  const perNode = picture.workload(workload);
+  return [{ node: (info) => perNode.get(info) ?? 0 }];
+}
+
+/** Replicas of one workload spread over the nodes first; then where the pod unbalances the cluster least. */
 const leastLoaded: Strategy = {
+  name: 'least-loaded',
   picker: (podClass, candidates) =>
-    rankedPicker(podClass, candidates, (info) => [
-      ...wishes(podClass, info),
-      podClass.workload === undefined ? 0 : (info.podsOfWorkload.get(podClass.workload) ?? 0),
-      load(podClass.pod, info),
+    rankedPicker(podClass, candidates, [
+      ...wishes(podClass),
+      ...siblings(podClass),
+      { node: imbalanceBy(podClass.pod, podClass.picture) ?? loadWith(podClass.pod) },
       // Pods without requests load nothing: their number then tells the nodes apart.
-      info.podCount,
+      { node: ({ podCount }) => podCount },
     ]),
 };
 
 /** The fullest node that still fits, so that other nodes stay free. Does not spread by itself. */
 const binPack: Strategy = {
-  picker: (podClass, candidates) =>
-    rankedPicker(podClass, candidates, (info) => [
-      ...wishes(podClass, info),
-      -load(podClass.pod, info),
-      -info.podCount,
-    ]),
+  name: 'bin-pack',
+  picker(podClass, candidates) {
+    const load = loadWith(podClass.pod);
+    return rankedPicker(podClass, candidates, [
+      ...wishes(podClass),
+      { node: (info) => -load(info) },
+      { node: ({ podCount }) => -podCount },
+    ]);
+  },
 };
 
 /** One after another in the order of names, across workloads and passes; nodes that do not fit lose their turn. */
 const roundRobin: Strategy = {
+  name: 'round-robin',
   picker(podClass, candidates, state) {
     const circle = preferred(podClass.pod, candidates);
     let next = circle.findIndex((info) => info.name > state.lastTurn);
@@ -104,7 +143,7 @@ const roundRobin: Strategy = {
       pick() {
         for (let step = 0; step < circle.length; step++) {
           const index = (next + step) % circle.length;
-          if (podClass.neighbours.check(circle[index]!) !== undefined) continue;
+          if (neighbourReason(podClass.neighbours, circle[index]!) !== undefined) continue;
           next = index;
           return circle[index];
         }
@@ -121,6 +160,7 @@ const roundRobin: Strategy = {
 };
 
 const random: Strategy = {
+  name: 'random',
   picker(podClass, candidates, state) {
     const urn = preferred(podClass.pod, candidates);
     let drawn = 0;
@@ -130,7 +170,7 @@ const random: Strategy = {
         for (let left = urn.length; left > 0; left--) {
           drawn = Math.floor(state.random.next() * left);
           const info = urn[drawn]!;
-          if (podClass.neighbours.check(info) === undefined) return info;
+          if (neighbourReason(podClass.neighbours, info) === undefined) return info;
           [urn[drawn], urn[left - 1]] = [urn[left - 1]!, info];
         }
         return undefined;
@@ -150,14 +190,14 @@ function preferred(pod: Pod, candidates: readonly NodeInfo[]): NodeInfo[] {
   return wanted.length > 0 ? wanted : [...candidates];
 }
 
-export const strategies: Readonly<Record<StrategyName, Strategy>> = {
-  'least-loaded': leastLoaded,
-  'round-robin': roundRobin,
-  random,
-  'bin-pack': binPack,
-};
+/** The first is the default of `--scheduler`. */
+export const strategies: readonly Strategy[] = [leastLoaded, roundRobin, random, binPack];
+
+export type StrategyName = string;
+export const strategyNames: readonly StrategyName[] = strategies.map(({ name }) => name);
 
 /** `default-scheduler` and an absent name mean the cluster's strategy. */
-export function strategyFor(pod: Pod, clusterDefault: StrategyName): Strategy {
-  return strategies[pod.spec.schedulerName as StrategyName] ?? strategies[clusterDefault];
+export function strategyFor(pod: Pod, clusterDefault: string, known: readonly Strategy[] = strategies): Strategy {
+  const named = (name: string | undefined): Strategy | undefined => known.find((strategy) => strategy.name === name);
+  return named(pod.spec.schedulerName) ?? named(clusterDefault) ?? known[0]!;
 }

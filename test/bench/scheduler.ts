@@ -1,56 +1,63 @@
-/** Pure scheduling decisions a second. `replicas`: of one workload. `mixed`: 200 shapes with selectors and tolerations. */
-import { nodeInfos } from '../../control-plane/scheduler/node-info.ts';
-import { schedule } from '../../control-plane/scheduler/schedule.ts';
-import { strategyNames } from '../../control-plane/scheduler/strategies.ts';
+/**
+ * Pure scheduling. `replicas`: of one workload. `mixed`: 200 shapes with selectors and tolerations. `shapes`: 1,000 shapes
+ * with node affinity, pod affinity and anti-affinity and topology spread (scheduler-trace.ts). `daemons`: one pod for each
+ * node. `preemption`: pods that need others to go, all nodes full.
+ *
+ * Placement quality, on the trace of 1,000 shapes: total imbalance against a lower bound of the offline optimum, both
+ * defined in scheduler-bound.ts.
+ */
+import { type Picture, pictureOf } from '../../control-plane/scheduler/picture.ts';
+import { type Decision, schedule } from '../../control-plane/scheduler/schedule.ts';
+import { type StrategyName, strategyNames } from '../../control-plane/scheduler/strategies.ts';
 import { seededRandom } from '../../lib/random.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
-import { node, pod } from '../unit/control-plane/scheduler/objects.ts';
+import { pod } from '../unit/control-plane/scheduler/objects.ts';
 import type { Report } from './report.ts';
+import { imbalanceBound, totalImbalance } from './scheduler-bound.ts';
+import { daemonPods, fullNodes, makeNodes, mixedPods, shapedPods, urgentPods } from './scheduler-trace.ts';
 
 const bench = 'scheduler';
-const podCount = 10_000;
 const rounds = 5;
 
 export async function run(report: Report): Promise<void> {
   for (const nodeCount of [100, 5_000]) {
     const nodes = makeNodes(nodeCount);
-    const replicas = Array.from({ length: podCount }, (_, i) =>
+    const large = nodeCount === 5_000;
+    const replicas = Array.from({ length: 10_000 }, (_, i) =>
       pod(`web-${i}`, { owner: 'web', cpu: '10m', memory: '16Mi' }),
     );
-    measure(
-      report,
-      `replicas/${nodeCount} nodes`,
-      replicas,
-      nodes,
-      'least-loaded',
-      nodeCount === 5_000 ? 100_000 : undefined,
-    );
-    measure(
-      report,
-      `mixed/${nodeCount} nodes`,
-      mixedPods(),
-      nodes,
-      'least-loaded',
-      nodeCount === 5_000 ? 10_000 : undefined,
-    );
+    measure(report, `replicas/${nodeCount} nodes`, replicas, pictureOf(nodes, []), large ? 100_000 : undefined);
+    measure(report, `mixed/${nodeCount} nodes`, mixedPods(10_000), pictureOf(nodes, []), large ? 10_000 : undefined);
     for (const strategy of strategyNames.slice(1)) {
-      measure(report, `replicas/${nodeCount} nodes/${strategy}`, replicas, nodes, strategy, undefined);
+      measure(report, `replicas/${nodeCount} nodes/${strategy}`, replicas, pictureOf(nodes, []), undefined, strategy);
     }
   }
+  const nodes = makeNodes(5_000);
+  for (const each of [10, 50]) {
+    const pods = shapedPods(1_000, each);
+    const metric = `shapes/1,000 with affinity and spread, ${each} pods each`;
+    const decision = measure(report, metric, pods, pictureOf(nodes, []), 10_000);
+    report({ bench, metric: `${metric}/placed`, value: (100 * decision.bindings.length) / pods.length, unit: '%' });
+    reportQuality(report, metric, decision, nodes);
+  }
+  measure(report, 'daemons/5,000 nodes', daemonPods(nodes), pictureOf(nodes, []));
+  measurePreemption(report, nodes);
 }
 
+/** The median of several rounds; the picture is as before after each. */
 function measure(
   report: Report,
   metric: string,
   pods: readonly Pod[],
-  nodes: readonly Node[],
-  defaultStrategy: (typeof strategyNames)[number],
-  target: number | undefined,
-): void {
+  picture: Picture,
+  target?: number,
+  defaultStrategy: StrategyName = 'least-loaded',
+): Decision {
+  let decision: Decision | undefined;
   const perSecond = Array.from({ length: rounds }, (_, round) => {
-    const infos = nodeInfos(nodes, []);
+    const fresh = pods.map((entry) => ({ ...entry })); // nothing may be remembered of a pod from the round before
     const startMs = performance.now();
-    const decision = schedule(pods, infos, { defaultStrategy, state: { random: seededRandom(round), lastTurn: '' } });
+    decision = schedule(fresh, picture, { defaultStrategy, state: { random: seededRandom(round), lastTurn: '' } });
     const elapsedMs = performance.now() - startMs;
     if (decision.bindings.length === 0) throw new Error(`${metric}: nothing was placed`);
     return (pods.length / elapsedMs) * 1000;
@@ -63,31 +70,38 @@ function measure(
     unit: 'decisions/s',
     ...(target !== undefined && { target: { bound: '>=' as const, value: target } }),
   });
+  return decision!;
 }
 
-function makeNodes(count: number): Node[] {
-  return Array.from({ length: count }, (_, i) =>
-    node(`node-${String(i).padStart(5, '0')}`, {
-      cpu: ['8', '16', '32'][i % 3]!,
-      memory: ['16Gi', '64Gi'][i % 2]!,
-      labels: { zone: `z${i % 5}`, disk: i % 4 === 0 ? 'ssd' : 'hdd' },
-      spec: i % 10 === 0 ? { taints: [{ key: 'dedicated', value: 'db', effect: 'NoSchedule' }] } : {},
-    }),
+function reportQuality(report: Report, metric: string, decision: Decision, nodes: readonly Node[]): void {
+  const placed = decision.bindings.map(
+    (binding): Pod => ({ ...binding.pod, spec: { ...binding.pod.spec, nodeName: binding.node.metadata.name } }),
   );
+  const pods = decision.bindings.map((binding) => binding.pod);
+  report({
+    bench,
+    metric: `${metric}/total imbalance (sum of squared shares) to a lower bound of the offline optimum`,
+    value: totalImbalance(nodes, placed) / imbalanceBound(nodes, pods),
+    unit: 'x',
+    target: { bound: '<=', value: 1.02 },
+  });
 }
 
-function mixedPods(): Pod[] {
-  const shapes = 200;
-  return Array.from({ length: podCount }, (_, i) => {
-    const shape = i % shapes;
-    return pod(`mixed-${i}`, {
-      owner: `workload-${shape}`,
-      cpu: `${10 + (shape % 7)}m`,
-      memory: `${16 + (shape % 11)}Mi`,
-      spec: {
-        ...(shape % 3 === 0 && { nodeSelector: { zone: `z${shape % 5}` } }),
-        ...(shape % 5 === 0 && { tolerations: [{ key: 'dedicated', operator: 'Exists' as const }] }),
-      },
-    });
-  });
+/** Passes in which nothing fits without others going: searches a second, and that each finds somebody. */
+function measurePreemption(report: Report, nodes: readonly Node[]): void {
+  const picture = pictureOf(nodes, fullNodes(nodes));
+  const pods = urgentPods(1_000);
+  const state = { random: seededRandom(1), lastTurn: '' };
+  const perPassMs: number[] = [];
+  let found = 0;
+  for (let round = 0; round < rounds; round += 1) {
+    const startMs = performance.now();
+    const decision = schedule(pods, picture, { defaultStrategy: 'least-loaded', state });
+    perPassMs.push(performance.now() - startMs);
+    found = decision.preemptions.length;
+    if (found === 0) throw new Error('nobody would be preempted');
+  }
+  const median = perPassMs.sort((a, b) => a - b)[rounds >> 1]!;
+  report({ bench, metric: 'preemption/5,000 full nodes, 1,000 urgent pods: a pass', value: median, unit: 'ms' });
+  report({ bench, metric: 'preemption/nodes made free in a pass', value: found, unit: 'nodes' });
 }

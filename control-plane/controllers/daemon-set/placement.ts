@@ -1,6 +1,6 @@
 /** Which nodes a DaemonSet's pods are for, and how a pod says which one is its own. Pure. */
+import { isTolerated } from '../../../lib/model/tolerations.ts';
 import type { DaemonSet, Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from '../../../proto/gen/types.ts';
-import { tolerates } from '../../scheduler/filters.ts';
 import { requiredNodeAffinityHolds } from '../../scheduler/node-affinity.ts';
 import { notReadyTaint, unreachableTaint } from '../node-lifecycle/taints.ts';
 
@@ -34,7 +34,7 @@ export function fitOf({ spec }: DaemonSet, node: Node): Fit {
   const selected = Object.entries(template.spec.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
   if (!selected || !requiredNodeAffinityHolds({ spec: template.spec }, node)) return { run: false, stay: false };
   const tolerations = tolerationsFor(template.spec);
-  const refused = (node.spec.taints ?? []).filter((taint) => isHard(taint) && !tolerates(tolerations, taint));
+  const refused = (node.spec.taints ?? []).filter((taint) => isHard(taint) && !isTolerated(taint, tolerations));
   return { run: refused.length === 0, stay: refused.every(({ effect }) => effect !== 'NoExecute') };
 }
 

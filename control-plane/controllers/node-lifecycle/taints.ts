@@ -2,7 +2,8 @@
 import { timestamp } from '../../../lib/clock.ts';
 import { conditionStatus } from '../../../lib/model/conditions.ts';
 import { fencingOf, outOfServiceTaint } from '../../../lib/model/fencing.ts';
-import type { Node, Pod, Taint, Toleration } from '../../../proto/gen/types.ts';
+import { isTolerated, tolerates } from '../../../lib/model/tolerations.ts';
+import type { Node, Pod, Taint } from '../../../proto/gen/types.ts';
 
 export const notReadyTaint = 'node.kubernetes.io/not-ready';
 export const unreachableTaint = 'node.kubernetes.io/unreachable';
@@ -76,11 +77,5 @@ function bearableSeconds(pod: Pod, taint: Taint): number | undefined {
 /** Whether a person's word that the node is out of service is meant for this pod too. */
 export function bearsOutOfService(pod: Pod, taints: readonly Taint[]): boolean {
   const declared = taints.filter(({ key }) => key === outOfServiceTaint);
-  return declared.every((taint) => (pod.spec.tolerations ?? []).some((toleration) => tolerates(toleration, taint)));
-}
-
-function tolerates({ key, operator = 'Equal', value = '', effect }: Toleration, taint: Taint): boolean {
-  if (effect && effect !== taint.effect) return false;
-  if (!key) return operator === 'Exists';
-  return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''));
+  return declared.every((taint) => isTolerated(taint, pod.spec.tolerations));
 }

@@ -47,6 +47,7 @@ async function withScheduler(
     store: countingStore,
     fence,
     defaultStrategy: 'least-loaded',
+    podsPerTransaction: 100,
     events,
     clock: systemClock,
     random,

@@ -1,8 +1,9 @@
 /** Affinity, anti-affinity and topology spread, through `schedule`. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodeInfos } from '../../../../control-plane/scheduler/node-info.ts';
-import { schedule, verdicts } from '../../../../control-plane/scheduler/schedule.ts';
+import { verdicts } from '../../../../control-plane/scheduler/explain.ts';
+import { pictureOf } from '../../../../control-plane/scheduler/picture.ts';
+import { schedule } from '../../../../control-plane/scheduler/schedule.ts';
 import { strategyNames } from '../../../../control-plane/scheduler/strategies.ts';
 import { seededRandom } from '../../../../lib/random.ts';
 import type { Affinity, Node, Pod, TopologySpreadConstraint } from '../../../../proto/gen/types.ts';
@@ -15,7 +16,7 @@ function zoned(zones: readonly string[], shape: Parameters<typeof node>[1] = {})
 }
 
 function place(pods: readonly Pod[], nodes: readonly Node[], bound: readonly Pod[] = [], strategy = 'least-loaded') {
-  return schedule(pods, nodeInfos(nodes, bound), {
+  return schedule(pods, pictureOf(nodes, bound), {
     defaultStrategy: strategy as 'least-loaded',
     state: { random: seededRandom(3), lastTurn: '' },
   });
@@ -107,7 +108,7 @@ describe('pod anti-affinity', () => {
     const hermit = on(labelled('h', 'hermit', { affinity: apart('web', 'zone') }), 'n0');
     const nodes = zoned(['a', 'a', 'b']);
     expect(nodesOf(place(many(2, 'web', {}), nodes, [hermit]))).toEqual(['n2', 'n2']);
-    expect(verdicts(labelled('w', 'web'), nodeInfos(nodes, [hermit]))).toEqual([
+    expect(verdicts(labelled('w', 'web'), pictureOf(nodes, [hermit]))).toEqual([
       { nodeName: 'n0', reason: 'kept free by the anti-affinity of a pod there' },
       { nodeName: 'n1', reason: 'kept free by the anti-affinity of a pod there' },
       { nodeName: 'n2' },
@@ -186,7 +187,7 @@ describe('topology spread', () => {
         // Whoever was refused really fits nowhere now.
         const bound = decision.bindings.map((binding) => on(binding.pod, binding.node.metadata.name));
         for (const { pod: refused } of decision.unschedulable) {
-          expect(verdicts(refused, nodeInfos(nodes, bound)).every(({ reason }) => reason !== undefined)).toBe(true);
+          expect(verdicts(refused, pictureOf(nodes, bound)).every(({ reason }) => reason !== undefined)).toBe(true);
         }
       }),
       { numRuns: 150 },

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { verdict } from '../../../../control-plane/scheduler/filters.ts';
-import { nodeInfos } from '../../../../control-plane/scheduler/node-info.ts';
+import { pictureOf } from '../../../../control-plane/scheduler/picture.ts';
 import { type Budget, preempt } from '../../../../control-plane/scheduler/preempt.ts';
 import { schedule } from '../../../../control-plane/scheduler/schedule.ts';
 import { priorityOf } from '../../../../lib/model/priority.ts';
@@ -28,7 +28,7 @@ const budgetOf = (app: string, allowed: number): Budget => ({
 });
 
 function answer(entry: Pod, nodes: readonly Node[], bound: readonly Pod[], budgets: readonly Budget[] = []) {
-  const found = preempt(entry, nodeInfos(nodes, bound), budgets);
+  const found = preempt(entry, pictureOf(nodes, bound), budgets);
   return (
     found && { node: found.node.metadata.name, victims: found.victims.map(({ metadata }) => metadata.name).sort() }
   );
@@ -154,11 +154,11 @@ describe('preemption as a whole', () => {
           return shape.leaving ? leaving(made) : made;
         });
         const entry = wanted(priority, String(cpu));
-        const found = preempt(entry, nodeInfos(nodes, bound), []);
+        const found = preempt(entry, pictureOf(nodes, bound), []);
         const staying = bound.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
         const fitsWithout = (name: string, gone: readonly Pod[]): boolean => {
           const rest = staying.filter((other) => !gone.includes(other));
-          return verdict(entry, nodeInfos(nodes, rest).find((info) => info.name === name)!) === undefined;
+          return verdict(entry, pictureOf(nodes, rest).info(name)!) === undefined;
         };
         if (!found) {
           const lesser = staying.filter((other) => priorityOf(other) < priority);
@@ -189,7 +189,7 @@ describe('preemption as a whole', () => {
 
 describe('a pass with priorities', () => {
   const decide = (pending: readonly Pod[], nodes: readonly Node[], bound: readonly Pod[] = []) =>
-    schedule(pending, nodeInfos(nodes, bound), {
+    schedule(pending, pictureOf(nodes, bound), {
       defaultStrategy: 'least-loaded',
       state: { random: seededRandom(1), lastTurn: '' },
     });

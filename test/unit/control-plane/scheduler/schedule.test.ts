@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodeInfos } from '../../../../control-plane/scheduler/node-info.ts';
+import { pictureOf } from '../../../../control-plane/scheduler/picture.ts';
 import { requestsOf } from '../../../../control-plane/scheduler/requests.ts';
 import { schedule } from '../../../../control-plane/scheduler/schedule.ts';
 import { type StrategyName, strategyNames } from '../../../../control-plane/scheduler/strategies.ts';
@@ -14,7 +14,7 @@ function place(
   strategy: StrategyName = 'least-loaded',
   bound: readonly Pod[] = [],
 ) {
-  return schedule(pending, nodeInfos(nodes, bound), {
+  return schedule(pending, pictureOf(nodes, bound), {
     defaultStrategy: strategy,
     state: { random: seededRandom(1), lastTurn: '' },
   });
@@ -135,7 +135,7 @@ describe('strategies', () => {
     const state = { random: seededRandom(1), lastTurn: '' };
     const one = (name: string): string => {
       const options = { defaultStrategy: 'round-robin' as const, state };
-      return schedule([pod(name)], nodeInfos(three, []), options).bindings[0]!.node.metadata.name;
+      return schedule([pod(name)], pictureOf(three, []), options).bindings[0]!.node.metadata.name;
     };
     expect(['a', 'b', 'c', 'd'].map(one)).toEqual(['n1', 'n2', 'n3', 'n1']);
   });
@@ -182,7 +182,7 @@ describe('whatever the pods, nodes and strategy', () => {
           ...binding.pod,
           spec: { ...binding.pod.spec, nodeName: binding.node.metadata.name },
         }));
-        for (const info of nodeInfos(nodes, bound)) {
+        for (const info of pictureOf(nodes, bound).infos) {
           expect(info.requestedCpuMillis).toBeLessThanOrEqual(info.allocatable.cpuMillis);
           expect(info.podCount).toBeLessThanOrEqual(info.allocatable.pods);
           for (const { pod: refused } of decision.unschedulable) {
