@@ -39,8 +39,7 @@ export interface RuntimeHarness {
   dispose(): Promise<void>;
 }
 
-export async function fakeRuntimeHarness(): Promise<RuntimeHarness> {
-  const host = createFakeHost({ clock: systemClock });
+export async function fakeRuntimeHarness(host = createFakeHost({ clock: systemClock })): Promise<RuntimeHarness> {
   let runtime = host.runtime();
   return {
     real: false,

@@ -12,7 +12,7 @@ import {
 } from './runtime-harness.ts';
 
 describe.each([
-  ['in memory', fakeRuntimeHarness],
+  ['in memory', () => fakeRuntimeHarness()],
   ['runc', runcHarness],
 ])('runtime, %s', (_name, begin) => {
   let harness: RuntimeHarness;
