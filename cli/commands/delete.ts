@@ -5,12 +5,16 @@ import { fromEnvelope } from '../../lib/model/codec.ts';
 import { type Kind, kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { deletionReason } from '../deletion.ts';
 import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
 import { parseDurationMs } from '../duration.ts';
 import { parseFormat } from '../output/objects.ts';
 import { groupedKind, qualifiedName } from '../resources.ts';
 import { forEach, objectOf, type Reference, type SelectOptions, selectReferences } from '../selection.ts';
 import { type Deadline, deadlineIn, watchObjects } from '../watching.ts';
+
+/** Of those that are still there when the time is up. */
+const mostExplained = 3;
 
 export interface DeleteOptions extends SelectOptions {
   readonly gracePeriod?: string;
@@ -39,7 +43,11 @@ export function registerDelete(program: Command, open: OpenContext): void {
     .option('--wait', 'return when the objects are gone (default)')
     .option('--no-wait', 'return at once')
     .option('--timeout <duration>', 'how long to wait; 0 is for ever', '0s')
-    .option('--cascade [mode]', 'what the object owns: background (goes too) or orphan (stays)', 'background')
+    .option(
+      '--cascade [mode]',
+      'what the object owns: background (goes too), foreground (goes first) or orphan (stays)',
+      'background',
+    )
     .option('--ignore-not-found', 'absence is no error')
     .option('--dry-run <mode>', 'client or server: all but the deletion')
     .option('-o, --output <format>', 'name')
@@ -129,13 +137,11 @@ function graceOf({ gracePeriod, force, now }: DeleteOptions): number | undefined
   return seconds === 0 && !force ? 1 : seconds;
 }
 
-function propagationOf(cascade: string | boolean | undefined): 'Background' | 'Orphan' {
+function propagationOf(cascade: string | boolean | undefined): 'Background' | 'Foreground' | 'Orphan' {
   if (cascade === undefined || cascade === true || cascade === 'true' || cascade === 'background') return 'Background';
   if (cascade === 'orphan' || cascade === 'false') return 'Orphan';
-  if (cascade === 'foreground') {
-    throw new GantryError('invalidArgument', 'not supported: --cascade=foreground; use background or orphan');
-  }
-  throw new GantryError('invalidArgument', `--cascade=${cascade}: use background or orphan`);
+  if (cascade === 'foreground') return 'Foreground';
+  throw new GantryError('invalidArgument', `--cascade=${cascade}: use background, foreground or orphan`);
 }
 
 /** Of each kind and namespace one watch. An object of the same name with another uid is another object. */
@@ -164,11 +170,19 @@ async function groupGone(context: Context, objects: readonly KubeObject[], deadl
     else present.add(change.object.metadata.uid);
     if (left.size === 0) return;
   }
-  if (deadline.isOver()) throw timedOut(kind, [...left.values()]);
+  if (deadline.isOver()) throw await timedOut(context, kind, [...left.values()]);
   deadline.signal.throwIfAborted();
 }
 
-function timedOut(kind: Kind, left: readonly KubeObject[]): GantryError {
+/** With what the first ones wait for, as far as that can be told. */
+async function timedOut(context: Context, kind: Kind, left: readonly KubeObject[]): Promise<GantryError> {
   const names = left.map(({ metadata }) => `${kindInfo(kind).plural}/${metadata.name}`).join(', ');
-  return new GantryError('deadlineExceeded', `timed out waiting for the condition on ${names}`);
+  const reasons = await Promise.all(
+    left.slice(0, mostExplained).map(async ({ metadata: { name, namespace } }) => {
+      const why = await deletionReason(context, kind, name, namespace).catch(() => undefined);
+      return why === undefined ? [] : [`${kindInfo(kind).plural}/${name} ${why}`];
+    }),
+  );
+  const text = [`timed out waiting for the condition on ${names}`, ...reasons.flat()].join('\n');
+  return new GantryError('deadlineExceeded', text);
 }

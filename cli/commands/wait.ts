@@ -4,6 +4,7 @@ import { GantryError } from '../../lib/errors.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { deletionReason } from '../deletion.ts';
 import { parseDurationMs } from '../duration.ts';
 import { parseWanted, type Wanted } from '../output/wait-condition.ts';
 import { qualifiedName } from '../resources.ts';
@@ -80,7 +81,9 @@ async function waitFor(
     if (once && bookmark) break;
   }
   if (once || deadline.isOver()) {
-    throw new GantryError('deadlineExceeded', `timed out waiting for the condition on ${plural}/${name}`);
+    const why = wanted.type === 'delete' && current ? await deletionReason(context, kind, name, namespace) : undefined;
+    const end = why === undefined ? '' : `\n${plural}/${name} ${why}`;
+    throw new GantryError('deadlineExceeded', `timed out waiting for the condition on ${plural}/${name}${end}`);
   }
   deadline.signal.throwIfAborted();
 }

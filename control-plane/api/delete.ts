@@ -1,14 +1,15 @@
 /**
  * Delete and Evict. A bound pod is marked and goes when its agent has stopped it; an object with finalizers when those
  * are gone; a namespace when it is empty; everything else at once, with the addresses it held. What it owned is left to
- * the garbage collector, which also sets dependents free for propagationPolicy Orphan.
+ * the garbage collector, which for propagationPolicy Foreground deletes it first and for Orphan sets it free.
  */
 import { GantryError } from '../../lib/errors.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';
+import { foregroundFinalizer, orphanFinalizer } from '../../lib/model/deletion-holders.ts';
+import { sameValue } from '../../lib/model/equal.ts';
 import { revisionOf } from '../../lib/model/object.ts';
 import { type Compare, deleteOf, modRevisionIs, type Operation, putOf } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
-import { orphanFinalizer } from '../controllers/garbage/reconcile.ts';
 import { deletionOf } from '../state/deletion.ts';
 import { checkPrecondition } from './change.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
@@ -28,9 +29,14 @@ import { authorizeKind } from './roles.ts';
 import { decodeOrStandIn } from './unreadable.ts';
 import { response } from './write.ts';
 
+/** What has to be done about what it owns before it goes. */
+const finalizerOf = { Background: [], Foreground: [foregroundFinalizer], Orphan: [orphanFinalizer] } as const;
+type PropagationPolicy = keyof typeof finalizerOf;
+const policyFinalizers: readonly string[] = [foregroundFinalizer, orphanFinalizer];
+
 interface DeleteOptions {
   readonly gracePeriodSeconds?: number | undefined;
-  readonly orphan?: boolean;
+  readonly policy?: PropagationPolicy;
   readonly uid?: string | undefined;
   readonly dryRun?: boolean;
   /** What the deletion costs others, in the same transaction; throws when they do not allow it. */
@@ -50,11 +56,12 @@ export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandl
     ) {
       const target = targetOf(request);
       authorizeKind(peer, 'write', target.kind);
-      if (propagationPolicy !== 'Background' && propagationPolicy !== 'Orphan') {
-        const message = `propagationPolicy: ${JSON.stringify(propagationPolicy)} is not supported; use Background or Orphan`;
+      if (!Object.hasOwn(finalizerOf, propagationPolicy)) {
+        const message = `propagationPolicy: ${JSON.stringify(propagationPolicy)} is not one; use Background, Foreground or Orphan`;
         throw new GantryError('invalidArgument', message);
       }
-      const options = { gracePeriodSeconds, orphan: propagationPolicy === 'Orphan', uid, dryRun };
+      const policy = propagationPolicy as PropagationPolicy;
+      const options = { gracePeriodSeconds, policy, uid, dryRun };
       return response(await deleteObject({ ...dependencies, signal }, target, options));
     },
 
@@ -71,7 +78,7 @@ export function deleteHandlers(dependencies: ApiDependencies): Pick<ClusterHandl
 export async function deleteObject(
   dependencies: ApiDependencies,
   target: Target,
-  { gracePeriodSeconds, orphan = false, uid, dryRun = false, charge }: DeleteOptions,
+  { gracePeriodSeconds, policy, uid, dryRun = false, charge }: DeleteOptions,
 ): Promise<KubeObject> {
   if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) {
     throw new GantryError('invalidArgument', `gracePeriodSeconds: ${gracePeriodSeconds} is negative; use 0 to force`);
@@ -81,8 +88,10 @@ export async function deleteObject(
     const stored = await readAsIs(dependencies, target);
     checkPrecondition(stored, { uid });
     await checkFencing(dependencies, stored, gracePeriodSeconds);
-    const object = orphan ? withOrphanFinalizer(stored) : stored;
-    const deletion = deletionOf(object, gracePeriodSeconds, dependencies.clock.nowMs());
+    const object = policy === undefined ? stored : withPolicy(stored, policy);
+    const decided = deletionOf(object, gracePeriodSeconds, dependencies.clock.nowMs());
+    // On its way already, but what it owns is to fare differently.
+    const deletion = decided.type === 'none' && object !== stored ? { type: 'mark' as const, object } : decided;
     if (deletion.type === 'none' || dryRun) return deletion.type === 'mark' ? deletion.object : stored;
     const cost = await charge?.(dependencies, stored);
     const compare = [modRevisionIs(target.key, revisionOf(stored)), ...(cost?.compare ?? [])];
@@ -110,8 +119,10 @@ function checkDeletable({ kind, name }: Target): void {
   }
 }
 
-function withOrphanFinalizer(object: KubeObject): KubeObject {
-  const finalizers = object.metadata.finalizers ?? [];
-  if (finalizers.includes(orphanFinalizer)) return object;
-  return { ...object, metadata: { ...object.metadata, finalizers: [...finalizers, orphanFinalizer] } } as KubeObject;
+/** One policy takes the place of another. */
+function withPolicy(object: KubeObject, policy: PropagationPolicy): KubeObject {
+  const before = object.metadata.finalizers ?? [];
+  const finalizers = [...before.filter((one) => !policyFinalizers.includes(one)), ...(finalizerOf[policy] ?? [])];
+  if (sameValue(finalizers, before)) return object;
+  return { ...object, metadata: { ...object.metadata, finalizers } } as KubeObject;
 }

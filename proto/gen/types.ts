@@ -531,6 +531,24 @@ export interface Volume {
   configMap?: ConfigMapVolumeSource;
   secret?: SecretVolumeSource;
   hostPath?: HostPathVolumeSource;
+  persistentVolumeClaim?: PersistentVolumeClaimVolumeSource;
+}
+
+export interface PersistentVolumeClaimVolumeSource {
+  /** In the pod's namespace. */
+  claimName: string;
+  readOnly?: boolean;
+  /** Scheduler, in the binding: what the claim stands for. A claim's volume never changes. */
+  bound?: BoundVolume;
+}
+
+export interface BoundVolume {
+  /** Of the PersistentVolume. */
+  volumeName: string;
+  /** On the node; below the agent's data directory when it is not absolute. */
+  path: string;
+  /** As of a hostPath volume. */
+  pathType?: string;
 }
 
 export interface EmptyDirVolumeSource {
@@ -935,6 +953,19 @@ export interface StatefulSetSpec {
   /** A pod counts as available after being ready this long. Default 0. */
   minReadySeconds?: number;
   ordinals?: StatefulSetOrdinals;
+  /**
+   * A claim for each pod and template, called TEMPLATE-POD, which the pod mounts as the volume TEMPLATE. Claims stay when
+   * pods go and when the StatefulSet does. Never changes.
+   */
+  volumeClaimTemplates?: PersistentVolumeClaimTemplate[];
+}
+
+export interface PersistentVolumeClaimTemplate {
+  apiVersion?: string;
+  kind?: string;
+  /** Name, labels and annotations count. */
+  metadata: ObjectMeta;
+  spec: PersistentVolumeClaimSpec;
 }
 
 export interface StatefulSetUpdateStrategy {
@@ -988,6 +1019,121 @@ export interface ControllerRevisionData {
 
 export interface ControllerRevisionSpec {
   template?: PodTemplateSpec;
+}
+
+/** A place for data. Made by an administrator, or for a claim by the provisioner gantry.dev/local. */
+export interface PersistentVolume {
+  apiVersion: 'v1';
+  kind: 'PersistentVolume';
+  metadata: ObjectMeta;
+  spec: PersistentVolumeSpec;
+  status?: PersistentVolumeStatus;
+}
+
+/** Source, capacity and nodeAffinity never change. */
+export interface PersistentVolumeSpec {
+  /** storage: its size, which nothing enforces. */
+  capacity?: Record<string, string>;
+  /**
+   * A directory of the nodes that nodeAffinity names. A path that is not absolute is below the data directory of the
+   * node's agent, which makes the directory and removes it; only the provisioner makes such volumes.
+   */
+  local?: LocalVolumeSource;
+  /** A path of whatever node the pod is on: for tests on one node, or for paths that all nodes share. */
+  hostPath?: VolumeHostPathSource;
+  /** What claims may ask of it. A claim's access modes must all be among them. */
+  accessModes?: ('ReadWriteOnce' | 'ReadOnlyMany' | 'ReadWriteMany')[];
+  /**
+   * The one claim it is for. Client, to keep the volume for that claim; else whoever binds. Removing it from a Released
+   * volume makes it Available again.
+   */
+  claimRef?: ObjectReference;
+  /**
+   * After its claim is gone: Retain (default) keeps the data, and the volume is Released; Delete removes both, and is for
+   * volumes of the provisioner.
+   */
+  persistentVolumeReclaimPolicy?: 'Retain' | 'Delete';
+  /** Only claims of the same class can have it. Empty: claims of no class. */
+  storageClassName?: string;
+  volumeMode?: 'Filesystem';
+  /** Pods with this volume run only on nodes that match. */
+  nodeAffinity?: VolumeNodeAffinity;
+}
+
+export interface LocalVolumeSource {
+  path: string;
+}
+
+export interface VolumeHostPathSource {
+  path: string;
+  type?: '' | 'Directory' | 'DirectoryOrCreate';
+}
+
+export interface VolumeNodeAffinity {
+  required: NodeSelector;
+}
+
+/** Persistent volume controller. */
+export interface PersistentVolumeStatus {
+  /** Available, Bound, Released (its claim is gone) or Failed (it could not be reclaimed). */
+  phase?: string;
+  message?: string;
+  reason?: string;
+}
+
+/** A wish for a volume. Pods name the claim; it stays when they go. */
+export interface PersistentVolumeClaim {
+  apiVersion: 'v1';
+  kind: 'PersistentVolumeClaim';
+  metadata: ObjectMeta;
+  spec: PersistentVolumeClaimSpec;
+  status?: PersistentVolumeClaimStatus;
+}
+
+/** Never changes, but for what the cluster fills in. */
+export interface PersistentVolumeClaimSpec {
+  accessModes: ('ReadWriteOnce' | 'ReadOnlyMany' | 'ReadWriteMany')[];
+  /** requests.storage: at least this size. */
+  resources: VolumeResourceRequirements;
+  /** Client, to ask for this very volume; else whoever binds. */
+  volumeName?: string;
+  /** Only volumes with these labels. */
+  selector?: LabelSelector;
+  /** Absent: the default class, if there is one; "": no class. */
+  storageClassName?: string;
+  volumeMode?: 'Filesystem';
+}
+
+export interface VolumeResourceRequirements {
+  limits?: Record<string, string>;
+  requests?: Record<string, string>;
+}
+
+/** Persistent volume controller; scheduler, in the binding of a pod. */
+export interface PersistentVolumeClaimStatus {
+  /** Pending, Bound, or Lost: its volume is gone. */
+  phase?: string;
+  accessModes?: string[];
+  capacity?: Record<string, string>;
+}
+
+/** How volumes for claims come to be, and when. */
+export interface StorageClass {
+  apiVersion: 'storage.k8s.io/v1';
+  kind: 'StorageClass';
+  metadata: ObjectMeta;
+  /**
+   * kubernetes.io/no-provisioner: somebody makes the volumes. gantry.dev/local: a directory on the node of the claim's
+   * first pod. Never changes.
+   */
+  provisioner: 'kubernetes.io/no-provisioner' | 'gantry.dev/local';
+  /** Of the volumes it makes. Default Delete. */
+  reclaimPolicy?: 'Retain' | 'Delete';
+  /**
+   * Immediate (default): a claim is bound as soon as there is a volume for it, wherever that is. WaitForFirstConsumer: with
+   * the first pod, on a node that suits the pod; gantry.dev/local needs it. Never changes.
+   */
+  volumeBindingMode?: 'Immediate' | 'WaitForFirstConsumer';
 }
 
 /** Runs pods until enough of them have succeeded. */
@@ -1362,6 +1508,9 @@ export interface ObjectEnvelope {
   cronJob?: CronJob;
   horizontalPodAutoscaler?: HorizontalPodAutoscaler;
   controllerRevision?: ControllerRevision;
+  persistentVolume?: PersistentVolume;
+  persistentVolumeClaim?: PersistentVolumeClaim;
+  storageClass?: StorageClass;
   priorityClass?: PriorityClass;
   podDisruptionBudget?: PodDisruptionBudget;
   resourceQuota?: ResourceQuota;
@@ -1373,6 +1522,8 @@ export interface ApplyRequest {
   /** Who applies; "ctl" for ctl apply. Each manager's removals touch only what it applied itself. */
   fieldManager?: string;
   dryRun?: boolean;
+  /** Takes fields over that another manager has applied with another value. Without it that is refused (ABORTED). */
+  force?: boolean;
 }
 
 export interface ApplyResponse {
@@ -1458,7 +1609,7 @@ export interface DeleteRequest {
   name?: string;
   /** Pods: overrides terminationGracePeriodSeconds. 0 removes the object at once (force). */
   gracePeriodSeconds?: number;
-  /** Background (default) or Orphan. */
+  /** What the object owns: Background (default, goes afterwards), Foreground (goes first) or Orphan (stays). */
   propagationPolicy?: string;
   /** Deletes only this very object. */
   uid?: string;
@@ -1628,6 +1779,38 @@ export interface NodeStatsResponse {
   warnings?: string[];
 }
 
+export interface ListControlPlanesRequest {
+}
+
+export interface ListControlPlanesResponse {
+  controlPlanes?: ControlPlaneInfo[];
+}
+
+export interface ControlPlaneInfo {
+  name: string;
+  /** host:port of its API; absent for an etcd member whose control plane has never said where it is. */
+  address?: string;
+  /** It schedules, reconciles and holds the node sessions. */
+  leader?: boolean;
+  /** Its API answers. */
+  ready?: boolean;
+  /**
+   * Its etcd member: "leader", "follower", "learner" (no vote yet), "unreachable"; absent when the cluster uses an etcd
+   * that it does not run, or the replica has no member.
+   */
+  etcd?: string;
+}
+
+export interface RemoveControlPlaneRequest {
+  /** As ListControlPlanes names it. */
+  name: string;
+}
+
+export interface RemoveControlPlaneResponse {
+  /** What is left to do. */
+  warnings?: string[];
+}
+
 export interface ClusterInfoRequest {
 }
 
@@ -1725,6 +1908,7 @@ export interface SessionUp {
   heartbeat?: Heartbeat;
   status?: StatusBatch;
   usage?: UsageReport;
+  volumesRemoved?: VolumesRemoved;
 }
 
 export interface SessionHello {
@@ -1766,6 +1950,7 @@ export interface SessionDown {
   statusAck?: StatusAck;
   servers?: Servers;
   usageWanted?: UsageWanted;
+  removeVolumes?: RemoveVolumes;
 }
 
 /**
@@ -1780,6 +1965,16 @@ export interface UsageWanted {
 /** Not acknowledged, and kept in the leader's memory alone. */
 export interface UsageReport {
   pods?: PodStats[];
+}
+
+/** The directories of these volumes (BoundVolume.path) are to be removed: their claims are gone, and so are the pods. */
+export interface RemoveVolumes {
+  paths?: string[];
+}
+
+/** Nothing is left of them. */
+export interface VolumesRemoved {
+  paths?: string[];
 }
 
 /** Sent after the welcome, and again when a control plane came, moved or went: where to turn when this one is gone. */
@@ -1859,6 +2054,9 @@ export type KubeObject =
   | DaemonSet
   | StatefulSet
   | ControllerRevision
+  | PersistentVolume
+  | PersistentVolumeClaim
+  | StorageClass
   | Job
   | CronJob
   | PriorityClass
@@ -1902,6 +2100,13 @@ export interface Services {
     GetPodStats: { kind: 'unary'; request: PodStatsRequest; response: PodStatsResponse };
     GetNodeStats: { kind: 'unary'; request: NodeStatsRequest; response: NodeStatsResponse };
     GetClusterInfo: { kind: 'unary'; request: ClusterInfoRequest; response: ClusterInfo };
+    /** The replicas of the control plane, by name, as this one sees them at this moment. */
+    ListControlPlanes: { kind: 'unary'; request: ListControlPlanesRequest; response: ListControlPlanesResponse };
+    /**
+     * Takes a replica away for good, and its etcd member with it. Admin only. FAILED_PRECONDITION when too few of the
+     * others are alive to go on without it.
+     */
+    RemoveControlPlane: { kind: 'unary'; request: RemoveControlPlaneRequest; response: RemoveControlPlaneResponse };
     /** Join tokens. Admin only. The secret is shown once. */
     CreateToken: { kind: 'unary'; request: CreateTokenRequest; response: CreateTokenResponse };
     ListTokens: { kind: 'unary'; request: ListTokensRequest; response: ListTokensResponse };
@@ -1953,6 +2158,9 @@ export interface KindMap {
   DaemonSet: DaemonSet;
   StatefulSet: StatefulSet;
   ControllerRevision: ControllerRevision;
+  PersistentVolume: PersistentVolume;
+  PersistentVolumeClaim: PersistentVolumeClaim;
+  StorageClass: StorageClass;
   Job: Job;
   CronJob: CronJob;
   PriorityClass: PriorityClass;

@@ -50,7 +50,8 @@ describe('ctl delete', () => {
     const cli = await createCli();
     await boundPod(cli, 'web');
     const { err, code } = await cli.run('delete pod web --timeout=10ms');
-    expect(err).toBe('error: timed out waiting for the condition on pods/web\n');
+    const why = 'pods/web waits for Pod default/web on node node-1, which is gone';
+    expect(err).toBe(`error: timed out waiting for the condition on pods/web\n${why}\n`);
     expect(code).toBe(1);
   });
 
@@ -119,7 +120,7 @@ describe('ctl delete', () => {
     ['delete pod web -l app=web', 'name cannot be provided when a selector or --all is specified'],
     ['delete pod --all -l app=web', 'cannot set --all and --selector at the same time'],
     ['delete pod web --now --grace-period=3', '--now and --grace-period cannot be specified together'],
-    ['delete pod web --cascade=sideways', '--cascade=sideways: use background or orphan'],
+    ['delete pod web --cascade=sideways', '--cascade=sideways: use background, foreground or orphan'],
   ])('refuses `%s`', async (line, sentence) => {
     const cli = await createCli();
     expect(await cli.run(line)).toEqual({ out: '', err: `error: ${sentence}\n`, code: 1 });

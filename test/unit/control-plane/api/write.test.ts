@@ -429,8 +429,13 @@ describe('delete', () => {
     );
     expect(object!.deployment!.metadata).toMatchObject({ finalizers: ['orphan'] });
     expect(object!.deployment!.metadata.deletionTimestamp).toBeDefined();
-    const foreground = harness.api.Delete({ kind: 'Deployment', name: 'web', propagationPolicy: 'Foreground' }, admin);
-    await rejects(foreground, 'invalidArgument', 'Background or Orphan');
+    const remove = (propagationPolicy: string) =>
+      harness.api.Delete({ kind: 'Deployment', name: 'web', propagationPolicy }, admin);
+    await remove('Foreground'); // it may be thought over as long as it is there
+    expect((await harness.get('Deployment', 'web')).metadata.finalizers).toEqual(['foregroundDeletion']);
+    await rejects(remove('Sideways'), 'invalidArgument', 'Background, Foreground or Orphan');
+    await remove('Background');
+    await rejects(harness.get('Deployment', 'web'), 'notFound');
   });
 
   it('marks a namespace, and keeps the default one', async () => {
