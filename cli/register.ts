@@ -150,6 +150,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/node.ts')).registerNode,
   },
   {
+    name: 'control-plane',
+    description: 'list the replicas of the control plane, take one away for good',
+    load: async () => (await import('./commands/control-plane.ts')).registerControlPlane,
+  },
+  {
     name: 'token',
     description: 'join tokens: with one, a machine becomes a node',
     load: async () => (await import('./commands/token.ts')).registerToken,

@@ -11,8 +11,11 @@ import type { Log } from '../lib/log.ts';
 import { caHashOf } from '../lib/pki/certificate-facts.ts';
 import type { Authority } from '../lib/pki/certificates.ts';
 import type { Random } from '../lib/random.ts';
+import { connect } from '../lib/rpc/client.ts';
+import { serving } from '../lib/rpc/health.ts';
 import type { Handlers } from '../lib/rpc/server.ts';
 import type { ReloadableTls } from '../lib/rpc/tls.ts';
+import type { EtcdMembers } from '../lib/store/etcd-members.ts';
 import { type Campaign, campaign, type Leadership } from '../lib/store/leader.ts';
 import type { Compare, Store } from '../lib/store/store.ts';
 import { admitApplied } from './api/admission.ts';
@@ -22,6 +25,7 @@ import { createOverlaps } from './api/overlaps.ts';
 import { createEventRecorder, type EventRecorder } from './events/recorder.ts';
 import { formatLeader, type LeaderIdentity, leaderKey, parseLeader } from './leader/identity.ts';
 import { serveTerm } from './leader/term.ts';
+import { membershipHandlers } from './membership.ts';
 import { schedulingHandlers } from './scheduler/handlers.ts';
 import type { StrategyName } from './scheduler/strategies.ts';
 import { bootstrapHandlers, renewHandler } from './session/bootstrap.ts';
@@ -60,6 +64,8 @@ export interface ControlPlaneParts {
   readonly authority: Authority;
   /** This replica's identity towards agents. */
   readonly tls: ReloadableTls;
+  /** Of the cluster's own etcd. */
+  readonly etcdMembers?: EtcdMembers;
   /** With every term of this replica's, and the signal of its end. */
   readonly onTerm?: (signal: AbortSignal) => void;
   readonly resolve?: (state: ClusterState) => Handlers<'Cluster'>['Resolve'];
@@ -185,6 +191,12 @@ function servicesOf(
       defaultStrategy: defaultScheduler,
       admit: (given, live) => admitApplied(given, live, random, clock.nowMs()),
     }),
+    membership: membershipHandlers({
+      ...{ state, store, clock, log },
+      ...(parts.etcdMembers && { members: parts.etcdMembers }),
+      leader: () => leader()?.name,
+      isServing: (address) => isServing(address, tls),
+    }),
     overlaps: createOverlaps(state),
     ...(parts.resolve && { resolve: parts.resolve(state) }),
   });
@@ -192,6 +204,21 @@ function servicesOf(
     api: { Cluster, NodeSession: { Session: sessions.session, Renew: renewHandler(joining) } },
     join: { Bootstrap: bootstrapHandlers(joining) },
   };
+}
+
+const answerWithinMs = 1500;
+
+/** The standard health service is open to everybody who holds a certificate of the cluster. */
+async function isServing(address: string, tls: ReloadableTls): Promise<boolean> {
+  const connection = connect({ address, tls });
+  try {
+    const { status } = await connection.client('Health').Check({}, { deadlineMs: answerWithinMs });
+    return status === serving;
+  } catch {
+    return false;
+  } finally {
+    connection.close();
+  }
 }
 
 function stand(

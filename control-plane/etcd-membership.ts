@@ -50,6 +50,8 @@ export async function writeMembership(dataDir: string, membership: Membership): 
 }
 
 const admissionMs = 60_000;
+/** A member that lags may not know us yet. Lists without us, one after another. */
+const surelyMissing = 3;
 const retryMs = 250;
 
 /** Makes us a member of the cluster at `endpoints`; resolves with the initial cluster for our first start. */
@@ -99,10 +101,18 @@ async function answers(members: EtcdMembers, address: string): Promise<boolean> 
   );
 }
 
-/** Resolves when our member has a vote, which it is given through the others. */
-export async function untilVoter(store: EtcdStore, own: OwnMember, parts: MembershipParts): Promise<void> {
+/** Resolves when our member has a vote, which it is given through the others; notFound when it is none any more. */
+export async function untilVoter(
+  store: EtcdStore,
+  own: OwnMember,
+  parts: MembershipParts,
+  { justEntered }: { readonly justEntered: boolean },
+): Promise<void> {
+  let missed = 0;
   await untilDone('be given a vote in the etcd cluster', parts, async () => {
     const member = ownAmong(await store.members.list(), own);
+    missed = member || justEntered ? 0 : missed + 1;
+    if (missed >= surelyMissing) throw new GantryError('notFound', 'our etcd member was removed');
     if (member?.isLearner) await store.members.promote(member.id);
     if (member?.name && !member.isLearner) return true;
     throw new GantryError('unavailable', 'it has not caught up yet');
@@ -112,7 +122,7 @@ export async function untilVoter(store: EtcdStore, own: OwnMember, parts: Member
 export const ownAmong = (members: readonly EtcdMember[], own: OwnMember): EtcdMember | undefined =>
   members.find(({ peerUrl, name }) => peerUrl === own.peerUrl || name === own.name);
 
-const lastingCodes = ['alreadyExists', 'invalidArgument', 'cancelled'];
+const lastingCodes = ['alreadyExists', 'invalidArgument', 'cancelled', 'notFound'];
 
 /** Again and again, since others may be joining just now, and etcd lets a cluster settle before it changes it again. */
 export async function untilDone<T>(
@@ -137,18 +147,26 @@ export async function untilDone<T>(
 
 const upkeepMs = 3000;
 
-/** Keeps the store's endpoints, and what is remembered of them, equal to the members. Our own comes first. */
+/**
+ * Keeps the store's endpoints, and what is remembered of them, equal to the members. Our own comes first. Calls back
+ * when it is none of them any more.
+ */
 export function keepEndpoints(
   store: EtcdStore,
   own: OwnMember,
   dataDir: string,
   { clock, log }: MembershipParts,
+  onRemoved: () => void,
 ): () => void {
   let ended = false;
+  let missed = 0;
   let timer = clock.schedule(0, () => void round());
   const round = async (): Promise<void> => {
     try {
-      const endpoints = endpointsOf(await store.members.list(), own);
+      const members = await store.members.list();
+      missed = ownAmong(members, own) ? 0 : missed + 1;
+      if (missed === surelyMissing && !ended) onRemoved();
+      const endpoints = endpointsOf(members, own);
       if (!ended && endpoints.join() !== store.endpoints.join()) {
         log.info({ endpoints }, 'the members of the etcd cluster have changed');
         store.setEndpoints(endpoints);

@@ -9,6 +9,7 @@ import { GantryError } from '../lib/errors.ts';
 import type { ClusterPki } from '../lib/pki/cluster-pki.ts';
 import { createEtcdStore, type EtcdStore } from '../lib/store/etcd.ts';
 import type { EtcdServerOptions } from '../lib/store/etcd-launch.ts';
+import type { EtcdMembers } from '../lib/store/etcd-members.ts';
 import { type EtcdServer, type EtcdServerParts, startEtcdServer } from '../lib/store/etcd-server.ts';
 import type { Store } from '../lib/store/store.ts';
 import { keepLeadersApart } from './etcd-leadership.ts';
@@ -28,6 +29,8 @@ import type { ControlPlaneFlags } from './options.ts';
 
 export interface Etcd {
   readonly store: Store;
+  /** Absent when etcd is not ours. */
+  readonly members?: EtcdMembers;
   /** What fits into one transaction of this etcd. */
   readonly podsPerTransaction: number;
   /** Opens our etcd to other members; resolves with the addresses of all of them, none when etcd is not ours. */
@@ -45,12 +48,19 @@ const podsPerTransaction = { local: 300, external: 100 };
 /** Watches that were away for less than this catch up without listing again. */
 const history = '15m';
 
-export async function startEtcd(flags: ControlPlaneFlags, pki: ClusterPki, parts: EtcdServerParts): Promise<Etcd> {
+export interface EtcdParts extends EtcdServerParts {
+  /** Our member was removed from the cluster. */
+  readonly onRemoved?: () => void;
+}
+
+/** notFound when our member was removed while it was away. */
+export async function startEtcd(flags: ControlPlaneFlags, pki: ClusterPki, parts: EtcdParts): Promise<Etcd> {
   return flags.etcdEndpoints.length > 0 ? useExisting(flags, parts) : startLocal(flags, pki, parts);
 }
 
-async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: EtcdServerParts): Promise<Etcd> {
+async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: EtcdParts): Promise<Etcd> {
   const { dataDir } = flags;
+  const onRemoved = parts.onRemoved ?? (() => {});
   const tls = { ca: pki.etcd.caPem, cert: pki.etcd.client.certPem, key: pki.etcd.client.keyPem };
   const own = ownMember(flags);
   const storeOf = (endpoints: readonly string[]): EtcdStore =>
@@ -66,8 +76,14 @@ async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: Etcd
   let server: EtcdServer = await startEtcdServer(serverOptions(flags, pki, membership), parts);
   // Whoever has no vote yet is given it through the others; a member that has one finds itself among them.
   const store = storeOf(membership?.endpoints ?? [server.endpoint]);
-  if (membership?.initialCluster) await untilVoter(store, own, parts);
-  let endUpkeep = membership ? keepEndpoints(store, own, dataDir, parts) : undefined;
+  try {
+    if (membership?.initialCluster) await untilVoter(store, own, parts, { justEntered: enters });
+  } catch (error) {
+    await store.close();
+    await server.stop();
+    throw error;
+  }
+  let endUpkeep = membership ? keepEndpoints(store, own, dataDir, parts, onRemoved) : undefined;
 
   /** From alone to one of several: it listens for others, and tells them where. */
   const open = async (): Promise<void> => {
@@ -77,7 +93,7 @@ async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: Etcd
     await server.stop();
     server = await startEtcdServer(serverOptions(flags, pki, shared), parts);
     store.setEndpoints(shared.endpoints);
-    endUpkeep = keepEndpoints(store, own, dataDir, parts);
+    endUpkeep = keepEndpoints(store, own, dataDir, parts, onRemoved);
   };
   const share = async (): Promise<void> => {
     if (!endUpkeep) await open();
@@ -86,6 +102,7 @@ async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: Etcd
   let sharing: Promise<void> | undefined;
   return {
     store,
+    members: store.members,
     podsPerTransaction: podsPerTransaction.local,
     async share() {
       // Several may want to join at once.

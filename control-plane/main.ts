@@ -22,7 +22,8 @@ import { createResolver } from './dns/resolver.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
 import { joinControlPlane } from './join.ts';
 import { type ControlPlaneFlags, parseFlags } from './options.ts';
-import { addressesOf, announce, onReplicasChange } from './replicas.ts';
+import { markRemoved, refuseIfRemoved, removedError } from './removal.ts';
+import { addressesOf, announce, onRemoved, onReplicasChange } from './replicas.ts';
 import { controlPlaneBootstrap } from './session/control-plane-join.ts';
 import { createJoinTokens } from './session/tokens.ts';
 import type { ClusterState } from './state/cluster-state.ts';
@@ -36,7 +37,15 @@ const version = JSON.parse(readFileSync(new URL('../package.json', import.meta.u
 /** What must be ended again, the last started first. */
 type Undo = () => Promise<unknown>;
 
-async function run(flags: ControlPlaneFlags, log: Log, undo: Undo[], stopping: AbortSignal): Promise<ControlPlane> {
+/** Resolves when the control plane is ready; `finished` ends with what ends it from within. */
+async function run(
+  flags: ControlPlaneFlags,
+  log: Log,
+  undo: Undo[],
+  stopping: AbortSignal,
+): Promise<{ readonly finished: Promise<void> }> {
+  const { dataDir, name } = flags;
+  refuseIfRemoved(dataDir);
   const clock = systemClock;
   const random = systemRandom;
   await requireFreePort(flags.listen, '--listen');
@@ -56,23 +65,33 @@ async function run(flags: ControlPlaneFlags, log: Log, undo: Undo[], stopping: A
     random,
   });
   const tls = new ReloadableTls(tlsMaterial(pki.authority, pki.server));
-  const etcd = await startEtcd(flags, pki, { exec: systemExec(), clock, log: log.child({ component: 'etcd' }) });
+  const removed = Promise.withResolvers<void>();
+  removed.promise.catch(() => {}); // until somebody waits for it
+  const end = (): Promise<void> =>
+    markRemoved(dataDir, clock.nowMs()).then(() => removed.reject(removedError(dataDir)), removed.reject);
+  const etcdParts = { exec: systemExec(), clock, log: log.child({ component: 'etcd' }), onRemoved: end };
+  const etcd = await startEtcd(flags, pki, etcdParts).catch(async (error: unknown) => {
+    if (!isGantryError(error, 'notFound')) throw error;
+    await end();
+    throw removedError(dataDir);
+  });
   undo.push(() => etcd.stop());
 
   const controlPlane = await startReplica(flags, address, { pki, etcd, tls, log }, stopping);
   undo.push(() => controlPlane.stop());
   await serve(flags, controlPlane, joinServices(flags, controlPlane, { pki, etcd, tls, log }), tls, log, undo);
   const updateServers = (): void => {
-    otherServers = addressesOf(controlPlane.state, { except: flags.name });
+    otherServers = addressesOf(controlPlane.state, { except: name });
     pki.renew().catch((error: unknown) => log.warn({ cause: messageOf(error) }, 'cannot write admin.conf'));
   };
   updateServers();
   onReplicasChange(controlPlane.state, updateServers);
-  void announce({ name: flags.name, address }, { store: etcd.store, clock, log, signal: stopping });
+  onRemoved(controlPlane.state, name, end);
+  void announce({ name, address }, { store: etcd.store, clock, log, signal: stopping });
   keepCertificatesFresh(pki, tls, clock, log, stopping);
   controlPlane.lead();
   log.info({ api: address, join: flags.joinListen, dns: flags.dnsListen, version }, 'the control plane is ready');
-  return controlPlane;
+  return { finished: Promise.race([controlPlane.finished, removed.promise]) };
 }
 
 interface Adapters {
@@ -97,6 +116,7 @@ function startReplica(
     log,
     authority: pki.authority,
     tls,
+    ...(etcd.members && { etcdMembers: etcd.members }),
     onTerm: (signal: AbortSignal) => etcd.keepLeadersApart(signal),
     resolve(state: ClusterState) {
       const server = `control-plane ${flags.advertiseAddress}`;
@@ -207,8 +227,8 @@ async function main(): Promise<void> {
   }
   const asked = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()));
   try {
-    const controlPlane = await run(flags, log, undo, stopping.signal);
-    await Promise.race([asked, controlPlane.finished]);
+    const { finished } = await run(flags, log, undo, stopping.signal);
+    await Promise.race([asked, finished]);
   } catch (error) {
     if (!stopping.signal.aborted) fail(error);
   }

@@ -44,10 +44,27 @@ export async function announce(
   }
 }
 
+export const replicaKey = (name: string): string => prefix + name;
+
+/** By name. */
+export function replicasOf(state: ClusterState): Replica[] {
+  const entries = [...state.others(prefix)].sort((a, b) => (a.key < b.key ? -1 : 1));
+  return entries.map(({ key, value }) => ({
+    name: key.slice(prefix.length),
+    address: new TextDecoder().decode(value),
+  }));
+}
+
 /** host:port of every replica's API, by name; without the one named. */
 export function addressesOf(state: ClusterState, options: { readonly except?: string } = {}): string[] {
-  const wanted = state.others(prefix).filter(({ key }) => key !== prefix + options.except);
-  return wanted.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ value }) => new TextDecoder().decode(value));
+  return replicasOf(state).flatMap(({ name, address }) => (name === options.except ? [] : [address]));
+}
+
+/** Calls back when our own key, which was there, is gone: somebody has removed this replica for good. */
+export function onRemoved(state: ClusterState, name: string, callback: () => void): void {
+  state.onOtherChange((changes) => {
+    if (changes.some(({ key, entry, previous }) => key === prefix + name && previous && !entry)) callback();
+  });
 }
 
 /** Calls back when a replica came, moved or went. Returns its cancel. */

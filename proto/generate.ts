@@ -18,6 +18,7 @@ const files = [
   'quota',
   'autoscaling',
   'stats',
+  'storage',
   'cluster',
   'session',
   'agent',

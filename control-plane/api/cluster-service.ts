@@ -24,11 +24,12 @@ import { writeHandlers } from './write.ts';
 
 export function createClusterService(given: ApiDependencies): ClusterHandlers {
   const dependencies: ApiDependencies = { turns: new Turns(), ...given };
-  const { log, logsAndExec, stats, tokens, resolve, scheduling } = dependencies;
+  const { log, logsAndExec, stats, tokens, resolve, scheduling, membership } = dependencies;
   const writes = writeHandlers(dependencies);
   const deletes = deleteHandlers(dependencies);
   const absent = absentHandlers();
   const { CreateToken, ListTokens, RevokeToken } = tokens ?? absent;
+  const { ListControlPlanes, RemoveControlPlane } = membership ?? absent;
   return {
     ...readHandlers(dependencies),
     Watch: watchHandler(dependencies),
@@ -46,6 +47,8 @@ export function createClusterService(given: ApiDependencies): ClusterHandlers {
     Resolve: resolve ?? absent.Resolve,
     ExplainPending: (scheduling ?? absent).ExplainPending,
     Simulate: (scheduling ?? absent).Simulate,
+    ListControlPlanes,
+    RemoveControlPlane: audited(log, 'remove control plane', RemoveControlPlane),
     CreateToken: audited(log, 'create token', CreateToken),
     ListTokens,
     RevokeToken: audited(log, 'revoke token', RevokeToken),
@@ -87,6 +90,8 @@ function absentHandlers(): Pick<
   | 'CreateToken'
   | 'ListTokens'
   | 'RevokeToken'
+  | 'ListControlPlanes'
+  | 'RemoveControlPlane'
 > {
   const refuse = (what: string): never => {
     throw new GantryError('unimplemented', `this control plane serves no ${what}; ask another one`);
@@ -102,5 +107,7 @@ function absentHandlers(): Pick<
     CreateToken: async () => refuse('tokens'),
     ListTokens: async () => refuse('tokens'),
     RevokeToken: async () => refuse('tokens'),
+    ListControlPlanes: async () => refuse('list of control planes'),
+    RemoveControlPlane: async () => refuse('removal of control planes'),
   };
 }

@@ -40,6 +40,8 @@ export interface ApiDependencies {
   readonly tokens?: Pick<ClusterHandlers, 'CreateToken' | 'ListTokens' | 'RevokeToken'>;
   /** From control-plane/scheduler: schedulingHandlers. */
   readonly scheduling?: Pick<ClusterHandlers, 'ExplainPending' | 'Simulate'>;
+  /** From control-plane: membershipHandlers. */
+  readonly membership?: Pick<ClusterHandlers, 'ListControlPlanes' | 'RemoveControlPlane'>;
   /** From control-plane/dns. */
   readonly resolve?: ClusterHandlers['Resolve'];
   /** Which other workloads select the same pods: ./overlaps.ts. */

@@ -21,6 +21,7 @@ const leastRole: Readonly<Record<string, Role>> = {
   ExplainPending: 'viewer',
   Simulate: 'viewer',
   GetClusterInfo: 'viewer',
+  ListControlPlanes: 'viewer',
   Apply: 'editor',
   Create: 'editor',
   Update: 'editor',

@@ -2,7 +2,7 @@
 import type { HealthCheckResponse } from '../../proto/gen/types.ts';
 import type { CallContext, Handlers } from './server.ts';
 
-const serving = 1;
+export const serving = 1;
 const notServing = 2;
 
 export interface Health {

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Etcd, startEtcd } from '../../control-plane/etcd.ts';
 import { joinControlPlane } from '../../control-plane/join.ts';
+import { membershipHandlers } from '../../control-plane/membership.ts';
 import { type ControlPlaneFlags, parseFlags } from '../../control-plane/options.ts';
+import { replicaKey } from '../../control-plane/replicas.ts';
 import { controlPlaneBootstrap } from '../../control-plane/session/control-plane-join.ts';
 import { createJoinTokens, type JoinTokens } from '../../control-plane/session/tokens.ts';
+import { followStore } from '../../control-plane/state/follow.ts';
+import { plainCodec } from '../../control-plane/state/object-codec.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLog } from '../../lib/log.ts';
 import { type ClusterPki, loadOrCreatePki, tlsMaterial } from '../../lib/pki/cluster-pki.ts';
@@ -18,6 +22,7 @@ import { type RunningServer, startServer } from '../../lib/rpc/server.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { EtcdStore } from '../../lib/store/etcd.ts';
 import { putOf } from '../../lib/store/store.ts';
+import { admin } from '../unit/control-plane/api/harness.ts';
 import { bytes, freePorts, serverParts, textOf, until } from './store-harness.ts';
 
 interface Replica {
@@ -141,5 +146,35 @@ describe('joining as another control plane', () => {
     const again = await start(third);
     expect(await names(second)).toEqual(['cp-1', 'cp-2', 'cp-3']);
     expect(textOf((await again.etcd.store.get('/before')).kv?.value)).toBe('1');
+  });
+
+  test('one that is removed for good has no member any more, and does not come back with its data', {
+    timeout: 60_000,
+  }, async () => {
+    const [first, second] = replicas as [Replica, Replica];
+    const lost = replicas.at(-1)!;
+    expect(lost.flags.name).toBe('cp-3');
+    const ending = new AbortController();
+    const { store } = first.etcd;
+    const announcement = putOf(replicaKey('cp-3'), bytes('127.0.0.3:6443'));
+    const others = ['cp-1', 'cp-2'].map((name, index) => putOf(replicaKey(name), bytes(`127.0.0.${index + 1}:6443`)));
+    await store.transact({ compare: [], success: [...others, announcement] });
+    const state = followStore({ store, codec: plainCodec, ...joinParts, signal: ending.signal });
+    await state.whenSynced();
+    const { ListControlPlanes, RemoveControlPlane } = membershipHandlers({
+      ...{ state, store, members: first.etcd.members!, leader: () => 'cp-1', ...joinParts },
+      isServing: async () => false,
+    });
+    const standings = (await ListControlPlanes({}, admin)).controlPlanes!.map(({ etcd }) => etcd);
+    expect([...standings].sort()).toEqual(['follower', 'follower', 'leader']);
+
+    await lost.etcd.stop();
+    await expect(RemoveControlPlane({ name: 'cp-2' }, admin)).rejects.toThrow('start cp-3 again, or remove cp-3 first');
+    await RemoveControlPlane({ name: 'cp-3' }, admin);
+    expect(await names(second)).toEqual(['cp-1', 'cp-2']);
+    expect((await store.get(replicaKey('cp-3'))).kv).toBeUndefined();
+    await expect(start(lost.flags)).rejects.toMatchObject({ code: 'notFound' });
+    await until(() => storeOf(first).endpoints.length === 2);
+    ending.abort();
   });
 });

@@ -19,6 +19,7 @@ const leaders = [
 /** Every replica does this, on behalf of somebody who asked, or of itself; the transaction alone excludes the others. */
 const everybodys = [
   'api/objects.ts', // what a client asked for, compared with what it was made from
+  'membership.ts', // a replica that an administrator removes
   'replicas.ts', // where this replica is, under its own key
   'session/registration.ts', // a node that joins
   'session/tokens.ts', // join tokens
