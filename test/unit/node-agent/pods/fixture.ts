@@ -2,7 +2,7 @@
 import { type VirtualClock, virtualClock } from '../../../../lib/clock-virtual.ts';
 import { type Log, silentLog } from '../../../../lib/log.ts';
 import type { Kind } from '../../../../lib/model/schema.ts';
-import { noFencing } from '../../../../node-agent/fencing/fencing.ts';
+import { noFencing, type PodFencing } from '../../../../node-agent/fencing/fencing.ts';
 import { createFakeImageStore, createFakeRegistry, type FakeRegistry } from '../../../../node-agent/images/fake.ts';
 import type { PodAttachment, PodNetwork } from '../../../../node-agent/network/network.ts';
 import { createMemoryPodFiles, type MemoryPodFiles } from '../../../../node-agent/pods/pod-files-memory.ts';
@@ -136,9 +136,16 @@ export interface TestNode {
 
 export const nodeName = 'node-1';
 
-export function createTestNode(options: Partial<FakeHostOptions> & { log?: Log } = {}): TestNode {
+export interface TestNodeOptions extends Partial<FakeHostOptions> {
+  readonly log?: Log;
+  /** What the agents of this node, one after the other, may not do; default nothing. */
+  readonly fencing?: (node: { readonly host: FakeHost; readonly clock: VirtualClock }) => () => PodFencing;
+}
+
+export function createTestNode(options: TestNodeOptions = {}): TestNode {
   const clock = virtualClock();
   const host = createFakeHost({ clock, ...options });
+  const fencing = options.fencing?.({ host, clock }) ?? (() => noFencing);
   const registry = createFakeRegistry();
   registry.push('web:1', { config: { cmd: ['/bin/web'], env: ['PATH=/bin'] } });
   registry.push('web:2', { config: { cmd: ['/bin/web', '2'], env: ['PATH=/bin'] } });
@@ -176,7 +183,7 @@ export function createTestNode(options: Partial<FakeHostOptions> & { log?: Log }
         slice,
         clock,
         log: options.log ?? silentLog,
-        fencing: noFencing,
+        fencing: fencing(),
         prober: { ask: async (check) => node.answer(check) },
         sink: {
           pod({ name }, status) {
