@@ -15,6 +15,7 @@ const reasons: Partial<Record<CodeName, string>> = {
   outOfRange: 'Expired',
   internal: 'InternalError',
   unavailable: 'ServiceUnavailable',
+  dataLoss: 'DataLoss',
 };
 
 /** The lines to print. What they quote may be anything: no control characters, and not without end. */

@@ -76,8 +76,11 @@ export function parseSources(sources: readonly SourceText[], read: Read = fromMa
 /** What others are in or refer to goes first. The sort keeps the order within a rank. */
 function rank({ kind }: KubeObject): number {
   if (kind === 'Namespace') return 0;
-  return kind === 'ConfigMap' || kind === 'Secret' || kind === 'PriorityClass' ? 1 : 2;
+  return early.has(kind) ? 1 : 2;
 }
+
+/** A quota first: what comes with it must fit into it. */
+const early: ReadonlySet<string> = new Set(['ResourceQuota', 'LimitRange', 'ConfigMap', 'Secret', 'PriorityClass']);
 
 /** What the parser says of a line that begins in the wrong column. */
 const indentationErrors: ReadonlySet<string> = new Set([

@@ -19,6 +19,7 @@ export interface ApplyOptions {
   readonly dryRun?: string;
   readonly output?: string;
   readonly fieldManager?: string;
+  readonly forceConflicts?: boolean;
 }
 
 export function addFileOptions(command: Command): Command {
@@ -32,6 +33,7 @@ export function addFileOptions(command: Command): Command {
 export function registerApply(program: Command, open: OpenContext): void {
   addFileOptions(program.command('apply'))
     .option('--field-manager <name>', 'who applies; removals touch only what the same one applied before', 'ctl')
+    .option('--force-conflicts', 'take over fields that another manager applied with another value')
     .action(async (_options, command: Command) => {
       const options = optionsOf<ApplyOptions>(command);
       await apply(await open(options), options);
@@ -44,6 +46,7 @@ export async function apply(context: Context, options: ApplyOptions): Promise<vo
       object: toEnvelope(object),
       fieldManager: options.fieldManager ?? 'ctl',
       dryRun,
+      force: options.forceConflicts === true,
     });
     for (const warning of response.warnings ?? []) context.warn(`Warning: ${warning}`);
     return { object: fromEnvelope(response.object) ?? object, result: response.result ?? 'configured' };
@@ -57,15 +60,58 @@ export async function sendAll(context: Context, options: ApplyOptions, send: Sen
   const mode = dryRunMode(options.dryRun);
   const format = parseFormat(options.output);
   const results: KubeObject[] = [];
-  await forEach(context, objects, async (object) => {
-    const sent = mode === 'client' ? { object, result: 'valid' } : await send(object, mode === 'server');
-    results.push(sent.object);
-    if (format === undefined || format === 'wide') {
-      context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${dryRunSuffix(mode)}\n`);
-    }
-  });
+  for (const run of runsOf(objects)) {
+    const sending = sentAhead(run, async (object) =>
+      mode === 'client' ? { object, result: 'valid' } : send(object, mode === 'server'),
+    );
+    await forEach(context, run, async (object) => {
+      const sent = await sending.next();
+      results.push(sent.object);
+      if (format === undefined || format === 'wide') {
+        context.write(`${qualifiedName(object.kind, sent.object.metadata.name)} ${sent.result}${dryRunSuffix(mode)}\n`);
+      }
+    });
+  }
   if (format === 'name') context.write(nameLines(results));
   else if (format === 'json' || format === 'yaml') context.write(structuredText(results, format, results.length === 1));
+}
+
+/** Objects that may be sent together: of one kind, and none of them twice. They stay in their order. */
+export function runsOf(objects: readonly KubeObject[]): readonly (readonly KubeObject[])[] {
+  const runs: KubeObject[][] = [];
+  let names = new Set<string>();
+  for (const object of objects) {
+    const { namespace = '', name } = object.metadata;
+    const run = runs.at(-1);
+    const isNew = name !== '' && !names.has(`${namespace}/${name}`);
+    if (run && isNew && run[0]?.kind === object.kind) run.push(object);
+    else {
+      runs.push([object]);
+      names = new Set();
+    }
+    names.add(`${namespace}/${name}`);
+  }
+  return runs;
+}
+
+/** How many are on their way while the first of them is awaited. */
+const mostAhead = 32;
+
+/** The outcomes in the order of the objects. */
+function sentAhead<T, R>(objects: readonly T[], send: (object: T) => Promise<R>): { next(): Promise<R> } {
+  const waiting: Promise<R>[] = [];
+  let sent = 0;
+  return {
+    next() {
+      while (sent < objects.length && waiting.length < mostAhead) {
+        const outcome = send(objects[sent]!);
+        outcome.catch(() => {}); // its turn to be told comes
+        waiting.push(outcome);
+        sent += 1;
+      }
+      return waiting.shift()!;
+    },
+  };
 }
 
 /** Objects of all files, each in a namespace: its own, or the one of -n. */

@@ -7,6 +7,7 @@ import { type OpenContext, optionsOf } from '../context.ts';
 import { createOne, type PrintOptions } from '../dry-run.ts';
 import { type DataOptions, parsePort, readData } from '../flags.ts';
 import { registerCreateJobs } from './create-job.ts';
+import { registerCreateQuota } from './create-quota.ts';
 
 /** -o and --dry-run are options of `create` itself. */
 export function registerCreateKinds(create: Command, open: OpenContext): void {
@@ -36,6 +37,7 @@ export function registerCreateKinds(create: Command, open: OpenContext): void {
     .option('-r, --replicas <count>', 'how many pods', '1')
     .option('--port <port>', 'a port that the container serves on');
   registerCreateJobs(create, open);
+  registerCreateQuota(create, open);
   withData(
     add<PrintOptions & DataOptions>(create, 'configmap <name>', configMapOf)
       .alias('cm')

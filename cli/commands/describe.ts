@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { isGantryError } from '../../lib/errors.ts';
 import type { Event, KubeObject, Pod } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { deletionSentence } from '../deletion.ts';
 import { listObjects } from '../objects.ts';
 import { alignTabs } from '../output/align.ts';
 import { serviceNameOf } from '../output/columns.ts';
@@ -14,6 +15,7 @@ import { headLines } from '../output/describe/lines.ts';
 import { endpointSliceLines, serviceLines } from '../output/describe/network.ts';
 import { nodeLines } from '../output/describe/node.ts';
 import { podLines, verdictLines } from '../output/describe/pod.ts';
+import { limitRangeLines, resourceQuotaLines } from '../output/describe/quota.ts';
 import {
   daemonSetLines,
   deploymentLines,
@@ -51,7 +53,8 @@ export async function describe(context: Context, words: readonly string[], optio
   let separator = '';
   await forEach(context, references, async (reference) => {
     for (const object of await matching(context, reference)) {
-      const lines = [...(await describeObject(context, object)), ...(await eventsAbout(context, object, options))];
+      const [told, events] = [await describeObject(context, object), await eventsAbout(context, object, options)];
+      const lines = [...told, ...(await deletionLines(context, object)), ...events];
       context.write(`${separator}${alignTabs(lines)}`);
       separator = '\n\n';
     }
@@ -105,13 +108,33 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
     case 'Secret':
       return secretLines(object);
     case 'Namespace':
-      return namespaceLines(object);
+      return [...namespaceLines(object), ...(await policyLines(context, object.metadata.name))];
+    case 'ResourceQuota':
+      return resourceQuotaLines(object);
+    case 'LimitRange':
+      return limitRangeLines(object);
     default: {
       const { structuredText } = await import('../output/structured.ts');
       const [head, text] = [headLines(object), structuredText([object], 'yaml', true)];
       return [...head, ...text.trimEnd().split('\n')];
     }
   }
+}
+
+/** The quotas and limits of a namespace, each below the last. */
+async function policyLines(context: Context, namespace: string): Promise<string[]> {
+  const [quotas, ranges] = await Promise.all([
+    listObjects(context, 'ResourceQuota', { namespace }),
+    listObjects(context, 'LimitRange', { namespace }),
+  ]);
+  const parts = [...quotas.map(resourceQuotaLines), ...ranges.map(limitRangeLines)];
+  return parts.flatMap((lines) => ['', ...lines]);
+}
+
+/** What an object on its way out still waits for. */
+async function deletionLines(context: Context, object: KubeObject): Promise<string[]> {
+  const why = await deletionSentence(context, object);
+  return why === undefined ? [] : [`Deletion:\t${why}`];
 }
 
 /** What each node says to a pod that is on none. */

@@ -1,5 +1,5 @@
-/** Columns of PriorityClasses and PodDisruptionBudgets. Pure. */
-import type { PodDisruptionBudget, PriorityClass } from '../../proto/gen/types.ts';
+/** Columns of PriorityClasses, PodDisruptionBudgets, ResourceQuotas and LimitRanges. Pure. */
+import type { LimitRange, PodDisruptionBudget, PriorityClass, ResourceQuota } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
 import type { Column } from './table.ts';
 
@@ -22,3 +22,24 @@ export function disruptionBudgetColumns(nowMs: number): readonly Column<PodDisru
     { header: 'AGE', cell: ({ metadata }) => age(metadata.creationTimestamp, nowMs) },
   ];
 }
+
+export function resourceQuotaColumns(nowMs: number): readonly Column<ResourceQuota>[] {
+  return [
+    { header: 'NAME', cell: ({ metadata }) => metadata.name },
+    { header: 'REQUEST', cell: (quota) => usedOf(quota, (resource) => !resource.startsWith('limits.')) },
+    { header: 'LIMIT', cell: (quota) => usedOf(quota, (resource) => resource.startsWith('limits.')) },
+    { header: 'AGE', cell: ({ metadata }) => age(metadata.creationTimestamp, nowMs) },
+  ];
+}
+
+/** `pods: 3/10, requests.cpu: 1/4` */
+function usedOf({ spec, status }: ResourceQuota, isShown: (resource: string) => boolean): string {
+  const shown = Object.entries(spec.hard ?? {}).filter(([resource]) => isShown(resource));
+  const parts = shown.map(([resource, hard]) => `${resource}: ${status?.used?.[resource] ?? '?'}/${hard}`);
+  return parts.sort().join(', ');
+}
+
+export const limitRangeColumns: readonly Column<LimitRange>[] = [
+  { header: 'NAME', cell: ({ metadata }) => metadata.name },
+  { header: 'CREATED AT', cell: ({ metadata }) => metadata.creationTimestamp ?? '<unknown>' },
+];

@@ -4,7 +4,12 @@ import type { EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '.
 import { age } from './age.ts';
 import { ageColumn, labelsText, nameColumn, none, templateColumns } from './column-parts.ts';
 import { autoscalerColumns } from './columns-autoscaling.ts';
-import { disruptionBudgetColumns, priorityClassColumns } from './columns-policy.ts';
+import {
+  disruptionBudgetColumns,
+  limitRangeColumns,
+  priorityClassColumns,
+  resourceQuotaColumns,
+} from './columns-policy.ts';
 import {
   controllerRevisionColumns,
   cronJobColumns,
@@ -80,6 +85,8 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
     HorizontalPodAutoscaler: autoscalerColumns(nowMs),
     PodDisruptionBudget: disruptionBudgetColumns(nowMs),
     PriorityClass: priorityClassColumns(nowMs),
+    ResourceQuota: resourceQuotaColumns(nowMs),
+    LimitRange: limitRangeColumns,
     Namespace: [nameColumn, { header: 'STATUS', cell: ({ status }) => status?.phase ?? 'Active' }, ageColumn(nowMs)],
     ConfigMap: [
       nameColumn,

@@ -2,10 +2,11 @@
 import { GantryError } from '../../lib/errors.ts';
 import { keyOf, objectKey } from '../../lib/model/keys.ts';
 import { isDeleting, revisionOf } from '../../lib/model/object.ts';
-import { absent, type Compare, modRevisionIs, putOf } from '../../lib/store/store.ts';
+import { absent, modRevisionIs, putOf } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { admitNew } from './admission.ts';
 import { claimAllocations } from './allocations.ts';
+import type { Charge } from './delete.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { nameOf, readObject, retryConflicts, targetOf, withRevision, write } from './objects.ts';
 import { checkOwners } from './owners.ts';
@@ -14,7 +15,7 @@ import { checkOneDefault, withClassPriority } from './priority.ts';
 
 export interface CreateOptions {
   readonly dryRun: boolean;
-  /** True: an object of that name answers undefined instead of alreadyExists. */
+  /** True: answers undefined when the object, or what it depends on, has changed meanwhile: look again. */
   readonly orExisting?: boolean;
 }
 
@@ -53,32 +54,41 @@ async function attempt(
   { dryRun, orExisting, isNamed }: Attempt,
 ): Promise<{ readonly object: KubeObject | undefined } | undefined> {
   const key = keyOf(fresh);
-  const [prioritized, namespaceHolds, { kv }] = await Promise.all([
+  const [prioritized, namespace, { kv }] = await Promise.all([
     withClassPriority(dependencies, fresh),
     checkNamespace(dependencies, fresh),
-    dependencies.store.get(key),
+    // Apply has looked already, and looks again when the write finds it there.
+    orExisting ? { kv: undefined } : dependencies.store.get(key),
     checkOneDefault(dependencies, fresh),
     checkOwners(dependencies, fresh),
   ]);
   if (kv) {
     if (!isNamed) return undefined;
-    if (orExisting) return { object: undefined };
     throw new GantryError('alreadyExists', `${nameOf(fresh)} already exists; use apply to change it`);
   }
   const claim = await claimAllocations(dependencies, withinLimits(prioritized, policies));
   const charge = await chargeQuotas(dependencies, claim.object, policies);
   if (dryRun) return { object: claim.object };
   const { succeeded, revision } = await write(dependencies, {
-    compare: [absent(key), ...namespaceHolds, ...claim.compare, ...charge.compare],
-    success: [putOf(key, dependencies.codec.encode(claim.object)), ...claim.operations, ...charge.operations],
+    compare: [absent(key), ...namespace.compare, ...claim.compare, ...charge.compare],
+    success: [
+      putOf(key, dependencies.codec.encode(claim.object)),
+      ...namespace.operations,
+      ...claim.operations,
+      ...charge.operations,
+    ],
   });
-  return succeeded ? { object: withRevision(claim.object, revision) } : undefined;
+  if (succeeded) return { object: withRevision(claim.object, revision) };
+  return orExisting ? { object: undefined } : undefined;
 }
 
-/** The namespace must exist, must not be on its way out, and must still be so when the object is written. */
-async function checkNamespace(dependencies: ApiDependencies, { metadata }: KubeObject): Promise<Compare[]> {
+/**
+ * The namespace must exist, must not be on its way out, and must still be so when the object is written. A new quota
+ * rewrites it: creations that did not see the quota then lose, and look again.
+ */
+async function checkNamespace(dependencies: ApiDependencies, { kind, metadata }: KubeObject): Promise<Charge> {
   const { namespace } = metadata;
-  if (namespace === undefined) return [];
+  if (namespace === undefined) return { compare: [], operations: [] };
   const found = await readObject(dependencies, targetOf({ kind: 'Namespace', name: namespace }));
   if (!found) {
     const cure = `create it first: ctl create namespace ${namespace}`;
@@ -88,5 +98,9 @@ async function checkNamespace(dependencies: ApiDependencies, { metadata }: KubeO
     const message = `namespace ${JSON.stringify(namespace)} is being deleted and takes nothing new`;
     throw new GantryError('failedPrecondition', `${message}; wait until it has gone, then create it again`);
   }
-  return [modRevisionIs(objectKey('Namespace', undefined, namespace), revisionOf(found))];
+  const key = objectKey('Namespace', undefined, namespace);
+  return {
+    compare: [modRevisionIs(key, revisionOf(found))],
+    operations: kind === 'ResourceQuota' ? [putOf(key, dependencies.codec.encode(found))] : [],
+  };
 }
