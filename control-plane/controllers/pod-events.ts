@@ -5,20 +5,32 @@ import type { Change, ReconcileResult } from '../state/snapshot.ts';
 type Events = NonNullable<ReconcileResult['events']>;
 const namesShown = 5;
 
+/** Of those that were deleted. */
 export function podEvents(about: KubeObject, changes: readonly Change[]): Events {
-  const of = (type: Change['type']): KubeObject[] =>
-    changes.filter((change) => change.type === type && change.object.kind === 'Pod').map(({ object }) => object);
-  const [created, deleted] = [of('create'), of('delete')];
-  return [
-    ...(created.length > 0 ? [event(about, 'SuccessfulCreate', 'Created', created)] : []),
-    ...(deleted.length > 0 ? [event(about, 'SuccessfulDelete', 'Deleted', deleted)] : []),
-  ];
+  const deleted = changes.filter(({ type, object }) => type === 'delete' && object.kind === 'Pod');
+  return event(
+    about,
+    'SuccessfulDelete',
+    'Deleted',
+    deleted.map(({ object }) => object),
+  );
 }
 
-/** Names that are yet to be generated are not told. */
-function event(about: KubeObject, reason: string, done: string, pods: readonly KubeObject[]): Events[number] {
-  const names = pods.map(({ metadata }) => metadata.name).filter(Boolean);
-  const told = names.length > 0 && names.length <= namesShown ? `: ${names.join(', ')}` : '';
-  const count = pods.length === 1 ? '1 pod' : `${pods.length} pods`;
-  return { type: 'Normal', reason, message: `${done} ${count}${told}`, about };
+/** Of those that were made, by the names that they have got. */
+export function podsCreated(about: KubeObject): NonNullable<ReconcileResult['createdEvents']> {
+  return (created) =>
+    event(
+      about,
+      'SuccessfulCreate',
+      'Created',
+      created.filter(({ kind }) => kind === 'Pod'),
+    );
+}
+
+function event(about: KubeObject, reason: string, done: string, pods: readonly KubeObject[]): Events {
+  if (pods.length === 0) return [];
+  const names = pods.slice(0, namesShown).map(({ metadata }) => metadata.name);
+  const more = pods.length > namesShown ? ` and ${pods.length - namesShown} more` : '';
+  const count = pods.length === 1 ? 'pod:' : `${pods.length} pods:`;
+  return [{ type: 'Normal', reason, message: `${done} ${count} ${names.join(', ')}${more}`, about }];
 }

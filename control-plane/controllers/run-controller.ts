@@ -196,7 +196,7 @@ class ControllerLoop {
       if ('refusal' in charged) return this.#refuse(key, charged.refusal);
       const result = await commit(charged.changes, state.byKey(key));
       if (result.outcome === 'done') {
-        this.#record(wanted);
+        this.#record(wanted, result.created);
         this.#failures.delete(key);
         await state.waitFor(result.revision, signal);
         this.#again.add(key);
@@ -226,8 +226,8 @@ class ControllerLoop {
   }
 
   /** Only what has really happened is said. */
-  #record(result: ReconcileResult): void {
-    for (const event of result.events ?? []) {
+  #record({ events = [], createdEvents }: ReconcileResult, created: readonly KubeObject[] = []): void {
+    for (const event of [...events, ...(createdEvents?.(created) ?? [])]) {
       const about = referenceTo(event.about);
       this.#parts.events.record({ ...event, about, component: this.#controller.name });
     }

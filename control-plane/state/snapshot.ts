@@ -36,6 +36,8 @@ export interface ReconcileResult {
   readonly requeueAfterMs?: number;
   /** Event sentences about the object, written best-effort beside the changes. */
   readonly events?: readonly { type: 'Normal' | 'Warning'; reason: string; message: string; about: KubeObject }[];
+  /** Those about objects that got their names when they were written. */
+  readonly createdEvents?: (created: readonly KubeObject[]) => NonNullable<ReconcileResult['events']>;
 }
 
 /** Pure. `key` is the store key of the object that the controller owns; wall time `nowMs` is its only clock. */

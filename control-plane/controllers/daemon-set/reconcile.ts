@@ -15,7 +15,7 @@ import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts'
 import { batchOf } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
-import { podEvents } from '../pod-events.ts';
+import { podEvents, podsCreated } from '../pod-events.ts';
 import { inDeletionOrder } from '../replica-set/deletion-order.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
 import { hashOf, revisionHashLabel, type TemplateHistory, templateHistory } from '../template-history.ts';
@@ -75,6 +75,7 @@ export function reconcileDaemonSet(
   return {
     changes,
     events: [...podEvents(daemonSet, batch), ...refusalEvents(daemonSet, refusal)],
+    createdEvents: podsCreated(daemonSet),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
 }

@@ -3,7 +3,7 @@ import type { OwnerReference } from '../../../proto/gen/types.ts';
 import type { ObjectChange } from '../../state/cluster-state.ts';
 import type { Snapshot } from '../../state/snapshot.ts';
 import type { Controller } from '../run-controller.ts';
-import { ownerOf } from './owners.ts';
+import { isKnownKind, ownerOf } from './owners.ts';
 import { reconcileOwner, reconcileReferences } from './reconcile.ts';
 
 const ownerPrefix = 'owner:';
@@ -22,7 +22,7 @@ export const garbageController: Controller = {
     if (uid !== undefined && object?.metadata.uid !== uid) yield ownerPrefix + uid; // it has gone
     if (object?.metadata.deletionTimestamp !== undefined) yield ownerPrefix + object.metadata.uid;
     const references = changedReferences(change);
-    if (object && references.some((owner) => ownerOf(snapshot, object, owner) === undefined)) {
+    if (object && references.some((one) => isKnownKind(one) && ownerOf(snapshot, object, one) === undefined)) {
       yield objectPrefix + object.metadata.uid;
     }
     // Those that are going may wait for what they own.

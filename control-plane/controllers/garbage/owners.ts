@@ -13,6 +13,17 @@ function isWithinReach({ metadata }: KubeObject, owner: KubeObject): boolean {
   return kindInfo(owner.kind).clusterScoped || owner.metadata.namespace === metadata.namespace;
 }
 
+/** A kind that we do not know is one that a newer control plane does: its objects are taken to exist. */
+export function mayExist(snapshot: Snapshot, object: KubeObject, reference: OwnerReference): boolean {
+  return (
+    !isKnownKind(reference) || isSenseless(object, reference) || ownerOf(snapshot, object, reference) !== undefined
+  );
+}
+
+export function isKnownKind({ kind }: OwnerReference): boolean {
+  return findKind(kind) !== undefined;
+}
+
 /** Nobody can tell whether such an owner exists: the name means another object in each namespace. */
 export function isSenseless(object: KubeObject, { kind }: OwnerReference): boolean {
   return kindInfo(object.kind).clusterScoped && findKind(kind)?.clusterScoped === false;

@@ -3,6 +3,7 @@
  *
  * The unit of work is an owner's uid, so that everything an owner leaves behind goes in a few transactions.
  * - An object goes when none of its owners exists any more; with one left it only loses the references to the others.
+ *   An owner of a kind that only a newer control plane knows is taken to exist.
  * - An owner with the finalizer `orphan` sets its dependents free first, and then goes.
  * - An owner with the finalizer `foregroundDeletion` goes after its dependents: all are deleted, those whose reference
  *   says blockOwnerDeletion are waited for. Dependents with dependents of their own are deleted in the same way.
@@ -21,7 +22,7 @@ import { isDeleting } from '../../../lib/model/object.ts';
 import type { KubeObject, OwnerReference } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
-import { isSenseless, ownerOf } from './owners.ts';
+import { isKnownKind, isSenseless, mayExist, ownerOf } from './owners.ts';
 
 type Events = NonNullable<ReconcileResult['events']>;
 
@@ -49,7 +50,8 @@ export function reconcileOwner(snapshot: Snapshot, uid: string, nowMs: number): 
 export function reconcileReferences(snapshot: Snapshot, uid: string): ReconcileResult {
   const object = snapshot.byUID(uid);
   if (!object || isDeleting(object)) return { changes: [] };
-  const bad = (object.metadata.ownerReferences ?? []).filter((one) => ownerOf(snapshot, object, one) === undefined);
+  const known = (object.metadata.ownerReferences ?? []).filter(isKnownKind);
+  const bad = known.filter((one) => ownerOf(snapshot, object, one) === undefined);
   const events = bad.map((reference) =>
     isSenseless(object, reference) || snapshot.byUID(reference.uid)
       ? outOfReach(object, reference)
@@ -61,7 +63,7 @@ export function reconcileReferences(snapshot: Snapshot, uid: string): ReconcileR
 /** Without the references that lead nowhere; deleted when no other is left. */
 function collect(snapshot: Snapshot, object: KubeObject): Change[] {
   const references = object.metadata.ownerReferences ?? [];
-  const living = references.filter((one) => ownerOf(snapshot, object, one) !== undefined || isSenseless(object, one));
+  const living = references.filter((one) => mayExist(snapshot, object, one));
   if (living.length === references.length) return [];
   if (living.length > 0) return [{ type: 'update', object: withOwners(object, living) }];
   return isDeleting(object) ? [] : [{ type: 'delete', object }];
@@ -89,10 +91,11 @@ function goAfter(snapshot: Snapshot, owner: KubeObject): ReconcileResult {
   return { changes: [withoutFinalizer(owner, foregroundFinalizer)] };
 }
 
-/** An owner that lives, and does not itself wait for its dependents to go. */
+/** An owner that lives, as far as we know, and does not itself wait for its dependents to go. */
 function staysFor(snapshot: Snapshot, object: KubeObject, reference: OwnerReference): boolean {
   const owner = ownerOf(snapshot, object, reference);
-  return owner !== undefined && !(isDeleting(owner) && owner.metadata.finalizers?.includes(foregroundFinalizer));
+  if (!owner) return mayExist(snapshot, object, reference);
+  return !(isDeleting(owner) && owner.metadata.finalizers?.includes(foregroundFinalizer));
 }
 
 function setFree(snapshot: Snapshot, owner: KubeObject): readonly Change[] {

@@ -17,7 +17,7 @@ import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts'
 import { batchOf } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
-import { podEvents } from '../pod-events.ts';
+import { podEvents, podsCreated } from '../pod-events.ts';
 import { deadlineAfterMs, type End, endCondition, endOf, expiresAfterMs } from './end.ts';
 import { retryDelayMs, verdictOn } from './failures.ts';
 import { planPods } from './plan.ts';
@@ -63,6 +63,7 @@ export function reconcileJob(snapshot: Snapshot, job: Job, nowMs: number, option
   return {
     changes,
     events: [...podEvents(job, batch), ...suspendEvents(job), ...refusalEvents(job, refusal)],
+    createdEvents: podsCreated(job),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
 }

@@ -14,6 +14,7 @@ import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts'
 import { batchOf, mostAlike } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
+import { podEvents, podsCreated } from '../pod-events.ts';
 import { inDeletionOrder } from './deletion-order.ts';
 
 /** Pods made or deleted in one transaction; within etcd's limits on operations and bytes. */
@@ -61,8 +62,8 @@ export function reconcileReplicaSet(
       options.mostPerTransaction,
     ),
   ];
-  const deleted = changes.flatMap(({ object }) => (object.kind === 'Pod' && surplus.has(object) ? [object] : []));
-  const going = new Set(deleted);
+  const surplusDeletions = changes.filter(({ object }) => object.kind === 'Pod' && surplus.has(object));
+  const going = new Set(surplusDeletions.map(({ object }) => object));
   const remaining = active.filter((pod) => !going.has(pod));
   const counts = statusOf(replicaSet, remaining, createCount, nowMs);
   // While it waits for another reason, what it said last still holds.
@@ -74,7 +75,8 @@ export function reconcileReplicaSet(
   );
   return {
     changes,
-    events: [...eventsOf(replicaSet, createCount, deleted), ...newRefusalEvents(replicaSet, refusal)],
+    events: [...podEvents(replicaSet, surplusDeletions), ...newRefusalEvents(replicaSet, refusal)],
+    createdEvents: podsCreated(replicaSet),
     ...(requeueAfterMs !== undefined && { requeueAfterMs }),
   };
 }
@@ -157,26 +159,6 @@ function failureDelayMs(finished: readonly Pod[], nowMs: number): number {
 function outlived(finished: readonly Pod[]): readonly Pod[] {
   const byAge = [...finished].sort((a, b) => compare(b.metadata.creationTimestamp, a.metadata.creationTimestamp));
   return byAge.slice(finishedKept);
-}
-
-function eventsOf(about: ReplicaSet, created: number, deleted: readonly Pod[]): NonNullable<ReconcileResult['events']> {
-  const pods = (count: number): string => (count === 1 ? '1 pod' : `${count} pods`);
-  const names = deleted.length <= 5 ? `: ${deleted.map(({ metadata }) => metadata.name).join(', ')}` : '';
-  return [
-    ...(created > 0
-      ? [{ type: 'Normal' as const, reason: 'SuccessfulCreate', message: `Created ${pods(created)}`, about }]
-      : []),
-    ...(deleted.length > 0
-      ? [
-          {
-            type: 'Normal' as const,
-            reason: 'SuccessfulDelete',
-            message: `Deleted ${pods(deleted.length)}${names}`,
-            about,
-          },
-        ]
-      : []),
-  ];
 }
 
 function earliest(...delays: readonly (number | undefined)[]): number | undefined {

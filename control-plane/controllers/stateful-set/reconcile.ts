@@ -13,7 +13,7 @@ import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts'
 import { batchOf } from '../batch.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
-import { podEvents } from '../pod-events.ts';
+import { podEvents, podsCreated } from '../pod-events.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
 import { hashOf, type TemplateHistory, templateHistory } from '../template-history.ts';
 import { newPod, ordinalIn, podName } from './identity.ts';
@@ -62,6 +62,7 @@ export function reconcileStatefulSet(
   return {
     changes,
     events: [...podEvents(statefulSet, batch), ...events, ...refusalEvents(statefulSet, refusal)],
+    createdEvents: podsCreated(statefulSet),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
 }
