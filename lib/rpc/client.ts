@@ -46,6 +46,7 @@ export interface Connection {
 }
 
 const channelOptions = {
+  'grpc.enable_channelz': 0, // statistics for nobody, at every message
   'grpc.max_receive_message_length': -1,
   'grpc.max_send_message_length': -1,
   'grpc.keepalive_time_ms': 10_000,

@@ -77,6 +77,7 @@ const largestMessageBytes = 64 * 1024 * 1024;
 const largestStrangerMessageBytes = 64 * 1024;
 
 const channelOptions = {
+  'grpc.enable_channelz': 0, // statistics for nobody, at every message
   'grpc.max_send_message_length': -1,
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
@@ -86,13 +87,13 @@ const channelOptions = {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const largest = options.requireClientCertificate ? largestMessageBytes : largestStrangerMessageBytes;
   const server = new Server({ ...channelOptions, 'grpc.max_receive_message_length': largest });
-  const stopping = new AbortController();
+  const calls = new OpenCalls();
   const health = createHealth();
   const names = Object.keys(options.services) as ServiceName[];
-  for (const name of names) server.addService(serviceDefinition(name), wrapService(name, options, stopping.signal));
+  for (const name of names) server.addService(serviceDefinition(name), wrapService(name, options, calls));
   const open = { ...options, services: { Health: health.handlers } };
   delete (open as { authorize?: unknown }).authorize;
-  server.addService(serviceDefinition('Health'), wrapService('Health', open, stopping.signal));
+  server.addService(serviceDefinition('Health'), wrapService('Health', open, calls));
   addReflection(server, [...names, 'Health' as const].map(fullServiceName));
 
   const port = await bind(server, options);
@@ -103,7 +104,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     async stop(graceMs) {
       health.setServing(false);
       const graceful = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      stopping.abort(new GantryError('unavailable', 'the server is stopping'));
+      calls.end(new GantryError('unavailable', 'the server is stopping'));
       const force = systemClock.schedule(graceMs, () => server.forceShutdown());
       await graceful;
       force.cancel();
@@ -130,13 +131,13 @@ type AnyCall =
 function wrapService(
   service: ServiceName,
   options: ServerOptions,
-  stopping: AbortSignal,
+  calls: OpenCalls,
 ): Record<string, UntypedHandleCall> {
   const handlers = options.services[service] as Record<string, Handler<MethodShape>>;
   return Object.fromEntries(
     Object.entries(serviceDefinition(service)).map(([method, definition]) => [
       method,
-      wrapMethod(service, method, methodKind(definition), handlers[method]!, options, stopping),
+      wrapMethod(service, method, methodKind(definition), handlers[method]!, options, calls),
     ]),
   );
 }
@@ -147,17 +148,16 @@ function wrapMethod(
   kind: MethodShape['kind'],
   handler: unknown,
   { authorize, log }: ServerOptions,
-  stopping: AbortSignal,
+  calls: OpenCalls,
 ): UntypedHandleCall {
   const begin = (call: AnyCall): { context: CallContext; trailer: Metadata; cancel: AbortController } => {
-    const cancel = new AbortController();
+    const cancel = calls.begin();
     const trailer = new Metadata();
     (call as ServerWritableStream<object, object>).on('cancelled', () =>
       cancel.abort(new GantryError('cancelled', 'the client went away')),
     );
-    const signal = AbortSignal.any([cancel.signal, stopping]);
     return {
-      context: { peer: peerOf(call), signal, setTrailer: (key, value) => trailer.set(key, value) },
+      context: { peer: peerOf(call), signal: cancel.signal, setTrailer: (key, value) => trailer.set(key, value) },
       trailer,
       cancel,
     };
@@ -173,12 +173,14 @@ function wrapMethod(
   if (kind === 'unary') {
     const unary = handler as (request: object, context: CallContext) => Promise<object>;
     return (async (call: ServerUnaryCall<object, object>, callback: (...args: unknown[]) => void) => {
-      const { context, trailer } = begin(call);
+      const { context, trailer, cancel } = begin(call);
       try {
         authorize?.({ service, method, peer: context.peer });
         callback(null, await unary(call.request, context), trailer);
       } catch (error) {
         callback(statusOf(error, trailer, context.peer));
+      } finally {
+        calls.forget(cancel);
       }
     }) as UntypedHandleCall;
   }
@@ -198,9 +200,33 @@ function wrapMethod(
     } catch (error) {
       if (!call.cancelled) call.emit('error', statusOf(error, trailer, context.peer));
     } finally {
+      calls.forget(cancel);
       cancel.abort(new GantryError('cancelled', 'the call has ended'));
     }
   };
+}
+
+/** What runs at this moment: all of it ends with the server. (A composite signal for each call costs far more.) */
+class OpenCalls {
+  readonly #open = new Set<AbortController>();
+  #ended: GantryError | undefined;
+
+  begin(): AbortController {
+    const cancel = new AbortController();
+    if (this.#ended) cancel.abort(this.#ended);
+    else this.#open.add(cancel);
+    return cancel;
+  }
+
+  forget(cancel: AbortController): void {
+    this.#open.delete(cancel);
+  }
+
+  end(reason: GantryError): void {
+    this.#ended = reason;
+    for (const cancel of this.#open) cancel.abort(reason);
+    this.#open.clear();
+  }
 }
 
 function peerOf(call: AnyCall): Peer {

@@ -75,6 +75,7 @@ function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
     faultHandling: { global: noFaultHandling, host: () => noFaultHandling },
     grpcOptions: {
       ...(tls && { 'grpc.ssl_target_name_override': serverName }),
+      'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': 5000, // etcd ends connections that ask more often

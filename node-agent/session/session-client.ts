@@ -10,7 +10,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { isGantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
-import { connect } from '../../lib/rpc/client.ts';
+import { type Connection, connect } from '../../lib/rpc/client.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { Node, PodStats, SessionDown, SessionUp, UsageWanted, Welcome } from '../../proto/gen/types.ts';
@@ -24,6 +24,8 @@ import type { SliceStore } from './slice-store.ts';
 /** One end of a session stream; lib/rpc in production, a direct call in the simulation. */
 export interface SessionTransport {
   open(address: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncIterable<SessionDown>;
+  /** Whatever is kept for the next session. */
+  close?(): void;
 }
 
 export interface SessionClientOptions {
@@ -65,15 +67,35 @@ const longestBackoffMs = 2_000;
 const longestElectionBackoffMs = 400;
 const electionMs = 5_000;
 
+/**
+ * The connection outlives a session that was refused or ended in order, and one dial that was not answered in time: a
+ * control plane that lost and regained its lead, or has thousands of agents to greet, is spared another handshake with
+ * each. After a second dial in vain a new connection is tried: the old one may lead nowhere.
+ */
 export function rpcTransport(tls: ReloadableTls): SessionTransport {
+  let kept: { readonly address: string; readonly connection: Connection } | undefined;
   return {
     async *open(address, requests, signal) {
-      const connection = connect({ address, tls });
+      const isKept = kept?.address === address;
+      if (!isKept) kept?.connection.close();
+      const connection = isKept ? kept!.connection : connect({ address, tls });
+      kept = undefined;
+      let isGood = false;
       try {
         yield* connection.client('NodeSession').Session(requests, { signal });
+        isGood = true;
+      } catch (error) {
+        const isBusy = error instanceof SilentServerError && error.when === 'dialed' && !isKept;
+        isGood = isBusy || isGantryError(error, 'failedPrecondition');
+        throw error;
       } finally {
-        connection.close();
+        if (isGood) kept = { address, connection };
+        else connection.close();
       }
+    },
+    close() {
+      kept?.connection.close();
+      kept = undefined;
     },
   };
 }
@@ -143,6 +165,7 @@ class ReconnectingClient implements SessionClient {
       }
       await clock.sleep(this.#backoffMs(), signal).catch(() => {});
     }
+    this.#options.transport.close?.();
   }
 
   async #connect(address: string, signal: AbortSignal): Promise<void> {
