@@ -19,6 +19,8 @@ export interface PodReference {
 interface Entry {
   readonly update: PodStatusUpdate;
   state: 'waiting' | 'sent' | 'acknowledged';
+  /** The control plane was last seen to think otherwise, when this was on its way: before it came there, or after. */
+  doubted?: boolean;
 }
 
 const podsPerBatch = 250;
@@ -61,9 +63,23 @@ export class ReportBuffer {
   /** A pod as the control plane has it. If it thinks otherwise of its readiness than we do, we say so again. */
   observe({ metadata, status }: Pod): void {
     const entry = this.#pods.get(metadata.uid ?? '');
-    if (entry?.state !== 'acknowledged' || !entry.update.status) return;
+    if (!entry?.update.status || entry.state === 'waiting') return;
     const ready = (conditions: PodStatus['conditions']) => findCondition(conditions, 'Ready')?.status;
-    if (ready(status?.conditions) !== ready(entry.update.status.conditions)) entry.state = 'waiting';
+    const differs = ready(status?.conditions) !== ready(entry.update.status.conditions);
+    entry.doubted = differs && entry.state === 'sent';
+    if (differs && entry.state === 'acknowledged') entry.state = 'waiting';
+  }
+
+  /** Call now and then: what is still in doubt although it was acknowledged is to be said again. True when there is some. */
+  review(): boolean {
+    let found = false;
+    for (const entry of this.#pods.values()) {
+      if (entry.state !== 'acknowledged' || !entry.doubted) continue;
+      entry.doubted = false;
+      entry.state = 'waiting';
+      found = true;
+    }
+    return found;
   }
 
   /** The next batch; undefined while one is outstanding or there is nothing to say. */

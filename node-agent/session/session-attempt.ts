@@ -143,6 +143,7 @@ export class SessionAttempt {
       this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
       return;
     }
+    if (this.#reports.review()) this.reportSoon();
     this.#sequence += 1;
     this.#sent.set(this.#sequence, { atMs: nowMs, leaseMs: this.#options.lease?.nowMs() ?? nowMs });
     this.#outbox.push({ heartbeat: { sequence: this.#sequence } });

@@ -56,6 +56,32 @@ describe('reports', () => {
     expect(batch?.events?.map(({ message }) => message)).toEqual(['one', 'two']);
   });
 
+  test('that were overruled while they were on their way are said again', () => {
+    const stored = (ready: 'True' | 'False'): Pod => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'a', uid: 'uid-a' },
+      spec: { containers: [] },
+      status: { conditions: [{ type: 'Ready', status: ready }] },
+    });
+    const reports = new ReportBuffer();
+    reports.pod(pod('a'), running);
+    // It came there, and somebody took its node for lost: that arrives before our acknowledgement.
+    const first = reports.take()!;
+    reports.observe(stored('False'));
+    reports.acknowledge(first.sequence!);
+    expect(reports.take()).toBeUndefined();
+    expect(reports.review()).toBe(true);
+    const second = reports.take()!;
+    expect(second.pods).toEqual([{ ...pod('a'), status: running }]);
+    // What is seen after that was only late: its echo follows.
+    reports.observe(stored('False'));
+    reports.acknowledge(second.sequence!);
+    reports.observe(stored('True'));
+    expect(reports.review()).toBe(false);
+    expect(reports.take()).toBeUndefined();
+  });
+
   test('of the node go with hello, and afterwards when something changes', () => {
     const reports = new ReportBuffer();
     reports.node({ capacity: { cpu: '1' } });
