@@ -5,10 +5,13 @@
  * The template in use always has the greatest number: one that comes back is found again and numbered anew.
  */
 import { controllerReference, isDeleting, isSame } from '../../lib/model/object.ts';
-import type { ControllerRevision, DaemonSet, Pod, StatefulSet } from '../../proto/gen/types.ts';
-import type { Change, Snapshot } from '../state/snapshot.ts';
+import { copiesAnnotationOf, copyNamesOf, withOriginalNames } from '../../lib/model/rollouts.ts';
+import type { ControllerRevision, DaemonSet, Pod, Rollback, StatefulSet } from '../../proto/gen/types.ts';
+import type { Change, ReconcileResult, Snapshot } from '../state/snapshot.ts';
+import { type ConfiguredTemplate, outlivedCopies } from './configuration/copies.ts';
 import { templateHash } from './deployment/template.ts';
 import { controlledBy } from './owned.ts';
+import { rollbackInForce } from './rollback.ts';
 
 export const revisionHashLabel = 'controller-revision-hash';
 const changeCauseAnnotation = 'kubernetes.io/change-cause';
@@ -17,12 +20,17 @@ const defaultHistoryLimit = 10;
 type Owner = DaemonSet | StatefulSet;
 
 export interface TemplateHistory {
-  /** Of the template in use; perhaps yet to be created by `changes`. */
+  /** Of what pods are to be made of; perhaps yet to be created by `changes`. */
   readonly newest: ControllerRevision;
   /** Oldest first, without the newest. */
   readonly old: readonly ControllerRevision[];
   readonly changes: readonly Change[];
   readonly collisionCount: number;
+  /** A former revision is the newest, though the template or its content is another. */
+  readonly rollback?: Rollback;
+  /** The template is not what pods are made of, for want of this. */
+  readonly waitsFor?: string;
+  readonly events: NonNullable<ReconcileResult['events']>;
 }
 
 export function hashOf(object: ControllerRevision | Pod): string {
@@ -31,55 +39,96 @@ export function hashOf(object: ControllerRevision | Pod): string {
 
 /**
  * `pods`: all of the owner's; revisions that one of them is of stay, whatever their age, and so do those of the hashes in
- * `alsoKept`.
+ * `alsoKept`. Undefined while there can be no first revision.
  */
 export function templateHistory(
   snapshot: Snapshot,
   owner: Owner,
+  configured: ConfiguredTemplate,
   pods: readonly Pod[],
   alsoKept: readonly string[] = [],
-): TemplateHistory {
-  const known = controlledBy(snapshot, owner, 'ControllerRevision')
+): TemplateHistory | undefined {
+  const { template, names, waitsFor } = configured;
+  const all = controlledBy(snapshot, owner, 'ControllerRevision');
+  const known = all
     .filter((revision) => !isDeleting(revision))
     .sort((a, b) => (a.revision ?? 0) - (b.revision ?? 0) || (a.metadata.name < b.metadata.name ? -1 : 1));
-  const found = known.findLast((revision) => isSame(revision.data?.spec?.template, owner.spec.template));
+  const own = known.findLast((revision) => isSame(revision.data?.spec?.template, template));
+  const { instead, rollback, events } = rollbackInForce(owner, () => templateHash(template, 0), known, own);
+  const found = instead ?? own ?? (waitsFor === undefined ? undefined : known.at(-1));
+  if (!found && waitsFor !== undefined) return undefined;
+  const isHeld = waitsFor !== undefined && !instead && !isMadeFrom(found, owner);
   const old = known.filter((revision) => revision !== found);
   const number = Math.max(0, ...old.map(({ revision = 0 }) => revision)) + 1;
   const inUse = new Set([...pods.map(hashOf), ...alsoKept]);
   const outlived = beyondLimit(old, inUse, owner.spec.revisionHistoryLimit ?? defaultHistoryLimit);
-  const deletions = outlived.map((object): Change => ({ type: 'delete', object }));
+  const deletions = [
+    ...outlived.map((object): Change => ({ type: 'delete', object })),
+    ...outlivedCopies(snapshot, owner, all, names),
+  ];
   const { collisionCount = 0 } = owner.status ?? {};
+  const facts = {
+    old,
+    events: isHeld ? [...events, configurationMissing(owner, waitsFor)] : events,
+    ...(rollback && { rollback }),
+    ...(isHeld && { waitsFor }),
+  };
   if (!found) {
-    const { object, collisions } = newRevision(snapshot, owner, number, collisionCount);
-    return { newest: object, old, changes: [{ type: 'create', object }, ...deletions], collisionCount: collisions };
+    const { object, collisions } = newRevision(snapshot, owner, configured, number, collisionCount);
+    return {
+      ...facts,
+      newest: object,
+      changes: [{ type: 'create', object }, ...deletions],
+      collisionCount: collisions,
+    };
   }
-  if ((found.revision ?? 0) >= number) return { newest: found, old, changes: deletions, collisionCount };
+  if ((found.revision ?? 0) >= number) return { ...facts, newest: found, changes: deletions, collisionCount };
   const newest = { ...found, revision: number };
-  return { newest, old, changes: [{ type: 'update', object: newest }, ...deletions], collisionCount };
+  return { ...facts, newest, changes: [{ type: 'update', object: newest }, ...deletions], collisionCount };
+}
+
+/** From the same template, be it with other content. */
+function isMadeFrom(revision: ControllerRevision | undefined, { spec }: Owner): boolean {
+  const template = revision?.data?.spec?.template;
+  return template !== undefined && isSame(withOriginalNames(template, copyNamesOf(revision!)), spec.template);
+}
+
+/** What a workload says while there can be no first revision. */
+export function waitingForConfiguration(about: Owner, { waitsFor = '' }: ConfiguredTemplate): ReconcileResult {
+  return { changes: [], events: [configurationMissing(about, waitsFor)] };
+}
+
+function configurationMissing(about: Owner, message: string): TemplateHistory['events'][number] {
+  return { type: 'Warning', reason: 'ConfigurationMissing', message, about };
 }
 
 function newRevision(
   snapshot: Snapshot,
   owner: Owner,
+  { template, names }: ConfiguredTemplate,
   revision: number,
   from: number,
 ): { readonly object: ControllerRevision; readonly collisions: number } {
   const { name, namespace = 'default', annotations } = owner.metadata;
   for (let collisions = from; ; collisions += 1) {
-    const hash = templateHash(owner.spec.template, collisions);
+    const hash = templateHash(template, collisions);
     if (snapshot.get('ControllerRevision', namespace, `${name}-${hash}`)) continue;
     const cause = annotations?.[changeCauseAnnotation];
+    const notes = {
+      ...(cause !== undefined && { [changeCauseAnnotation]: cause }),
+      ...copiesAnnotationOf(names),
+    };
     const object: ControllerRevision = {
       apiVersion: 'apps/v1',
       kind: 'ControllerRevision',
       metadata: {
         name: `${name}-${hash}`,
         namespace,
-        labels: { ...owner.spec.template.metadata?.labels, [revisionHashLabel]: hash },
-        ...(cause !== undefined && { annotations: { [changeCauseAnnotation]: cause } }),
+        labels: { ...template.metadata?.labels, [revisionHashLabel]: hash },
+        ...(Object.keys(notes).length > 0 && { annotations: notes }),
         ownerReferences: [controllerReference(owner)],
       },
-      data: { spec: { template: owner.spec.template } },
+      data: { spec: { template } },
       revision,
     };
     return { object, collisions };

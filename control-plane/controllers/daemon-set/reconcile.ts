@@ -13,12 +13,20 @@ import { isPodAvailable, isPodFinished, isPodReady } from '../../../lib/model/po
 import type { DaemonSet, DaemonSetStatus, Node, Pod } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
+import { configuredTemplate } from '../configuration/copies.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents, podsCreated } from '../pod-events.ts';
 import { inDeletionOrder } from '../replica-set/deletion-order.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
-import { hashOf, revisionHashLabel, type TemplateHistory, templateHistory } from '../template-history.ts';
+import { withoutRequest } from '../rollback.ts';
+import {
+  hashOf,
+  revisionHashLabel,
+  type TemplateHistory,
+  templateHistory,
+  waitingForConfiguration,
+} from '../template-history.ts';
 import { fitOf, nodeOf, specFor } from './placement.ts';
 
 export interface DaemonSetOptions {
@@ -48,7 +56,10 @@ export function reconcileDaemonSet(
   const pods = controlledBy(snapshot, daemonSet, 'Pod').filter((pod) =>
     matchesSelector(daemonSet.spec.selector, pod.metadata.labels),
   );
-  const history = templateHistory(snapshot, daemonSet, pods);
+  const configured = configuredTemplate(snapshot, daemonSet);
+  if (configured.missing.length > 0) return { changes: batchOf(configured.missing, mostPerTransaction) };
+  const history = templateHistory(snapshot, daemonSet, configured, pods);
+  if (!history) return waitingForConfiguration(daemonSet, configured);
   const places = placesOf(snapshot, daemonSet, pods);
   const failed = pods.filter((pod) => isPodFinished(pod) && !isDeleting(pod));
   const restMs = (pod: Pod): number => (Date.parse(pod.metadata.creationTimestamp ?? '') || 0) + failedRestMs - nowMs;
@@ -68,13 +79,14 @@ export function reconcileDaemonSet(
   const batch = batchOf(wanted, Math.max(1, mostPerTransaction - history.changes.length));
   const changes: Change[] = [...history.changes, ...batch];
   const status = statusOf(daemonSet, places, history, nowMs);
-  if (!isSame(status, daemonSet.status)) changes.push({ type: 'update', object: { ...daemonSet, status } });
+  const updated = withoutRequest({ ...daemonSet, status });
+  if (!isSame(updated, daemonSet)) changes.push({ type: 'update', object: updated });
   const resting = failed.map(restMs).filter((ms) => ms > 0);
   const available = nextAvailabilityMs(pods, daemonSet.spec.minReadySeconds ?? 0, nowMs);
   const delays = [...resting, ...(available === undefined ? [] : [available])];
   return {
     changes,
-    events: [...podEvents(daemonSet, batch), ...refusalEvents(daemonSet, refusal)],
+    events: [...podEvents(daemonSet, batch), ...history.events, ...refusalEvents(daemonSet, refusal)],
     createdEvents: podsCreated(daemonSet),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
@@ -128,7 +140,7 @@ function maxUnavailableOf({ spec }: DaemonSet, nodes: number): number {
 }
 
 function newPod(daemonSet: DaemonSet, node: Node, { newest }: TemplateHistory): Pod {
-  const { metadata, spec } = daemonSet.spec.template;
+  const { metadata, spec } = newest.data?.spec?.template ?? daemonSet.spec.template;
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -148,7 +160,7 @@ function newPod(daemonSet: DaemonSet, node: Node, { newest }: TemplateHistory): 
 function statusOf(
   daemonSet: DaemonSet,
   places: readonly Place[],
-  { newest, collisionCount }: TemplateHistory,
+  { newest, collisionCount, rollback, waitsFor }: TemplateHistory,
   nowMs: number,
 ): DaemonSetStatus {
   const { minReadySeconds = 0 } = daemonSet.spec;
@@ -156,16 +168,18 @@ function statusOf(
   const count = (test: (pod: Pod) => boolean): number =>
     wanted.filter(({ pods }) => pods.some((pod) => !isDeleting(pod) && !isPodFinished(pod) && test(pod))).length;
   const available = count((pod) => isPodAvailable(pod, minReadySeconds, nowMs));
+  const { rollback: _over, observedGeneration: before = 0, ...kept } = daemonSet.status ?? {};
   return {
-    ...daemonSet.status,
+    ...kept,
     currentNumberScheduled: wanted.filter(({ pods }) => pods.length > 0).length,
     numberMisscheduled: places.filter(({ run, pods }) => !run && pods.length > 0).length,
     desiredNumberScheduled: wanted.length,
     numberReady: count(isPodReady),
-    observedGeneration: daemonSet.metadata.generation ?? 1,
+    observedGeneration: waitsFor === undefined ? (daemonSet.metadata.generation ?? 1) : before,
     updatedNumberScheduled: count((pod) => hashOf(pod) === hashOf(newest)),
     numberAvailable: available,
     numberUnavailable: wanted.length - available,
     ...(collisionCount > 0 && { collisionCount }),
+    ...(rollback && { rollback }),
   };
 }

@@ -1,7 +1,7 @@
 import { keyOf, objectKey } from '../../../lib/model/keys.ts';
 import type { KubeObject } from '../../../proto/gen/types.ts';
 import type { Snapshot } from '../../state/snapshot.ts';
-import { controllerKey, objectAt, sidesOf } from '../keys-of.ts';
+import { configuredKeys, controllerKey, objectAt, sidesOf } from '../keys-of.ts';
 import { roomKeys } from '../pod-admission.ts';
 import type { Controller } from '../run-controller.ts';
 import { ordinalIn } from './identity.ts';
@@ -15,6 +15,7 @@ export function statefulSetController(options: StatefulSetOptions): Controller {
       return statefulSet ? reconcileStatefulSet(snapshot, statefulSet, nowMs, options) : { changes: [] };
     },
     *keysOf(change, snapshot) {
+      yield* configuredKeys(change, 'StatefulSet', snapshot);
       yield* roomKeys(change, 'StatefulSet', snapshot);
       for (const object of sidesOf(change)) {
         if (object.kind === 'StatefulSet') yield keyOf(object);

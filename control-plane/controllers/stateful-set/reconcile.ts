@@ -11,11 +11,13 @@ import { isPodAvailable, isPodFinished, isPodReady } from '../../../lib/model/po
 import type { Pod, StatefulSet, StatefulSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
+import { configuredTemplate } from '../configuration/copies.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents, podsCreated } from '../pod-events.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
-import { hashOf, type TemplateHistory, templateHistory } from '../template-history.ts';
+import { withoutRequest } from '../rollback.ts';
+import { hashOf, type TemplateHistory, templateHistory, waitingForConfiguration } from '../template-history.ts';
 import { newPod, ordinalIn, podName } from './identity.ts';
 import { nextSteps, partitionOf, type Revisions } from './plan.ts';
 
@@ -35,10 +37,13 @@ export function reconcileStatefulSet(
   { mostPerTransaction }: StatefulSetOptions,
 ): ReconcileResult {
   if (isDeleting(statefulSet) || !isNamespaceOpen(snapshot, statefulSet.metadata.namespace)) return { changes: [] };
+  const configured = configuredTemplate(snapshot, statefulSet);
+  if (configured.missing.length > 0) return { changes: batchOf(configured.missing, mostPerTransaction) };
   const owned = controlledBy(snapshot, statefulSet, 'Pod');
   const { currentRevision = '' } = statefulSet.status ?? {};
   const currentHash = currentRevision.slice(statefulSet.metadata.name.length + 1);
-  const history = templateHistory(snapshot, statefulSet, owned, [currentHash]);
+  const history = templateHistory(snapshot, statefulSet, configured, owned, [currentHash]);
+  if (!history) return waitingForConfiguration(statefulSet, configured);
   const revisions = revisionsOf(history, currentRevision);
   const pods = byOrdinal(statefulSet, owned);
   const steps = nextSteps(statefulSet, pods, revisions, nowMs);
@@ -54,14 +59,15 @@ export function reconcileStatefulSet(
   const batch = batchOf(wanted, Math.max(1, mostPerTransaction - history.changes.length));
   const changes: Change[] = [...history.changes, ...batch];
   const status = statusOf(statefulSet, pods, revisions, history, nowMs);
-  if (!isSame(status, statefulSet.status)) changes.push({ type: 'update', object: { ...statefulSet, status } });
+  const updated = withoutRequest({ ...statefulSet, status });
+  if (!isSame(updated, statefulSet)) changes.push({ type: 'update', object: updated });
   const delays = [
     ...steps.remove.map(restMs).filter((ms) => ms > 0),
     nextAvailabilityMs(owned, statefulSet.spec.minReadySeconds ?? 0, nowMs) ?? [],
   ].flat();
   return {
     changes,
-    events: [...podEvents(statefulSet, batch), ...events, ...refusalEvents(statefulSet, refusal)],
+    events: [...podEvents(statefulSet, batch), ...events, ...history.events, ...refusalEvents(statefulSet, refusal)],
     createdEvents: podsCreated(statefulSet),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
@@ -101,7 +107,7 @@ function statusOf(
   statefulSet: StatefulSet,
   pods: ReadonlyMap<number, Pod>,
   { current, update }: Revisions,
-  { collisionCount }: TemplateHistory,
+  { collisionCount, rollback, waitsFor }: TemplateHistory,
   nowMs: number,
 ): StatefulSetStatus {
   const { replicas = 1, minReadySeconds = 0 } = statefulSet.spec;
@@ -112,9 +118,10 @@ function statusOf(
   // The rollout has ended when all are of the new template: from then on it is the current one.
   const isOver = partitionOf(statefulSet) === 0 && updated === replicas && ready === replicas && pods.size === replicas;
   const now = isOver ? update : current;
+  const { rollback: _over, observedGeneration: before = 0, ...kept } = statefulSet.status ?? {};
   return {
-    ...statefulSet.status,
-    observedGeneration: statefulSet.metadata.generation ?? 1,
+    ...kept,
+    observedGeneration: waitsFor === undefined ? (statefulSet.metadata.generation ?? 1) : before,
     replicas: pods.size,
     readyReplicas: ready,
     availableReplicas: count((pod) => isPodAvailable(pod, minReadySeconds, nowMs)),
@@ -123,5 +130,6 @@ function statusOf(
     currentRevision: now.metadata.name,
     updateRevision: update.metadata.name,
     ...(collisionCount > 0 && { collisionCount }),
+    ...(rollback && { rollback }),
   };
 }

@@ -2,11 +2,27 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configuredTemplate } from '../../../../control-plane/controllers/configuration/copies.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { commit } from '../../../../control-plane/state/commit.ts';
+import { sealedCodec } from '../../../../control-plane/state/object-codec.ts';
+import { virtualClock } from '../../../../lib/clock-virtual.ts';
 import { findCondition } from '../../../../lib/model/conditions.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import { isPodActive, isPodReady } from '../../../../lib/model/pods.ts';
 import { copyNamesOf, withOriginalNames } from '../../../../lib/model/rollouts.ts';
-import type { ConfigMap, Container, Deployment, KubeObject, Pod, Secret } from '../../../../proto/gen/types.ts';
+import { createKeyring } from '../../../../lib/model/stored.ts';
+import { seededRandom } from '../../../../lib/random.ts';
+import { createMemoryStore } from '../../../../lib/store/memory.ts';
+import type { KeyValue } from '../../../../lib/store/store.ts';
+import type {
+  ConfigMap,
+  Container,
+  DaemonSet,
+  Deployment,
+  KubeObject,
+  Pod,
+  Secret,
+  StatefulSet,
+} from '../../../../proto/gen/types.ts';
 import { type Cluster, deployment, startCluster, withImage } from './cluster.ts';
 
 const optIn = { 'gantry.dev/rollout-on-config-change': 'true' };
@@ -220,6 +236,63 @@ describe('a Deployment that opted in', () => {
   });
 });
 
+describe.each(['StatefulSet', 'DaemonSet'] as const)('a %s that opted in', (kind) => {
+  const workload = (): StatefulSet | DaemonSet => {
+    const { spec, metadata } = web(fromSettings);
+    const { selector, template } = spec;
+    const head = { apiVersion: 'apps/v1', metadata } as const;
+    return kind === 'StatefulSet'
+      ? { ...head, kind, spec: { selector, template, replicas: 2 } }
+      : { ...head, kind, spec: { selector, template } };
+  };
+  const count = kind === 'StatefulSet' ? 2 : 3; // a DaemonSet has one on every node
+  const here = (): StatefulSet | DaemonSet => cluster.state.get(kind, 'default', 'web')!;
+  const reads = (data: Record<string, string>): boolean =>
+    active().length === count && active().every((pod) => isPodReady(pod) && read(pod) === JSON.stringify(data));
+  const revisions = () =>
+    cluster.state.list('ControllerRevision').toSorted((a, b) => (a.revision ?? 0) - (b.revision ?? 0));
+
+  it('rolls out changed content, finds the former one again, and goes back to it on request', async () => {
+    await cluster.create(settings({ color: 'red' }), workload());
+    await cluster.until(() => reads({ color: 'red' }), 'revision 1');
+    const { spec } = here();
+    await setData({ color: 'green' });
+    await cluster.until(() => reads({ color: 'green' }), 'revision 2');
+    expect(revisions()).toHaveLength(2);
+    const [red] = revisions();
+    await cluster.edit(kind, 'web', (object) => ({
+      ...object,
+      metadata: { ...object.metadata, annotations: { ...optIn, 'gantry.dev/undo-to': red!.metadata.name } },
+    }));
+    await cluster.until(() => reads({ color: 'red' }), 'the former content');
+    expect(here()).toMatchObject({ spec, status: { rollback: { reason: 'Undo', revision: red!.metadata.name } } });
+    expect(here().metadata.annotations).toEqual(optIn);
+    await cluster.clock.advance(60_000);
+    expect(reads({ color: 'red' })).toBe(true);
+    await setData({ color: 'blue' });
+    await cluster.until(() => reads({ color: 'blue' }), 'newer content');
+    expect(here().status?.rollback).toBeUndefined();
+    await setData({ color: 'red' });
+    await cluster.until(() => reads({ color: 'red' }), 'the first revision again');
+    expect(revisions()).toHaveLength(3);
+  });
+
+  it('waits for what is missing, and runs on with its copy', async () => {
+    await cluster.create(workload());
+    const missing = (): boolean => cluster.state.list('Event').some(({ reason }) => reason === 'ConfigurationMissing');
+    await cluster.until(missing, 'the event');
+    expect(active()).toEqual([]);
+    await cluster.create(settings({ color: 'red' }));
+    await cluster.until(() => reads({ color: 'red' }), 'the rollout');
+    await cluster.remove('ConfigMap', 'settings');
+    const [victim] = active();
+    await cluster.remove('Pod', victim!.metadata.name);
+    await cluster.until(() => reads({ color: 'red' }) && !active().includes(victim!), 'its successor');
+    await cluster.remove(kind, 'web');
+    await cluster.until(() => cluster.pods().length === 0 && copies().length === 0, 'the end');
+  });
+});
+
 it('nothing happens without the annotation', async () => {
   await cluster.create(settings({ color: 'red' }), web(fromSettings, {}));
   const names = (): string[] => active().map(({ metadata: { name } }) => name);
@@ -286,6 +359,20 @@ describe('the template of a workload that opted in', () => {
       metadata: { ...metadata('x'), annotations: { 'gantry.dev/configuration-copies': annotation } },
     };
     expect(withOriginalNames(template, copyNamesOf(revisionOf))).toEqual(everywhere.spec.template);
+  });
+
+  it('has copies of Secrets that are sealed in the store, as any Secret is', async () => {
+    const { missing } = configured(settings({ color: 'red' }), secret('a secret to keep'));
+    const store = createMemoryStore({ clock: virtualClock() });
+    const random = seededRandom(1);
+    const codec = sealedCodec(createKeyring(new Uint8Array(32).fill(7), random));
+    await commit({ store, codec, clock: virtualClock(), random }, missing, undefined);
+    const { items } = await store.list('/gantry/secrets/default/web-credentials-');
+    expect(items).toHaveLength(1);
+    const [{ key, value, modRevision }] = items as [KeyValue];
+    expect(Buffer.from(value).includes('a secret to keep')).toBe(false);
+    expect(codec.decode(key, value, modRevision)).toMatchObject({ data: secret('a secret to keep').data });
+    await store.close();
   });
 
   it('is another with other content, and with something optional that was absent', () => {
