@@ -40,7 +40,7 @@ function replicaAt(address: string, tls: ReloadableTls, withinMs: number): Repli
 
 type Call = (input: unknown, options?: unknown) => Promise<unknown> | AsyncIterable<unknown>;
 
-/** The replica that answered last stays the first choice. */
+/** The replica that answered last stays the first choice; one that let a call wait in vain is none. */
 export function overReplicas(replicas: readonly Replica[]): ClusterClient {
   let first = 0;
   const order = (): Replica[] => replicas.map((_, i) => replicas[(first + i) % replicas.length]!);
@@ -58,6 +58,8 @@ export function overReplicas(replicas: readonly Replica[]): ClusterClient {
         first = replicas.indexOf(replica);
         return answer;
       } catch (error) {
+        // Nobody knows whether it was done, so it is not tried elsewhere; but the next call is.
+        if (isGantryError(error, 'deadlineExceeded')) first = replicas.indexOf(replica) + 1;
         if (!isGantryError(error, 'unavailable')) throw error;
         failure = error;
       }

@@ -25,6 +25,8 @@ const defaultLeaseMs = 3_000;
 const reportDelayMs = 5;
 /** The control plane has as long to catch up. */
 const staleSliceMs = 10_000;
+/** Between the suspicion that the server is silent and giving up on it. */
+const drainInboxMs = 50;
 /** Events travel with the next status; alone only after this long. */
 const eventDelayMs = 200;
 
@@ -133,25 +135,38 @@ export class SessionAttempt {
     this.#options.lease?.welcomed(welcome.revision);
     this.#options.onWelcome?.(welcome);
     this.#beat();
+    this.#watchSilence();
     this.reportSoon();
   }
 
+  /** Gives up when the server has said nothing for a lease: at that moment, for the next leader may be there by now. */
+  #watchSilence(): void {
+    const leftMs = (): number => this.#aliveMs + this.#leaseMs - this.#options.clock.monotonicMs();
+    this.#later(leftMs(), () => {
+      if (leftMs() > 0) return this.#watchSilence();
+      // Perhaps it was us who stood still: what has arrived meanwhile is taken in first.
+      this.#later(drainInboxMs, () => {
+        if (leftMs() > 0) this.#watchSilence();
+        else this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
+      });
+    });
+  }
+
+  #later(delayMs: number, callback: () => void): void {
+    const timer = this.#options.clock.schedule(Math.max(0, delayMs), () => {
+      this.#timers.delete(timer);
+      callback();
+    });
+    this.#timers.add(timer);
+  }
+
   #beat(): void {
-    const { clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - this.#aliveMs >= this.#leaseMs) {
-      this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
-      return;
-    }
+    const nowMs = this.#options.clock.monotonicMs();
     if (this.#reports.review()) this.reportSoon();
     this.#sequence += 1;
     this.#sent.set(this.#sequence, { atMs: nowMs, leaseMs: this.#options.lease?.nowMs() ?? nowMs });
     this.#outbox.push({ heartbeat: { sequence: this.#sequence } });
-    const timer = clock.schedule(this.#heartbeatMs, () => {
-      this.#timers.delete(timer);
-      this.#beat();
-    });
-    this.#timers.add(timer);
+    this.#later(this.#heartbeatMs, () => this.#beat());
   }
 
   #acknowledged(sequence: number): void {
@@ -173,8 +188,7 @@ export class SessionAttempt {
 
   /** The control plane's own picture was behind when it told us. */
   #askAgainLater(): void {
-    const timer = this.#options.clock.schedule(staleSliceMs, () => this.#giveUp('the slice was an old one'));
-    this.#timers.add(timer);
+    this.#later(staleSliceMs, () => this.#giveUp('the slice was an old one'));
   }
 
   #giveUp(reason: string): void {

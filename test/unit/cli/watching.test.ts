@@ -149,6 +149,21 @@ describe('overReplicas', () => {
     );
   });
 
+  it('asks another one next when a call was waited for in vain, and repeats nothing by itself', async () => {
+    const calls: string[] = [];
+    const stopped = {
+      Get: async () => {
+        calls.push('a');
+        throw new GantryError('deadlineExceeded', 'no answer within 10 s');
+      },
+    } as unknown as ClusterClient;
+    const client = overReplicas([replica('a:1', stopped), replica('b:1', answers('b'))]);
+    await expect(client.Get({})).rejects.toThrow('no answer within 10 s');
+    expect(await client.Get({})).toEqual({ name: 'b' });
+    expect(await client.Get({})).toEqual({ name: 'b' });
+    expect(calls).toEqual(['a']);
+  });
+
   it('passes on what a server itself says is unavailable', async () => {
     const status = toStatus(new GantryError('unavailable', 'node-1 does not answer'));
     status.metadata?.set('content-type', 'application/grpc+proto');
