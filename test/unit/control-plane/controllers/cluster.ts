@@ -40,6 +40,8 @@ export interface Cluster {
   readonly stoppedAgents: Set<string>;
   /** Pods with this image never become ready. */
   readonly brokenImages: Set<string>;
+  /** Nor do these. */
+  isBroken: (pod: Pod) => boolean;
   /** Pods with this image end so, with this exit code, when they have run. */
   readonly exitCodes: Map<string, (pod: Pod) => number>;
   stop(): Promise<void>;
@@ -121,7 +123,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     if (stoppedAgents.has(pod.spec.nodeName ?? '')) return undefined;
     if (isDeleting(pod)) return byName((object) => ({ type: 'remove', object }));
     const [{ image, name } = { image: '', name: '' }] = pod.spec.containers;
-    if (isPodFinished(pod) || brokenImages.has(image)) return undefined;
+    if (isPodFinished(pod) || brokenImages.has(image) || cluster.isBroken(pod)) return undefined;
     if (isPodReady(pod)) {
       const exitCode = exitCodes.get(image)?.(pod);
       if (exitCode === undefined) return undefined;
@@ -199,6 +201,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     problems,
     stoppedAgents,
     brokenImages,
+    isBroken: () => false,
     exitCodes,
     edit,
     async create(...objects) {
