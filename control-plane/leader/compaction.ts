@@ -16,23 +16,52 @@ export interface CompactionParts {
   readonly signal: AbortSignal;
 }
 
-const everyMs = 300_000;
-/** Watches and paged lists that were away for less than this go on where they were. */
-const keptMs = 900_000;
+const everyMs = 30_000;
+const minuteMs = 60_000;
+const mebibyte = 2 ** 20;
+
+/**
+ * Watches and paged lists that were away for less than this go on where they were. A store that is written so fast that
+ * its history fills the database keeps less of it.
+ */
+export function keptMs(usedBytes: number): number {
+  if (usedBytes < 256 * mebibyte) return 15 * minuteMs;
+  if (usedBytes < 512 * mebibyte) return 5 * minuteMs;
+  return usedBytes < 1024 * mebibyte ? 2 * minuteMs : minuteMs;
+}
+
+/** Where the store was at a moment. */
+interface Mark {
+  readonly revision: bigint;
+  readonly atMs: number;
+}
 
 /** Resolves when the signal is aborted. */
 export async function compactHistory({ store, clock, log, signal }: CompactionParts): Promise<void> {
-  let seen: { readonly revision: bigint; readonly atMs: number }[] = [];
+  let marks: readonly Mark[] = [];
+  let usedBytes = 0;
   while (!signal.aborted) {
     try {
       const atMs = clock.monotonicMs();
       const { revision } = await store.get(leaderKey);
-      const outlived = seen.findLast((mark) => mark.atMs + keptMs <= atMs);
-      if (outlived) await store.compact(outlived.revision);
-      seen = [...seen.filter((mark) => mark.atMs + keptMs > atMs), { revision, atMs }];
+      usedBytes = await mostUsed(store, usedBytes);
+      const outlivedAtMs = atMs - keptMs(usedBytes);
+      const outlived = marks.findLast((mark) => mark.atMs <= outlivedAtMs);
+      if (outlived) {
+        await store.compact(outlived.revision);
+        log.debug({ revision: outlived.revision.toString(), usedBytes }, 'the history of the store was shortened');
+      }
+      marks = [...marks.filter((mark) => mark.atMs > outlivedAtMs), { revision, atMs }];
     } catch (error) {
       log.info({ cause: messageOf(error) }, 'cannot shorten the history of the store; trying again later');
     }
     await clock.sleep(everyMs, signal).catch(() => {});
   }
+}
+
+/** Of its members; what was known before when one does not answer. */
+async function mostUsed(store: Store, before: number): Promise<number> {
+  if (!store.databases) return 0;
+  const found = await store.databases().catch(() => undefined);
+  return found ? Math.max(0, ...found.map(({ usedBytes }) => usedBytes)) : before;
 }

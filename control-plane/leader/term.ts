@@ -16,6 +16,7 @@ import type { ClusterState } from '../state/cluster-state.ts';
 import { type CommitResult, commit } from '../state/commit.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
 import { compactHistory } from './compaction.ts';
+import { defragmentRegularly } from './defragmentation.ts';
 
 export interface TermParts {
   readonly store: Store;
@@ -52,7 +53,8 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
     },
     {
       mostPerTransaction: parts.podsPerTransaction,
-      evictionsPaused: sessions.evictionsPaused, lostForMs: sessions.lostForMs,
+      evictionsPaused: sessions.evictionsPaused,
+      lostForMs: sessions.lostForMs,
       podUsage: sessions.podUsage,
     },
   );
@@ -68,6 +70,6 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
     log: log.child({ component: 'scheduler' }),
     signal,
   });
-  const compaction = compactHistory({ store, clock, log, signal });
-  await Promise.all([controllers, scheduler, compaction]);
+  const upkeep = { store, clock, log: log.child({ component: 'upkeep' }), signal };
+  await Promise.all([controllers, scheduler, compactHistory(upkeep), defragmentRegularly(upkeep)]);
 }

@@ -115,6 +115,14 @@ export class EtcdClient {
     if (this.#endpoints[this.#current] === endpoint) this.#current = (this.#current + 1) % this.#endpoints.length;
   }
 
+  /** Calls and watches go to another member from now on, if there is one: this one is about to answer nobody for a while. */
+  leave(address: string): void {
+    const endpoint = this.#endpoints.find((one) => one.address === address);
+    if (!endpoint || this.#endpoints.length === 1) return;
+    this.giveUpOn(endpoint);
+    endpoint.declareGone('is left alone for a while');
+  }
+
   async call<T>(intent: CallIntent, call: Call<T>): Promise<T> {
     const end = this.#clock.nowMs() + this.#timeoutMs;
     for (let attempt = 1; ; attempt += 1) {

@@ -4,10 +4,12 @@ import { GantryError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
 import { type CallOptions, EtcdClient, type EtcdOptions, outOfSpace } from './etcd-client.ts';
 import { keyValueOf, transactionResultOf, wireKey, wireList, wireTransaction } from './etcd-codec.ts';
+import { etcdDatabases } from './etcd-databases.ts';
 import { type EtcdMembers, etcdMembers } from './etcd-members.ts';
 import { watchEtcd } from './etcd-watch.ts';
 import {
   CompactedError,
+  type Database,
   type GetResult,
   type KeyValue,
   type Lease,
@@ -163,6 +165,10 @@ class StoreOfEtcd implements EtcdStore {
       databaseSizeBytes: Number(status.dbSize),
       ...(problems[0] !== undefined && { problem: problems[0] }),
     };
+  }
+
+  databases(): Promise<readonly Database[]> {
+    return etcdDatabases(this.#client);
   }
 
   async close(): Promise<void> {

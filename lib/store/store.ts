@@ -171,6 +171,18 @@ export interface StoreStatus {
   readonly problem?: string;
 }
 
+/** The file in which one member of the store keeps everything. */
+export interface Database {
+  /** `host:port` of the member. */
+  readonly member: string;
+  /** The store's own leader. */
+  readonly isLeader: boolean;
+  readonly sizeBytes: number;
+  readonly usedBytes: number;
+  /** Makes the file as small as what it holds. The member answers nobody meanwhile. */
+  defragment(): Promise<void>;
+}
+
 export interface Store {
   get(key: string, options?: { readonly revision?: bigint }): Promise<GetResult>;
   /** Every key that begins with `prefix` ('' for all), read at one revision however many pages that takes. */
@@ -190,6 +202,8 @@ export interface Store {
   compact(revision: bigint): Promise<void>;
   /** unavailable when the store does not answer. */
   status(): Promise<StoreStatus>;
+  /** Of every member; absent for a store that has no files. Rejects when a member does not answer. */
+  databases?(): Promise<readonly Database[]>;
   /** Ends connections; watches in progress end with an error (cancelled). */
   close(): Promise<void>;
 }

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { handOver } from '../../control-plane/etcd-leadership.ts';
+import { defragmentWhereWorth } from '../../control-plane/leader/defragmentation.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { isGantryError } from '../../lib/errors.ts';
+import { silentLog } from '../../lib/log.ts';
 import { createAuthority, issueIdentity } from '../../lib/pki/certificates.ts';
 import type { Exec } from '../../lib/process.ts';
 import { systemRandom } from '../../lib/random.ts';
@@ -309,6 +311,34 @@ describe('an etcd store', () => {
     while (seen.length < total) await take();
     stopping.abort();
     expect(seen).toEqual(Array.from({ length: total }, (_, i) => start + BigInt(i)));
+  });
+
+  it('gives the space of compacted history back', { timeout: 30_000 }, async () => {
+    const { server, end } = await startServer();
+    const store = createEtcdStore({ endpoints: [server.endpoint], clock: systemClock });
+    try {
+      const megabyte = new Uint8Array(2 ** 20);
+      for (let round = 0; round < 100; round += 1) await put(store, '/a', megabyte);
+      await store.compact(await put(store, '/b', 'kept'));
+      const [before] = (await store.databases?.()) ?? [];
+      expect(before).toMatchObject({ member: server.endpoint, isLeader: true });
+      expect(before!.sizeBytes).toBeGreaterThan(100 * 2 ** 20);
+      const said: string[] = [];
+      const log = { ...silentLog, info: (_: object, message: string) => said.push(message) };
+      // etcd counts the pages of what it has compacted as free only with later writes.
+      await until(async () => {
+        await put(store, '/b', 'kept');
+        return ((await store.databases?.()) ?? [])[0]!.usedBytes < 8 * 2 ** 20;
+      });
+      await defragmentWhereWorth({ store, clock: systemClock, log, signal: new AbortController().signal });
+      const [after] = (await store.databases?.()) ?? [];
+      expect(after!.sizeBytes).toBeLessThan(8 * 2 ** 20);
+      expect(said).toEqual(['defragmenting a member of the store', 'defragmented a member of the store']);
+      expect((await store.get('/b')).kv).toBeDefined();
+    } finally {
+      await store.close();
+      await end();
+    }
   });
 
   it('refuses a transaction larger than etcd takes, as not written', async () => {
