@@ -81,6 +81,10 @@ describe('refused', () => {
       podWith({ ports: [{ containerPort: 1, hostPort: 2 }] }, { hostNetwork: true }),
       line(`${c0}\\.ports\\[0\\]\\.hostPort`, 'must equal containerPort'),
     ],
+    [
+      podWith({ ports: [{ containerPort: 70_000 }] }, { hostNetwork: true }),
+      line(`${c0}\\.ports\\[0\\]\\.containerPort`, '70000 is not allowed'),
+    ],
     // environment
     [podWith({ env: [{ name: '1A' }] }), line(`${c0}\\.env\\[0\\]\\.name`, 'not a variable name')],
     [podWith({ env: [{ name: 'A' }, { name: 'A' }] }), line(`${c0}\\.env\\[1\\]`, 'variable "A" is there twice')],
