@@ -101,6 +101,8 @@ async function listed<K extends Kind>(
   return items.flatMap(({ key, value, modRevision }) => (codec.decode(key, value, modRevision) as KindMap[K]) ?? []);
 }
 
+const measured: ReadonlySet<Kind> = new Set(['Pod', 'Service', 'PersistentVolumeClaim']);
+
 /** Of most kinds only that an object is there matters, whether it can be read or not. */
 async function objectsOfKinds(
   dependencies: ApiDependencies,
@@ -108,7 +110,7 @@ async function objectsOfKinds(
   namespace = 'default',
 ): Promise<ReadonlyMap<Kind, readonly KubeObject[]>> {
   const lists = [...new Set(kinds)].map(async (kind): Promise<[Kind, readonly KubeObject[]]> => {
-    if (kind === 'Pod' || kind === 'Service') return [kind, await listed(dependencies, kind, namespace)];
+    if (measured.has(kind)) return [kind, await listed(dependencies, kind, namespace)];
     const { items } = await dependencies.store.list(kindPrefix(kind, namespace), { keysOnly: true });
     return [kind, items.map(({ key }) => nameOnly(kind, key))];
   });

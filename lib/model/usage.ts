@@ -3,12 +3,13 @@ import type { KubeObject, Pod } from '../../proto/gen/types.ts';
 import { isDeleting } from './object.ts';
 import { computeResources, podAmounts } from './pod-resources.ts';
 import { isPodFinished } from './pods.ts';
-import type { Amounts } from './resource-amounts.ts';
+import { type Amounts, amountIn } from './resource-amounts.ts';
 import { findKind, type Kind, type KindInfo, kindInfo, kinds } from './schema.ts';
 
 /** Kinds with a name of their own beside `count/...`. */
-const plainNames = ['pods', 'services', 'configmaps', 'secrets', 'resourcequotas'];
+const plainNames = ['pods', 'services', 'configmaps', 'secrets', 'resourcequotas', 'persistentvolumeclaims'];
 const nodePorts = 'services.nodeports';
+const storage = 'requests.storage';
 
 /** `count/pods`, `count/deployments.apps`. */
 function countName({ plural, apiVersion }: KindInfo): string {
@@ -22,6 +23,7 @@ const kindOfResource = new Map<string, Kind>([
   ...countable.map((info) => [countName(info), info.kind] as const),
   ...plainNames.map((name) => [name, kindInfo(name).kind] as const),
   [nodePorts, 'Service'],
+  [storage, 'PersistentVolumeClaim'],
   ...computeResources.flatMap((name) =>
     [name, `requests.${name}`, `limits.${name}`].map((one) => [one, 'Pod'] as const),
   ),
@@ -46,9 +48,11 @@ export function computeName(resource: string): string {
   return (computeResources as readonly string[]).includes(resource) ? `requests.${resource}` : resource;
 }
 
+const compute = new Set(computeResources.flatMap((name) => [`requests.${name}`, `limits.${name}`]));
+
 /** Whether each container must say it, so that the quota can hold. */
 export function isCompute(resource: string): boolean {
-  return /^(requests|limits)\./.test(computeName(resource));
+  return compute.has(computeName(resource));
 }
 
 /** All that an object counts for. */
@@ -63,6 +67,9 @@ export function usageOf(object: KubeObject, nowMs: number): Amounts {
   }
   if (object.kind === 'Service' && object.spec.type === 'NodePort')
     usage.set(nodePorts, object.spec.ports?.length ?? 0);
+  if (object.kind === 'PersistentVolumeClaim') {
+    usage.set(storage, amountIn(storage, object.spec.resources.requests?.storage ?? '0'));
+  }
   return plainNames.includes(info.plural) ? usage.set(info.plural, 1) : usage;
 }
 

@@ -1310,8 +1310,8 @@ export interface ResourceQuota {
 export interface ResourceQuotaSpec {
   /**
    * By name: pods; cpu or requests.cpu, memory or requests.memory, ephemeral-storage or requests.ephemeral-storage;
-   * limits.cpu, limits.memory, limits.ephemeral-storage; services, services.nodeports; configmaps, secrets,
-   * resourcequotas; count/PLURAL for kinds of v1, count/PLURAL.GROUP for others (count/deployments.apps).
+   * limits.cpu, limits.memory, limits.ephemeral-storage; services, services.nodeports; persistentvolumeclaims,
+   * requests.storage; configmaps, secrets, resourcequotas; count/PLURAL for kinds of v1, count/PLURAL.GROUP for others (count/deployments.apps).
    * Pods that have ended use nothing, except of count/pods.
    */
   hard?: Record<string, string>;

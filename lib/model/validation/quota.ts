@@ -50,7 +50,9 @@ function amountProblem(resource: string, text: string): string | undefined {
   const amount = typeof text === 'string' ? parseQuantity(text) : undefined;
   if (amount === undefined) return undefined; // the schema has said so
   if (amount < 0) return `${text} is negative; use 0 to allow none`;
-  return isCompute(resource) || Number.isInteger(amount) ? undefined : `${text} is not a whole number`;
+  return isCompute(resource) || resource === 'requests.storage' || Number.isInteger(amount)
+    ? undefined
+    : `${text} is not a whole number`;
 }
 
 type List = 'min' | 'defaultRequest' | 'default' | 'max';

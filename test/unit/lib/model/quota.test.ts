@@ -128,6 +128,21 @@ describe('what counts', () => {
     });
   });
 
+  it('is what claims ask for', () => {
+    const claim = read({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'data', namespace: 'default' },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1536Mi' } } },
+    });
+    const one = quota({ persistentvolumeclaims: '2', 'requests.storage': '2Gi' });
+    expect(counted(one, claim)).toEqual({ persistentvolumeclaims: '1', 'requests.storage': '1536Mi' });
+    const full = quota(one.spec.hard!, { persistentvolumeclaims: '1', 'requests.storage': '1536Mi' });
+    expect(refusal(full, claim)).toContain(
+      'requested: requests.storage=1536Mi, used: requests.storage=1536Mi, limited: requests.storage=2Gi',
+    );
+  });
+
   it('is only what the scopes say', () => {
     const inScopes = (...scopes: string[]) => {
       const pods = [
