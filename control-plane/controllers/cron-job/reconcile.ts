@@ -32,7 +32,7 @@ export function reconcileCronJob(snapshot: Snapshot, cronJob: CronJob, nowMs: nu
   const next = cronJob.spec.suspend ? undefined : nextRunMs(cronJob.spec.schedule, zoneOf(cronJob), nowMs);
   return {
     changes,
-    events: start?.events ?? [],
+    events: [...(start?.events ?? []), ...(due === undefined ? missed(cronJob, nowMs) : []), ...ended(cronJob, jobs)],
     ...(next !== undefined && { requeueAfterMs: next - nowMs }),
   };
 }
@@ -49,6 +49,28 @@ function dueMs(cronJob: CronJob, nowMs: number): number | undefined {
   const latestMs = startingDeadlineSeconds === undefined ? sinceMs : nowMs - startingDeadlineSeconds * 1000 - 1;
   const fromMs = Math.max(sinceMs, latestMs);
   return fromMs < nowMs ? lastRunMs(schedule, zoneOf(cronJob), fromMs, nowMs) : undefined;
+}
+
+/** A time that came, and whose Job could not be started before its deadline. */
+function missed(cronJob: CronJob, nowMs: number): Events {
+  const { schedule, suspend, startingDeadlineSeconds } = cronJob.spec;
+  if (suspend || startingDeadlineSeconds === undefined) return [];
+  const { lastScheduleTime } = cronJob.status ?? {};
+  const sinceMs = Date.parse(lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? '') || nowMs;
+  const last = sinceMs < nowMs ? lastRunMs(schedule, zoneOf(cronJob), sinceMs, nowMs) : undefined;
+  if (last === undefined) return [];
+  const message = `Missed the time of ${timestamp(last)} by more than startingDeadlineSeconds (${startingDeadlineSeconds} s): it has no Job`;
+  return [{ ...normal(cronJob, 'MissSchedule', message), type: 'Warning' }];
+}
+
+/** Of those that still ran when the status was written. */
+function ended(cronJob: CronJob, jobs: readonly Job[]): Events {
+  const before = new Set(cronJob.status?.active?.map(({ uid }) => uid));
+  return jobs.flatMap((job) => {
+    const end = before.has(job.metadata.uid) ? endCondition(job) : undefined;
+    const message = `Saw completed job: ${job.metadata.name}, condition: ${end?.type}`;
+    return end ? [normal(cronJob, 'SawCompletedJob', message)] : [];
+  });
 }
 
 interface Start {

@@ -86,7 +86,12 @@ export function reconcileDaemonSet(
   const delays = [...resting, ...(available === undefined ? [] : [available])];
   return {
     changes,
-    events: [...podEvents(daemonSet, batch), ...history.events, ...refusalEvents(daemonSet, refusal)],
+    events: [
+      ...podEvents(daemonSet, batch),
+      ...failedEvents(daemonSet, batch),
+      ...history.events,
+      ...refusalEvents(daemonSet, refusal),
+    ],
     createdEvents: podsCreated(daemonSet),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
@@ -137,6 +142,17 @@ function outdated(
 function maxUnavailableOf({ spec }: DaemonSet, nodes: number): number {
   const text = spec.updateStrategy?.rollingUpdate?.maxUnavailable ?? '1';
   return text.endsWith('%') ? Math.ceil((Number(text.slice(0, -1)) * nodes) / 100) : Number(text);
+}
+
+/** Why a pod is replaced that nobody asked to go. */
+function failedEvents(about: DaemonSet, changes: readonly Change[]): NonNullable<ReconcileResult['events']> {
+  return changes.flatMap(({ type, object }) => {
+    if (type !== 'delete' || object.kind !== 'Pod' || !isPodFinished(object)) return [];
+    const { name, namespace } = object.metadata;
+    const why = object.status?.reason ? ` (${object.status.reason})` : '';
+    const message = `Found failed daemon pod ${namespace}/${name} on node ${nodeOf(object)}${why}, deleting it`;
+    return [{ type: 'Warning' as const, reason: 'FailedDaemonPod', message, about }];
+  });
 }
 
 function newPod(daemonSet: DaemonSet, node: Node, { newest }: TemplateHistory): Pod {

@@ -19,7 +19,7 @@ import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents, podsCreated } from '../pod-events.ts';
 import { deadlineAfterMs, type End, endCondition, endOf, expiresAfterMs } from './end.ts';
-import { retryDelayMs, verdictOn } from './failures.ts';
+import { retryDelayMs } from './failures.ts';
 import { planPods } from './plan.ts';
 import { isIndexed, newPod } from './pods.ts';
 import { completedText, type Tally, tallyOf } from './tally.ts';
@@ -44,7 +44,7 @@ export function reconcileJob(snapshot: Snapshot, job: Job, nowMs: number, option
   }
   const plan = planPods(job, tally);
   // What ended and is not counted yet must not be made again.
-  const delayMs = plan.create.length > 0 ? retryAfterMs(job, pods, nowMs) : 0;
+  const delayMs = plan.create.length > 0 ? retryAfterMs(pods, nowMs) : 0;
   const create = tally.unfinished || delayMs > 0 ? [] : plan.create;
   const made = create.slice(0, mostPerTransaction).map((index) => newPod(job, index));
   const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
@@ -96,9 +96,9 @@ function afterEnd(
   return { changes, events: podEvents(job, batch), ...requeue };
 }
 
-function retryAfterMs(job: Job, pods: readonly Pod[], nowMs: number): number {
+function retryAfterMs(pods: readonly Pod[], nowMs: number): number {
   const ended = (phase: string): Pod[] => pods.filter((pod) => pod.status?.phase === phase);
-  const failed = ended('Failed').filter((pod) => !isDeleting(pod) && verdictOn(job, pod).action !== 'Ignore');
+  const failed = ended('Failed').filter((pod) => !isDeleting(pod)); // also those that do not count
   return retryDelayMs(failed, ended('Succeeded'), nowMs);
 }
 
