@@ -11,14 +11,23 @@ export interface ResourceAmounts {
   readonly limits: Amounts;
 }
 
-/** A request that is not made is as large as the limit. */
-export function containerAmounts({ resources }: Container): ResourceAmounts {
-  const read = (list: Readonly<Record<string, string>>): Amounts =>
-    new Map(computeResources.flatMap((name) => (list[name] === undefined ? [] : [[name, amountIn(name, list[name])]])));
-  return {
-    requests: read({ ...resources?.limits, ...resources?.requests }),
-    limits: read(resources?.limits ?? {}),
-  };
+const containerCache = new WeakMap<Container, ResourceAmounts>();
+
+/** A request that is not made is as large as the limit. Containers never change in place. */
+export function containerAmounts(container: Container): ResourceAmounts {
+  let amounts = containerCache.get(container);
+  if (!amounts) {
+    const { limits = {}, requests } = container.resources ?? {};
+    amounts = { requests: read({ ...limits, ...requests }), limits: read(limits) };
+    containerCache.set(container, amounts);
+  }
+  return amounts;
+}
+
+function read(list: Readonly<Record<string, string>>): Amounts {
+  return new Map(
+    computeResources.flatMap((name) => (list[name] === undefined ? [] : [[name, amountIn(name, list[name])]])),
+  );
 }
 
 const cache = new WeakMap<PodSpec, ResourceAmounts>();

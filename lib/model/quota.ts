@@ -6,7 +6,7 @@
  */
 import type { KubeObject, Pod, ResourceQuota, ResourceQuotaStatus } from '../../proto/gen/types.ts';
 import { containerAmounts, podAmounts } from './pod-resources.ts';
-import { amountsOf, amountsText, amountText } from './resource-amounts.ts';
+import { type Amounts, amountsOf, amountsText, amountText } from './resource-amounts.ts';
 import { type Kind, kindInfo } from './schema.ts';
 import { computeName, isCompute, kindCountedIn, usageOf } from './usage.ts';
 
@@ -38,16 +38,16 @@ export function kindsCountedBy({ spec }: ResourceQuota): readonly Kind[] {
 /** What is there, by each resource of the quota. */
 export function countedStatus(quota: ResourceQuota, objectsOf: ObjectsOf, nowMs: number): ResourceQuotaStatus {
   const hard = quota.spec.hard ?? {};
-  const used = new Map(Object.keys(hard).map((resource) => [resource, 0]));
-  for (const object of kindsCountedBy(quota).flatMap(objectsOf)) {
-    if (isInScope(quota, object)) for (const [name, amount] of usageOf(object, nowMs)) raise(used, name, amount);
+  const resources = Object.keys(hard);
+  const sums = resources.map(() => 0);
+  for (const kind of kindsCountedBy(quota)) {
+    for (const object of objectsOf(kind)) {
+      if (!isInScope(quota, object)) continue;
+      const usage = usageOf(object, nowMs);
+      for (const [index, resource] of resources.entries()) sums[index]! += usage.get(resource) ?? 0;
+    }
   }
-  return { hard, used: amountsText(used) };
-}
-
-function raise(used: Map<string, number>, resource: string, amount: number): void {
-  const before = used.get(resource);
-  if (before !== undefined) used.set(resource, before + amount);
+  return { hard, used: amountsText(new Map(resources.map((resource, index) => [resource, sums[index]!]))) };
 }
 
 /** False: its spec was changed, and nobody has counted since. */
@@ -84,48 +84,70 @@ export interface Refusal {
   readonly message: string;
 }
 
+interface Account {
+  readonly quota: ResourceQuota;
+  readonly hard: Amounts;
+  readonly used: Map<string, number>;
+  readonly isCharged: () => boolean;
+  charge(more: Amounts): void;
+}
+
 /** The quotas of one namespace while objects are admitted to it, one after another, for one transaction. */
 export class Allowance {
-  readonly #quotas: readonly { readonly quota: ResourceQuota; readonly used: Map<string, number> }[];
-  readonly #charged = new Set<ResourceQuota>();
+  readonly #accounts: readonly Account[];
   readonly #nowMs: number;
 
   /** `objectsOf` is asked only for quotas that nobody has counted for. */
   constructor(quotas: readonly ResourceQuota[], objectsOf: ObjectsOf, nowMs: number) {
     this.#nowMs = nowMs;
-    this.#quotas = quotas.map((quota) => ({
-      quota,
-      used: amountsOf((isCounted(quota) ? quota.status : countedStatus(quota, objectsOf, nowMs))?.used),
-    }));
+    this.#accounts = quotas.map((quota) => accountOf(quota, objectsOf, nowMs));
   }
 
   /** Takes the object's place in every quota; or in none, and answers which one refuses. `before`: what it replaces. */
   take(object: KubeObject, before?: KubeObject): Refusal | undefined {
     const usage = usageOf(object, this.#nowMs);
-    const held = before && usageOf(before, this.#nowMs);
-    const more = new Map([...usage].map(([name, amount]) => [name, amount - (held?.get(name) ?? 0)]));
-    for (const [name, amount] of more) if (amount <= 0) more.delete(name);
-    const concerned = this.#quotas.filter(({ quota }) => isInScope(quota, object));
-    for (const { quota, used } of concerned) {
-      const why = (before ? undefined : unspecified(quota, object)) ?? exceeded(quota, used, more);
-      if (why !== undefined) return { quota, message: forbidden(object, why) };
+    const more = before ? increase(usage, usageOf(before, this.#nowMs)) : usage;
+    const concerned = this.#accounts.filter(({ quota }) => isInScope(quota, object));
+    for (const account of concerned) {
+      const why = (before ? undefined : unspecified(account.quota, object)) ?? exceeded(account, more);
+      if (why !== undefined) return { quota: account.quota, message: forbidden(object, why) };
     }
-    for (const { quota, used } of concerned) {
-      for (const [name, amount] of more) raise(used, name, amount);
-      if ([...more.keys()].some((name) => used.has(name))) this.#charged.add(quota);
-    }
+    for (const account of concerned) account.charge(more);
     return undefined;
   }
 
   /** The quotas as they must be written with what was admitted. */
   charged(): readonly ResourceQuota[] {
-    return this.#quotas.flatMap(({ quota, used }) => {
+    return this.#accounts.flatMap(({ quota, used, isCharged }) => {
       // What the controller counted for last stays, so that it sees a change of the spec.
       const hard = (isCounted(quota) ? quota.status?.hard : undefined) ?? quota.spec.hard ?? {};
-      const status = { hard, used: amountsText(used) };
-      return this.#charged.has(quota) ? [{ ...quota, status }] : [];
+      return isCharged() ? [{ ...quota, status: { hard, used: amountsText(used) } }] : [];
     });
   }
+}
+
+function accountOf(quota: ResourceQuota, objectsOf: ObjectsOf, nowMs: number): Account {
+  const used = amountsOf((isCounted(quota) ? quota.status : countedStatus(quota, objectsOf, nowMs))?.used);
+  let charged = false;
+  return {
+    quota,
+    hard: amountsOf(quota.spec.hard),
+    used,
+    isCharged: () => charged,
+    charge(more) {
+      for (const [name, amount] of more) {
+        const before = used.get(name);
+        if (before === undefined || amount === 0) continue;
+        used.set(name, before + amount);
+        charged = true;
+      }
+    },
+  };
+}
+
+/** Where it is one. */
+function increase(usage: Amounts, before: Amounts): Amounts {
+  return new Map([...usage].map(([name, amount]) => [name, Math.max(0, amount - (before.get(name) ?? 0))]));
 }
 
 /** A container that says nothing of a resource could use any amount of it. */
@@ -144,21 +166,13 @@ function unspecified({ metadata, spec }: ResourceQuota, object: KubeObject): str
   return `failed quota: ${metadata.name}: must specify ${missing.join('; ')}`;
 }
 
-function exceeded(
-  { metadata, spec }: ResourceQuota,
-  used: ReadonlyMap<string, number>,
-  more: ReadonlyMap<string, number>,
-): string | undefined {
-  const hard = amountsOf(spec.hard);
-  const over = [...more.keys()].filter(
-    (name) => (used.get(name) ?? 0) + more.get(name)! > (hard.get(name) ?? Infinity),
-  );
+function exceeded({ quota: { metadata, spec }, hard, used }: Account, more: Amounts): string | undefined {
+  const isOver = (name: string, amount: number): boolean =>
+    amount > 0 && (used.get(name) ?? 0) + amount > (hard.get(name) ?? Number.POSITIVE_INFINITY);
+  const over = [...more].flatMap(([name, amount]) => (isOver(name, amount) ? [name] : [])).sort();
   if (over.length === 0) return undefined;
   const text = (amountOf: (name: string) => string): string =>
-    over
-      .sort()
-      .map((name) => `${name}=${amountOf(name)}`)
-      .join(',');
+    over.map((name) => `${name}=${amountOf(name)}`).join(',');
   const requested = text((name) => amountText(name, more.get(name)!));
   const now = text((name) => amountText(name, used.get(name) ?? 0));
   const limited = text((name) => spec.hard?.[name] ?? '');

@@ -1,5 +1,5 @@
 /** What an object counts for in the ResourceQuotas of its namespace, and by which names. Pure. */
-import type { KubeObject, Pod } from '../../proto/gen/types.ts';
+import type { KubeObject, Pod, PodSpec } from '../../proto/gen/types.ts';
 import { isDeleting } from './object.ts';
 import { computeResources, podAmounts } from './pod-resources.ts';
 import { isPodFinished } from './pods.ts';
@@ -57,20 +57,37 @@ export function isCompute(resource: string): boolean {
 
 /** All that an object counts for. */
 export function usageOf(object: KubeObject, nowMs: number): Amounts {
+  if (object.kind === 'Pod') return usesResources(object, nowMs) ? podUsage(object.spec) : endedPod;
   const info = kindInfo(object.kind);
   const usage = new Map([[countName(info), 1]]);
-  if (object.kind === 'Pod') {
-    if (!usesResources(object, nowMs)) return usage;
-    const { requests, limits } = podAmounts(object.spec);
-    for (const [name, amount] of requests) usage.set(name, amount).set(`requests.${name}`, amount);
-    for (const [name, amount] of limits) usage.set(`limits.${name}`, amount);
-  }
   if (object.kind === 'Service' && object.spec.type === 'NodePort')
     usage.set(nodePorts, object.spec.ports?.length ?? 0);
   if (object.kind === 'PersistentVolumeClaim') {
     usage.set(storage, amountIn(storage, object.spec.resources.requests?.storage ?? '0'));
   }
   return plainNames.includes(info.plural) ? usage.set(info.plural, 1) : usage;
+}
+
+const endedPod: Amounts = new Map([['count/pods', 1]]);
+/** A namespace may have very many pods, which are counted again and again. */
+const podCache = new WeakMap<PodSpec, Amounts>();
+
+function podUsage(spec: PodSpec): Amounts {
+  let usage = podCache.get(spec);
+  if (!usage) {
+    const { requests, limits } = podAmounts(spec);
+    usage = new Map([
+      ['count/pods', 1],
+      ['pods', 1],
+      ...[...requests].flatMap(([name, amount]): [string, number][] => [
+        [name, amount],
+        [`requests.${name}`, amount],
+      ]),
+      ...[...limits].map(([name, amount]): [string, number] => [`limits.${name}`, amount]),
+    ]);
+    podCache.set(spec, usage);
+  }
+  return usage;
 }
 
 function usesResources(pod: Pod, nowMs: number): boolean {
