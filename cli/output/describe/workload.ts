@@ -43,8 +43,17 @@ export function deploymentLines(deployment: Deployment, replicaSets: readonly Re
     ...templateLines(spec.template),
     ...conditionLines(status.conditions, true),
     ...obstacleLines(deployment),
+    ...rollbackLines(deployment),
     ...replicaSetLines(deployment, replicaSets),
   ];
+}
+
+/** What runs is not what the spec asks for. */
+function rollbackLines({ status }: Deployment | DaemonSet | StatefulSet): string[] {
+  const { revision, reason } = status?.rollback ?? {};
+  if (revision === undefined) return [];
+  const why = reason === 'Undo' ? 'as somebody asked for' : 'since the rollout missed its deadline';
+  return [`Rollback:\t${revision} runs, ${why}, until template or configuration change`];
 }
 
 /** A condition that does not hold says why in its message. */
@@ -113,6 +122,7 @@ export function daemonSetLines(daemonSet: DaemonSet, pods: readonly Pod[]): stri
     'Pod Template:',
     ...templateLines(spec.template),
     ...conditionLines(status.conditions, true),
+    ...rollbackLines(daemonSet),
   ];
 }
 
@@ -136,6 +146,7 @@ export function statefulSetLines(statefulSet: StatefulSet, pods: readonly Pod[])
     'Pod Template:',
     ...templateLines(spec.template),
     ...conditionLines(status.conditions, true),
+    ...rollbackLines(statefulSet),
   ];
 }
 

@@ -2,7 +2,9 @@
 import type { KubeObject, ObjectMeta } from '../../../proto/gen/types.ts';
 import { dnsLabelProblem, dnsSubdomainProblem, qualifiedNameProblem, serviceNameProblem } from '../formats.ts';
 import { at, atKey } from '../problems.ts';
-import { kindInfo } from '../schema.ts';
+import { autoRollbackAnnotation, configRolloutAnnotation } from '../rollouts.ts';
+import { type Kind, kindInfo } from '../schema.ts';
+import { podTemplateOf } from '../workloads.ts';
 import { checkLabels, type Report } from './checks.ts';
 
 const longestAnnotationsBytes = 256 * 1024;
@@ -29,6 +31,7 @@ export function checkMetadata(object: KubeObject, report: Report): void {
   }
   checkLabels(metadata.labels, 'metadata.labels', report);
   checkAnnotations(metadata, report);
+  checkRolloutAnnotations(object, report);
   for (const [index, finalizer] of (metadata.finalizers ?? []).entries()) {
     if (finalizer) report(at('metadata.finalizers', index), qualifiedNameProblem(finalizer));
   }
@@ -45,5 +48,24 @@ function checkAnnotations({ annotations = {} }: ObjectMeta, report: Report): voi
   }
   if (bytes > longestAnnotationsBytes) {
     report('metadata.annotations', `${bytes} bytes together; at most ${longestAnnotationsBytes} are allowed`);
+  }
+}
+
+/** Kinds with a pod template for which each of them works. */
+const rolloutAnnotations: readonly { readonly name: string; readonly kinds: readonly Kind[] }[] = [
+  { name: autoRollbackAnnotation, kinds: ['Deployment'] },
+  { name: configRolloutAnnotation, kinds: ['Deployment', 'StatefulSet', 'DaemonSet'] },
+];
+
+/** What asks for nothing that would be done is a mistake, but for kinds that have no pods: tools annotate all objects. */
+function checkRolloutAnnotations(object: KubeObject, report: Report): void {
+  for (const { name, kinds } of rolloutAnnotations) {
+    const value = object.metadata.annotations?.[name];
+    if (value === undefined || podTemplateOf(object) === undefined) continue;
+    const path = atKey('metadata.annotations', name);
+    if (value !== 'true' && value !== 'false') report(path, `${JSON.stringify(value)} is neither "true" nor "false"`);
+    else if (value === 'true' && !kinds.includes(object.kind)) {
+      report(path, `does nothing for a ${object.kind}, only for ${kinds.join(', ')}; remove it`);
+    }
   }
 }

@@ -101,6 +101,7 @@ it('undo brings the content of a revision back, with the same template', async (
   await cluster.until(() => colors().join() === 'red,red,red', 'the former content');
   expect((await run('rollout status deploy/web')).code).toBe(0);
   expect(current().spec.template).toEqual(template);
+  expect((await run('describe deploy web')).out).toMatch(/Rollback:\s+web-\w+ runs, as somebody asked for/);
   expect((await run('rollout undo deploy/web --to-revision=3')).out).toContain('skipped rollback');
   expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
   await cluster.until(() => colors().join() === 'green,green,green', 'and forth');
