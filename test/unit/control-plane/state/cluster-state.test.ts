@@ -58,6 +58,41 @@ describe('cluster state', () => {
     expect(state.podsOnNode('node-2')).toEqual([]);
   });
 
+  it('finds the workloads that roll out with a ConfigMap or Secret, those alone that asked for it', () => {
+    const workload = (name: string, configMap: string, asks: boolean, version = '1'): KubeObject => ({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: {
+        name,
+        namespace: 'default',
+        uid: `uid-${name}`,
+        resourceVersion: version,
+        ...(asks && { annotations: { 'gantry.dev/rollout-on-config-change': 'true' } }),
+      },
+      spec: {
+        selector: { matchLabels: { app: name } },
+        template: {
+          spec: {
+            volumes: [{ name: 'v', secret: { secretName: 'credentials' } }],
+            containers: [{ name: 'main', image: 'x', envFrom: [{ configMapRef: { name: configMap } }] }],
+          },
+        },
+      },
+    });
+    const state = new MutableClusterState();
+    const [web, silent] = [workload('web', 'settings', true), workload('silent', 'settings', false)];
+    state.replace([update(web), update(silent)], 1n);
+    expect(state.configuredBy('/gantry/configmaps/default/settings')).toEqual([web]);
+    expect(state.configuredBy('/gantry/secrets/default/credentials')).toEqual([web]);
+    expect(state.configuredBy('/gantry/configmaps/elsewhere/settings')).toEqual([]);
+    const moved = workload('web', 'others', true, '2');
+    state.apply([update(moved)], 2n);
+    expect(state.configuredBy('/gantry/configmaps/default/settings')).toEqual([]);
+    expect(state.configuredBy('/gantry/configmaps/default/others')).toEqual([moved]);
+    state.apply([update(workload('web', 'others', false, '3'))], 3n);
+    expect(state.configuredBy('/gantry/configmaps/default/others')).toEqual([]);
+  });
+
   it('knows a new object under an old name by its uid', () => {
     const state = new MutableClusterState();
     state.replace([update(pod('web', { uid: 'first' }))], 1n);
