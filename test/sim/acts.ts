@@ -179,6 +179,8 @@ const within = (namespace: string, object: KubeObject): KubeObject =>
 /** The manifest again, without what the cluster added. */
 function unowned({ apiVersion, kind, metadata, ...rest }: KubeObject): KubeObject {
   const { status: _status, ...content } = rest as { status?: unknown };
-  const { name, namespace } = metadata;
-  return { apiVersion, kind, metadata: { name, ...(namespace && { namespace }) }, ...content } as KubeObject;
+  const { name, namespace, annotations = {} } = metadata;
+  const written = Object.entries(annotations).filter(([key]) => key.startsWith('gantry.dev/'));
+  const own = { name, ...(namespace && { namespace }), annotations: Object.fromEntries(written) };
+  return { apiVersion, kind, metadata: own, ...content } as KubeObject;
 }

@@ -44,6 +44,8 @@ export interface AgentPlants {
   readonly leakAttachments?: boolean;
   /** Nobody hears that a pod is gone. */
   readonly keepRemovals?: boolean;
+  /** Heartbeats count as acknowledged when they are sent. */
+  readonly renewsItself?: boolean;
 }
 
 export interface AgentParts {

@@ -17,6 +17,7 @@ import { SimNode } from './node.ts';
 import { SimProcess } from './process.ts';
 import { addressOfReplica, SimReplica } from './replica.ts';
 import { Rpc } from './rpc.ts';
+import { sharedCodec } from './shared-codec.ts';
 import type { EtcdHealth, SimEtcd, StorePlants } from './store.ts';
 import { StoreChecker } from './store-checker.ts';
 import { SimUser } from './users.ts';
@@ -72,7 +73,7 @@ export class SimCluster {
     this.servers = names.map(addressOfReplica);
     this.network = new Network(world);
     this.rpc = new Rpc(this.network, (error) => this.report('no-crash', `a handler failed: ${stackOf(error)}`));
-    const codec = sealedCodec(createKeyring(world.random.bytes(32), world.fork()));
+    const codec = sharedCodec(sealedCodec(createKeyring(world.random.bytes(32), world.fork())));
     this.checker = new StoreChecker(codec, this.report);
     this.etcd = this.#startEtcd();
     this.hosts = new HostChecker(() => this.nodes, this.checker.identities, this.report);

@@ -59,13 +59,13 @@ export class HostChecker {
   }
 
   /** Judged by what runs, whatever anybody believes. */
-  #checkIdentity({ key }: Identity, uid: string, nodeName: string): void {
+  #checkIdentity({ key, fencing }: Identity, uid: string, nodeName: string): void {
     for (const node of this.#nodes()) {
       for (const { config, status } of node.host.containers.values()) {
         if (status.state !== 'running' || config.podUid === uid) continue;
         if (this.#identities.get(config.podUid)?.key !== key) continue;
         const both = `pod ${uid} on ${nodeName} and pod ${config.podUid} on ${node.name}`;
-        this.#report('strict-once', `${key} runs twice: ${both}`);
+        this.#report(fencing === 'strict' ? 'strict-once' : 'stop-after-once', `${key} runs twice: ${both}`);
         return;
       }
     }

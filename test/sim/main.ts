@@ -1,10 +1,11 @@
 /**
- * npm run sim -- --seed=N [--hours=H] [--trace] [--logs]      one seed; last line: its trace hash
- * npm run sim -- --seeds=N [--first-seed=K] [--hours=H]       many; last line: seeds, steps, violations
- * npm run sim -- --scenario=NAME                              prints a scenario's trace
+ * npm run sim -- --seed=N [--hours=H] [--trace] [--logs]               one seed; last line: its trace hash
+ * npm run sim -- --seeds=N [--first-seed=K] [--hours=H] [--jobs=J]     many; last line: seeds, steps, violations
+ * npm run sim -- --scenario=NAME                                       prints a scenario's trace
  */
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../lib/errors.ts';
+import { runMany, work } from './many.ts';
 import { type RunResult, runSeed } from './run.ts';
 import { scenarioTrace } from './scenario.ts';
 
@@ -14,12 +15,16 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     'first-seed': { type: 'string', default: '1' },
     hours: { type: 'string', default: '0' },
+    jobs: { type: 'string', default: '1' },
     trace: { type: 'boolean', default: false },
     logs: { type: 'boolean', default: false },
     calm: { type: 'boolean', default: false },
     scenario: { type: 'string' },
+    /** For `many.ts` alone. */
+    worker: { type: 'boolean', default: false },
   },
 });
+const { calm } = values;
 const hours = numberOf('hours', values.hours);
 const print = (line: string): void => void process.stdout.write(line);
 
@@ -30,7 +35,7 @@ function numberOf(name: string, text: string): number {
 }
 
 function replayCommand(seed: number): string {
-  return `npm run sim -- --seed=${seed} --hours=${hours}${values.calm ? ' --calm' : ''}`;
+  return `npm run sim -- --seed=${seed} --hours=${hours}${calm ? ' --calm' : ''}`;
 }
 
 function describe({ seed, virtualMs, violations }: RunResult): void {
@@ -41,11 +46,11 @@ function describe({ seed, virtualMs, violations }: RunResult): void {
   }
 }
 
-async function runOne(seed: number): Promise<number> {
+async function one(seed: number): Promise<number> {
   const result = await runSeed({
     seed,
     hours,
-    calm: values.calm,
+    calm,
     ...((values.trace || values.logs) && { onLine: print }),
     ...(values.logs && { onLog: print }),
   });
@@ -56,27 +61,25 @@ async function runOne(seed: number): Promise<number> {
   return violations.length;
 }
 
-async function runMany(count: number, first: number): Promise<number> {
+async function many(count: number, first: number, jobs: number): Promise<number> {
   const failed: number[] = [];
-  let steps = 0;
-  let found = 0;
+  let [done, steps, found] = [0, 0, 0];
   const startMs = performance.now();
-  for (let seed = first; seed < first + count; seed += 1) {
-    const result = await runSeed({ seed, hours, calm: values.calm });
+  const onResult = (result: RunResult): void => {
+    done += 1;
     steps += result.steps;
     found += result.violations.length;
     if (result.violations.length > 0) {
-      failed.push(seed);
+      failed.push(result.seed);
       describe(result);
-      print(`  replay: ${replayCommand(seed)}\n`);
+      print(`  replay: ${replayCommand(result.seed)}\n`);
     }
-    const done = seed - first + 1;
-    if (done % 100 === 0) {
-      const perSecond = (done / (performance.now() - startMs)) * 1000;
-      print(`${done} of ${count} seeds, ${perSecond.toFixed(1)} a second, ${failed.length} failed\n`);
-    }
-  }
-  for (const seed of failed) print(`failed: ${replayCommand(seed)}\n`);
+    if (done % 100 !== 0) return;
+    const perSecond = (done / (performance.now() - startMs)) * 1000;
+    print(`${done} of ${count} seeds, ${perSecond.toFixed(1)} a second, ${failed.length} failed\n`);
+  };
+  await runMany({ first, count, jobs, hours, calm, onResult });
+  for (const seed of failed.sort((a, b) => a - b)) print(`failed: ${replayCommand(seed)}\n`);
   print(`seeds ${count}, steps ${steps}, violations ${found}\n`);
   return found;
 }
@@ -86,13 +89,14 @@ async function main(): Promise<number> {
     print(await scenarioTrace(values.scenario));
     return 0;
   }
-  if (values.seeds !== undefined)
-    return runMany(numberOf('seeds', values.seeds), numberOf('first-seed', values['first-seed']));
-  return runOne(numberOf('seed', values.seed ?? values['first-seed']));
+  const first = numberOf('first-seed', values['first-seed']);
+  if (values.seeds === undefined) return one(numberOf('seed', values.seed ?? `${first}`));
+  return many(numberOf('seeds', values.seeds), first, numberOf('jobs', values.jobs));
 }
 
 process.on('unhandledRejection', (error) => {
   process.stderr.write(`unhandled rejection: ${error instanceof Error ? error.stack : messageOf(error)}\n`);
   process.exit(1);
 });
-process.exit((await main()) > 0 ? 1 : 0);
+if (values.worker) work();
+else process.exit((await main()) > 0 ? 1 : 0);

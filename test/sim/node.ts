@@ -1,4 +1,7 @@
-/** A simulated machine and whether an agent runs on it. The agent may die and start again; the machine may lose power and boot again, keeping its disk. */
+/**
+ * A simulated machine and whether an agent runs on it. The agent may die and start again; the machine may lose power and
+ * boot again, keeping its disk.
+ */
 import type { Clock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
@@ -74,6 +77,7 @@ export class SimNode implements Machine {
     });
     const clock = atRate(machine.clock, options.clockRate);
     this.watchdog = createFakeWatchdog({ clock, kill: (uid) => this.host.killPod(uid) });
+    if (plants.renewsItself) renewAlways(this.watchdog, clock);
   }
 
   startAgent(): void {
@@ -146,4 +150,9 @@ function atRate(clock: Clock, rate: number): Pick<Clock, 'monotonicMs' | 'schedu
     monotonicMs: () => clock.monotonicMs() * rate,
     schedule: (delayMs, callback) => clock.schedule(delayMs / rate, callback),
   };
+}
+
+function renewAlways(watchdog: FakeWatchdog, clock: Pick<Clock, 'schedule'>): void {
+  watchdog.renew(watchdog.nowMs());
+  clock.schedule(1_000, () => renewAlways(watchdog, clock));
 }

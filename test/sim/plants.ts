@@ -71,6 +71,11 @@ export const plants: readonly Plant[] = [
     make: () => ({ transact: removedAtOnce((object) => controllerOf(object)?.kind === 'StatefulSet') }),
   },
   {
+    name: 'a node takes its heartbeats for acknowledged',
+    finds: 'stop-after-once',
+    make: () => ({ renewsItself: true }),
+  },
+  {
     name: 'finalizers hold nothing',
     finds: 'finalizers',
     make: () => ({ transact: removedAtOnce(isHeld) }),

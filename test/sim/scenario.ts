@@ -5,7 +5,8 @@
  *
  *   cluster seed=1 replicas=3 nodes=3     first line of the script
  *   show REASON...                        Events that belong to the story (default: all)
- *   apply KIND NAME [replicas=N] [image=I]   scale KIND NAME N   delete KIND NAME
+ *   apply Deployment NAME [replicas=N] [image=I]   apply ResourceQuota NAME [pods=N]
+ *   scale KIND NAME N   delete KIND NAME
  *   power-off NODE   power-on NODE   kill PROCESS   start PROCESS   stall PROCESS SECONDS
  *   cut A B   cut-one-way A B   mend A B   etcd away|back
  *   wait SECONDS   converge SECONDS
@@ -158,11 +159,19 @@ function node({ nodes }: SimCluster, name: string | undefined) {
 }
 
 function manifest(kind: string, name: string, words: readonly string[]): KubeObject {
-  const { replicas = '1', image = 'web:1' } = Object.fromEntries(words.map((word) => word.split('='))) as {
+  const {
+    replicas = '1',
+    image = 'web:1',
+    ...rest
+  } = Object.fromEntries(words.map((word) => word.split('='))) as {
     replicas?: string;
     image?: string;
+    pods?: string;
   };
-  if (kind !== 'Deployment') throw new Error(`apply ${kind}: only Deployments so far`);
+  if (kind === 'ResourceQuota') {
+    return { apiVersion: 'v1', kind, metadata: { name, namespace: 'default' }, spec: { hard: { ...rest } } };
+  }
+  if (kind !== 'Deployment') throw new Error(`apply ${kind}: only Deployments and ResourceQuotas so far`);
   const deployment: Deployment = {
     apiVersion: 'apps/v1',
     kind: 'Deployment',

@@ -92,7 +92,8 @@ export class SimUser {
   /** Applies the manifest; false when that failed or nobody knows. */
   apply(manifest: KubeObject): Promise<boolean> {
     const object = toEnvelope(this.#signed(manifest));
-    return this.#attempt('apply', nameOf(manifest), 'Apply', { object, fieldManager: this.name });
+    // They take one another's fields over without a thought.
+    return this.#attempt('apply', nameOf(manifest), 'Apply', { object, fieldManager: this.name, force: true });
   }
 
   /** Writes the object as a whole, unless somebody else has changed it meanwhile. */

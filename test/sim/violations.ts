@@ -2,6 +2,7 @@
 export const invariants = {
   'one-node-per-pod': 'no pod uid runs on two nodes',
   'strict-once': 'no identity of a strict StatefulSet runs twice at once',
+  'stop-after-once': 'no identity of a stop-after StatefulSet runs twice at once',
   'one-pod-per-ip': 'no address belongs to two live pods',
   'no-overcommit': "the requests of a node's pods fit into its allocatable",
   'leader-writes': 'no write of a deposed leader lands',

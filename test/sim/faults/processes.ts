@@ -41,7 +41,7 @@ export const processFaults = {
     const { world } = cluster;
     const node = world.pick(present(cluster));
     kill(cluster, node.agent);
-    world.after(world.between(100, 12_000), () => node.startAgent());
+    world.after(world.between(100, 20_000), () => node.startAgent());
   },
   stall(cluster) {
     const { world } = cluster;

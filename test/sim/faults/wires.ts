@@ -47,6 +47,18 @@ export const wireFaults = {
     const chosen = all ? replicas : [world.pick(replicas)];
     for (const replica of chosen) partition(cluster, node.name, replica.name, 20_000);
   },
+  /** Its cable is pulled: the pods run on, and nobody hears of it. */
+  nodeAlone(cluster) {
+    const { world, network, replicas } = cluster;
+    const { name } = world.pick(present(cluster));
+    const durationMs = world.between(3_000, 30_000);
+    for (const replica of replicas) {
+      network.cut(name, replica.name);
+      network.cut(replica.name, name);
+      world.after(durationMs, () => network.mend(name, replica.name));
+      world.after(durationMs, () => network.mend(replica.name, name));
+    }
+  },
   nodesFromAll(cluster) {
     const { world, nodes, replicas } = cluster;
     const cutOff = nodes.filter(() => world.chance(0.8));

@@ -1,5 +1,5 @@
 /** Pods with names that stay, and must not run twice. */
-import { fencingAnnotation } from '../../../lib/model/fencing.ts';
+import { fencingAnnotation, stopAfterAnnotation } from '../../../lib/model/fencing.ts';
 import { isControlledBy } from '../../../lib/model/object.ts';
 import type { Random } from '../../../lib/random.ts';
 import type { Pod, StatefulSet, StatefulSetUpdateStrategy } from '../../../proto/gen/types.ts';
@@ -10,15 +10,18 @@ const strategies: readonly StatefulSetUpdateStrategy[] = [
   { type: 'RollingUpdate', rollingUpdate: { partition: 1 } },
   { type: 'OnDelete' },
 ];
-const fencings = ['strict'] as const;
+const fencings: readonly Readonly<Record<string, string>>[] = [
+  { [fencingAnnotation]: 'strict' },
+  { [fencingAnnotation]: 'stop-after', [stopAfterAnnotation]: '5' },
+];
 
 export const statefulSet: Workload = {
   kind: 'StatefulSet',
-  weight: 3,
+  weight: 4,
   make: (name, random, load) => ({
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',
-    metadata: { name, namespace: 'default', annotations: { [fencingAnnotation]: pick(fencings, random) } },
+    metadata: { name, namespace: 'default', annotations: pick(fencings, random) },
     spec: {
       replicas: upTo(Math.min(3, load), random),
       serviceName: name,
