@@ -1,5 +1,6 @@
 /** A real lab for a test file: made once, broken and mended through the same functions as `ctl lab`, always removed. */
 
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureImages } from '../../deploy/images/build.ts';
 import { addNode, ctl, up } from '../../deploy/lab/cluster.ts';
@@ -11,9 +12,11 @@ import {
   requireRunning,
   setCable,
   setProgram,
+  startMachine,
 } from '../../deploy/lab/lab.ts';
 import { enterArgv, type Host } from '../../deploy/lab/machine.ts';
-import { adminConfig, cloneFolder, machineData, requireState } from '../../deploy/lab/state.ts';
+import { joinTokenFile, nodeMachine } from '../../deploy/lab/programs.ts';
+import { adminConfig, cloneFolder, machineData, requireMachine, requireState } from '../../deploy/lab/state.ts';
 import { type LabProcess, type LabStatus, labStatus, type ProcessRole } from '../../deploy/lab/status.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
@@ -66,12 +69,31 @@ export interface Lab {
   partition(machine: string): Promise<void>;
   heal(machine: string): Promise<void>;
   addNode(): Promise<string>;
+  /** A node whose agent is told of one control plane alone; returns when it is Ready. */
+  addNodeAt(server: string): Promise<string>;
+  /** What a machine's program has logged, oldest first. */
+  log(machine: string): LogLine[];
   /** Ends a machine's program (agent, control plane, registry) and keeps it down until `startProgram`. */
   stopProgram(machine: string): Promise<void>;
   startProgram(machine: string): Promise<void>;
   remove(): Promise<void>;
   /** Lets go of a lab that somebody else removes. */
   release(): void;
+}
+
+export interface LogLine {
+  /** Epoch ms. */
+  readonly time: number;
+  readonly msg: string;
+  readonly component?: string;
+  readonly server?: string;
+  readonly reason?: string;
+}
+
+function logOf(lab: string, machine: string): LogLine[] {
+  const { program } = requireMachine(requireState(lab), machine);
+  const text = readFileSync(join(machineData(lab, machine), 'log', `${program}.log`), 'utf8');
+  return text.split('\n').flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line)] : []));
 }
 
 /** Labs of this process: a wait in vain tells how they stand. */
@@ -129,6 +151,18 @@ export function labNamed(name: string): Lab {
       await healMachine(host, name, machine);
     },
     addNode: () => addNode(host, name),
+    async addNodeAt(server) {
+      const { subnet, machines } = requireState(name);
+      const node = nodeMachine(name, subnet, machines.filter(({ role }) => role === 'node').length + 1);
+      const token = await check(['token', 'create']);
+      const at = node.command.indexOf('--server') + 1;
+      await startMachine(host, name, { ...node, command: node.command.with(at, server) }, (data) =>
+        writeFileSync(join(data, joinTokenFile), token, { mode: 0o600 }),
+      );
+      await waitFor(`${node.name} is Ready`, 30_000, () => api.isNodeReady(node.name));
+      return node.name;
+    },
+    log: (machine) => logOf(name, machine),
     stopProgram: (machine) => setProgram(host, name, machine, false),
     startProgram: (machine) => setProgram(host, name, machine, true),
     remove: () => {

@@ -1,15 +1,20 @@
-/** A lab with several control planes under load: what was acknowledged, who leads, how long scheduling is away. */
+/** A lab's control planes, one by one and together: who leads, what each says, how long scheduling is away. */
 import { readConfig } from '../../cli/config.ts';
 import { connectTo } from '../../cli/connection.ts';
 import type { ClusterClient } from '../../cli/context.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
-import type { ConfigMap, Pod } from '../../proto/gen/types.ts';
+import type { ConfigMap, KubeObject, Pod } from '../../proto/gen/types.ts';
 import { type Lab, waitFor } from './lab-fixture.ts';
-import { pod } from './manifests.ts';
+import { pod, sleeper } from './manifests.ts';
 
 const callMs = 3000;
+
+async function list<T extends KubeObject>(client: ClusterClient, kind: T['kind']): Promise<T[]> {
+  const { items = [] } = await client.List({ kind, namespace: '' }, { deadlineMs: callMs });
+  return items.map((item) => fromEnvelope(item) as T);
+}
 
 /** Speaks to the lab's replicas, to the next one when one does not answer. */
 export class Replicas {
@@ -58,23 +63,29 @@ export class Replicas {
     return leader;
   }
 
-  async pods(): Promise<Pod[]> {
-    const request = { kind: 'Pod', namespace: 'default' };
-    const { items = [] } = await this.ask((client) => client.List(request, { deadlineMs: callMs }));
-    return items.map((item) => fromEnvelope(item) as Pod);
+  /** Clients for constant load: each prefers another replica, and fails over. */
+  get writers(): readonly ClusterClient[] {
+    return this.#clients;
   }
 
-  async configMaps(): Promise<ConfigMap[]> {
-    const request = { kind: 'ConfigMap', namespace: 'default' };
-    const { items = [] } = await this.ask((client) => client.List(request, { deadlineMs: callMs }));
-    return items.map((item) => fromEnvelope(item) as ConfigMap);
+  async list<T extends KubeObject>(kind: T['kind']): Promise<T[]> {
+    return this.ask((client) => list<T>(client, kind));
   }
 
-  /** Applies a pod, again until that is acknowledged, and waits until it has a node. Milliseconds from now. */
+  /** As the replica at this host:port has them. */
+  async configMapsAt(address: string): Promise<ConfigMap[]> {
+    return list<ConfigMap>(this.only(this.addresses.indexOf(address)), 'ConfigMap');
+  }
+
+  /**
+   * Applies a pod, again until that is acknowledged, waits until it has a node, and deletes it. Milliseconds from now to
+   * the binding. Its image is nowhere, so that it costs no more than that.
+   */
   async schedulesWithin(name: string, limitMs: number): Promise<number> {
     const startedMs = systemClock.monotonicMs();
     const target = { kind: 'Pod', namespace: 'default', name };
-    const object = toEnvelope(pod(name));
+    const image = { image: 'nowhere:1', imagePullPolicy: 'Never' } as const;
+    const object = toEnvelope(pod(name, { containers: [sleeper(image)] }));
     let acknowledged = false;
     await waitFor(`${name} is taken and has a node`, limitMs, async () => {
       if (!acknowledged) {
@@ -84,49 +95,8 @@ export class Replicas {
       const { object: found } = await this.ask((client) => client.Get(target, { deadlineMs: 1000 }));
       return (fromEnvelope(found) as Pod).spec.nodeName !== undefined;
     });
-    return systemClock.monotonicMs() - startedMs;
+    const tookMs = systemClock.monotonicMs() - startedMs;
+    await this.ask((client) => client.Delete(target, { deadlineMs: callMs }));
+    return tookMs;
   }
-}
-
-export interface Load {
-  /** Writes acknowledged so far. */
-  readonly acknowledged: number;
-  /** Ends it and returns, for every ConfigMap, the newest value whose write was acknowledged. */
-  stop(): Promise<ReadonlyMap<string, number>>;
-}
-
-/** One writer for each replica, each prefers another one; every other write makes a new ConfigMap, the others change one. */
-export function startLoad(replicas: Replicas): Load {
-  const newest = new Map<string, number>();
-  let ended = false;
-  let acknowledged = 0;
-  const write = async (writer: number): Promise<void> => {
-    let turn = writer;
-    for (let value = 1; !ended; value += 1) {
-      const name = value % 2 === 0 ? `load-${writer}` : `load-${writer}-${value}`;
-      const object = toEnvelope({
-        ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } },
-        data: { value: `${value}` },
-      } as ConfigMap);
-      try {
-        await replicas.at(turn).Apply({ object, fieldManager: `load-${writer}` }, { deadlineMs: callMs });
-        newest.set(name, value);
-        acknowledged += 1;
-      } catch {
-        turn += 1; // not acknowledged: it may be there or not
-      }
-      await systemClock.sleep(50);
-    }
-  };
-  const writers = replicas.addresses.map((_, writer) => write(writer));
-  return {
-    get acknowledged() {
-      return acknowledged;
-    },
-    async stop() {
-      ended = true;
-      await Promise.all(writers);
-      return newest;
-    },
-  };
 }
