@@ -10,7 +10,6 @@
 import type { Clock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
-import { untilAborted } from '../until-aborted.ts';
 import { Term } from './leader-term.ts';
 import { absent, type Compare, createRevisionIs, deleteOf, type KeyValue, putOf, type Store } from './store.ts';
 import { transactOnce } from './transact-once.ts';
@@ -188,16 +187,17 @@ class Candidate implements Campaign {
     }
   }
 
-  /** Renews the lease until the term ends. */
+  /**
+   * Renews the lease until the term ends. A renewal that hangs, at a member of the store that has just died, holds up
+   * no other: the next one may find the store well again while the term still lasts.
+   */
   async #renew(term: Term): Promise<void> {
     const { clock } = this.#options;
+    const broken = Promise.withResolvers<never>();
+    broken.promise.catch(() => {}); // nobody waits for it any more when the term is over
     while (term.isHeld()) {
-      await clock.sleep(term.lease.ttlMs / 4, term.signal).catch(() => {});
-      if (!term.isHeld()) return;
-      // A call may take longer than the term lasts: whichever ends first.
-      await untilAborted(this.#renewOnce(term), term.signal).catch((error: unknown) => {
-        if (!term.signal.aborted) throw error;
-      });
+      await Promise.race([clock.sleep(term.lease.ttlMs / 4, term.signal).catch(() => {}), broken.promise]);
+      if (term.isHeld()) this.#renewOnce(term).catch(broken.reject);
     }
   }
 

@@ -56,6 +56,30 @@ describe('campaign', () => {
     await clock.until(() => log.includes('b elected'), 3000);
   });
 
+  it('goes on leading when renewals hang for less than the term, though they never come back', async () => {
+    const { clock, store, log, stand } = setup();
+    let cut = false;
+    const flaky = new Proxy(store, {
+      get(target, name: keyof Store) {
+        const method = target[name] as (...args: unknown[]) => unknown;
+        return (...args: unknown[]) => {
+          return cut && name === 'keepAliveLease' ? new Promise(() => {}) : method.apply(target, args);
+        };
+      },
+    });
+    const a = stand('a', flaky);
+    await clock.until(() => a.leadership !== undefined, 1000);
+    const { createRevision } = a.leadership!;
+    for (let outage = 0; outage < 5; outage += 1) {
+      await clock.advance(2000);
+      cut = true;
+      await clock.advance(1500);
+      cut = false;
+    }
+    expect(log).toEqual(['a elected']);
+    expect(a.leadership?.createRevision).toBe(createRevision);
+  });
+
   it('does not hold what it slept through, before any timer has run', async () => {
     const { clock, store, stand } = setup();
     let skewMs = 0; // as when the process is stopped: time passes, timers do not run
