@@ -19,6 +19,7 @@ import {
   type World,
 } from '../../../lib/model/deletion-holders.ts';
 import { isDeleting } from '../../../lib/model/object.ts';
+import { isPodBound } from '../../../lib/model/pods.ts';
 import type { KubeObject, OwnerReference } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
@@ -41,8 +42,7 @@ export function reconcileOwner(snapshot: Snapshot, uid: string, nowMs: number): 
   if (finalizers.includes(orphanFinalizer)) return { changes: setFree(snapshot, owner) };
   const foreground = finalizers.includes(foregroundFinalizer) ? goAfter(snapshot, owner) : undefined;
   if (foreground && foreground.changes.length > 0) return foreground;
-  const waitsForOthers = owner.kind === 'Pod' || owner.kind === 'Namespace';
-  if (finalizers.length === 0 && !waitsForOthers) return { changes: [{ type: 'remove', object: owner }] };
+  if (finalizers.length === 0 && !waitsForOthers(owner)) return { changes: [{ type: 'remove', object: owner }] };
   return finalizers.length > 0 ? complaint(snapshot, owner, nowMs) : { changes: [] };
 }
 
@@ -144,9 +144,13 @@ function withFinalizer(object: KubeObject, finalizer: string): KubeObject {
 
 function withoutFinalizer(owner: KubeObject, finalizer: string): Change {
   const finalizers = (owner.metadata.finalizers ?? []).filter((one) => one !== finalizer);
-  const waitsForOthers = owner.kind === 'Pod' || owner.kind === 'Namespace';
-  if (finalizers.length === 0 && !waitsForOthers) return { type: 'remove', object: owner };
+  if (finalizers.length === 0 && !waitsForOthers(owner)) return { type: 'remove', object: owner };
   return { type: 'update', object: { ...owner, metadata: { ...owner.metadata, finalizers } } as KubeObject };
+}
+
+/** For its agent, or for what is in it. */
+function waitsForOthers(object: KubeObject): boolean {
+  return object.kind === 'Namespace' || (object.kind === 'Pod' && isPodBound(object));
 }
 
 function ownerMissing(about: KubeObject, { kind, name, uid }: OwnerReference): Events[number] {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { holdersOf, holdersSentence } from '../../../../lib/model/deletion-holders.ts';
 import { isDeleting } from '../../../../lib/model/object.ts';
-import type { ConfigMap, KubeObject, Node, OwnerReference } from '../../../../proto/gen/types.ts';
+import type { ConfigMap, KubeObject, Node, OwnerReference, Pod } from '../../../../proto/gen/types.ts';
 import { type Cluster, deployment, namespace, startCluster } from './cluster.ts';
 
 let cluster: Cluster;
@@ -27,6 +27,8 @@ const ownedBy = (owner: KubeObject, extra: Partial<OwnerReference> = {}): OwnerR
   uid: owner.metadata.uid ?? '',
   ...extra,
 });
+const terms = [{ matchExpressions: [{ key: 'no', operator: 'Exists' as const }] }];
+const nowhere = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } };
 const events = (reason: string) => cluster.state.list('Event').filter((event) => event.reason === reason);
 
 /** As the API does for propagationPolicy Foreground. */
@@ -105,6 +107,27 @@ describe('deletion in the foreground', () => {
     expect(events('DeletionBlocked').map(({ message }) => message)).toContain(
       'Deletion waits for finalizer example.com/hold of ConfigMap default/held, which whoever set it must take away',
     );
+  });
+
+  it('removes a pod that is on no node, and one that is', async () => {
+    const { template } = deployment('web').spec;
+    for (const [name, isPlaced] of [
+      ['placed', true],
+      ['pending', false],
+    ] as const) {
+      const nodeSelector = isPlaced ? {} : { nodeSelector: { no: 'such' }, affinity: nowhere };
+      const pod: Pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: 'default', finalizers: ['foregroundDeletion'] },
+        spec: { ...template.spec, ...nodeSelector },
+      };
+      await cluster.create(pod);
+    }
+    await cluster.until(() => cluster.pods().some(({ spec }) => spec.nodeName !== undefined), 'one placed');
+    await cluster.remove('Pod', 'placed');
+    await cluster.remove('Pod', 'pending');
+    await cluster.until(() => cluster.pods().length === 0, 'the end');
   });
 
   it('ends in a circle of owners, and says so', async () => {
