@@ -201,7 +201,7 @@ function servicesOf(
     ...(parts.resolve && { resolve: parts.resolve(state) }),
   });
   return {
-    api: { Cluster, NodeSession: { Session: sessions.session, Renew: renewHandler(joining) } },
+    api: { Cluster, NodeSession: { Session: sessions.session, Heartbeats: sessions.heartbeats, Renew: renewHandler(joining) } },
     join: { Bootstrap: bootstrapHandlers(joining) },
   };
 }

@@ -15,7 +15,7 @@ import { type Exec, systemExec } from '../lib/process.ts';
 import { systemRandom } from '../lib/random.ts';
 import type { Node, UsageWanted, Welcome } from '../proto/gen/types.ts';
 import { startNodeDns } from './dns/node-dns.ts';
-import { createFencing } from './fencing/fencing.ts';
+import { createFencing, lapseMs } from './fencing/fencing.ts';
 import { openWatchdog } from './fencing/process.ts';
 import {
   type ClusterSettings,
@@ -42,9 +42,10 @@ import { detectCgroups, processDirs } from './runtime/cgroup.ts';
 import { openRuncRuntime } from './runtime/runc.ts';
 import { startAgentServer } from './server/agent-service.ts';
 import { createPodDirectory } from './server/pod-directory.ts';
-import { keepRenewed, obtainIdentity } from './session/join.ts';
+import { identityFile, keepRenewed, obtainIdentity } from './session/join.ts';
 import { createSessionClient, rpcTransport } from './session/session-client.ts';
 import { openSliceStore } from './session/slice-store.ts';
+import { startStandIn } from './session/stand-in-host.ts';
 import { UsageReporter } from './usage/reporter.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -121,6 +122,13 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   });
   closers.add(() => watchdog.close());
   const fencing = createFencing(watchdog);
+  const standIn = startStandIn({
+    identityFile: identityFile(flags),
+    fencingFolder: `${flags.runDir}/fencing`,
+    lapseMs,
+    ...{ clock, log },
+  });
+  closers.add(() => standIn.stop());
 
   let pods: Pods | undefined;
   let usage: UsageReporter | undefined;
@@ -141,6 +149,7 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
       usage?.want(wanted);
     },
     lease: fencing,
+    standIn,
     onWelcome: (welcome) => keepSettings(welcome, flags, log).then(welcomed.resolve, () => {}),
     ...{ slice, clock, random, log },
   });

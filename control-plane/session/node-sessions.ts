@@ -46,6 +46,7 @@ export type Verdict = 'alive' | 'lost';
 
 export interface NodeSessions {
   readonly session: Handlers<'NodeSession'>['Session'];
+  readonly heartbeats: Handlers<'NodeSession'>['Heartbeats'];
   /** A term begins; it ends with the leadership's signal. */
   lead(leadership: Leadership): void;
   /** Empty while this replica does not lead. */
@@ -83,6 +84,11 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       } catch (error) {
         throw current.leads || context.signal.aborted ? error : notLeading(context);
       }
+    },
+    async *heartbeats(requests, context) {
+      const nodeName = nodeNameOf(context.peer);
+      if (!term?.leads) throw notLeading(context);
+      yield* term.answerHeartbeats(nodeName, requests);
     },
     lead(leadership) {
       const begun = new Term(leadership, options, (nodeName, verdict) => {

@@ -57,6 +57,12 @@ function mergePodStatus(stored: PodStatus, reported: PodStatus): PodStatus {
   return withUnknownOf(messageType('PodStatus'), stored, merged);
 }
 
+/**
+ * A busy agent is not a dead one: a thread beats for it. But one that is busy for so long does not look after its pods, nor
+ * say how they are. Twenty leases: no work of an agent takes a thousandth of that at a time.
+ */
+export const agentStuckAfterMs = 60_000;
+
 /** What the leader knows of a node beside what is stored. */
 export interface NodeKnowledge {
   /** False: its lease is over. */
@@ -65,6 +71,8 @@ export interface NodeKnowledge {
   readonly reported?: NodeStatus;
   readonly labels?: Readonly<Record<string, string>>;
   readonly leaseMs: number;
+  /** Its heartbeats come, but the agent itself has done nothing for too long. */
+  readonly stuck?: boolean;
 }
 
 /** Undefined when the stored node says all that already. */
@@ -87,7 +95,7 @@ function mergeNodeStatus(stored: NodeStatus, knowledge: NodeKnowledge, nowMs: nu
 }
 
 /** Reasons are Kubernetes' own, so that what reads them there reads them here. */
-function readyCondition({ alive, leaseMs }: NodeKnowledge, own: Condition | undefined): Condition {
+function readyCondition({ alive, leaseMs, stuck }: NodeKnowledge, own: Condition | undefined): Condition {
   if (!alive) {
     return {
       type: 'Ready',
@@ -95,6 +103,10 @@ function readyCondition({ alive, leaseMs }: NodeKnowledge, own: Condition | unde
       reason: 'NodeStatusUnknown',
       message: `the node's agent has not been heard for ${leaseMs / 1000} s`,
     };
+  }
+  if (stuck) {
+    const message = `the node's agent has done nothing for ${agentStuckAfterMs / 1000} s, though it beats; restart it if that lasts`;
+    return { type: 'Ready', status: 'False', reason: 'AgentStuck', message };
   }
   if (own && own.status !== 'True') {
     const message = own.message ?? 'the agent says that its node is not ready';

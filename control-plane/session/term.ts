@@ -6,6 +6,7 @@ import { referenceTo } from '../../lib/model/event.ts';
 import { objectKey } from '../../lib/model/keys.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
 import type {
+  Heartbeat,
   Node,
   NodeStatus,
   SessionDown,
@@ -27,7 +28,7 @@ import { createNodeWriter, type NodeWriter } from './node-writer.ts';
 import { writePods } from './pod-writer.ts';
 import { SessionStream } from './session-stream.ts';
 import { SharedSlice } from './shared-slice.ts';
-import type { NodeKnowledge } from './status-plan.ts';
+import { agentStuckAfterMs, type NodeKnowledge } from './status-plan.ts';
 import { within } from './within.ts';
 
 const ticksPerLease = 12;
@@ -63,6 +64,8 @@ export class Term {
   readonly #users: ConfigurationUsers;
   #publishedMs = Number.NEGATIVE_INFINITY;
   #publishing: Timer | undefined;
+  /** Agents that beat, and do nothing else. */
+  readonly #stuck = new Set<string>();
   #servers: readonly string[] = [];
   #ticker: Timer | undefined;
   #wasPaused = false;
@@ -157,6 +160,15 @@ export class Term {
     }
   }
 
+  async *answerHeartbeats(nodeName: string, requests: AsyncIterable<Heartbeat>): AsyncGenerator<Heartbeat> {
+    for await (const { sequence = 0, agentSilentMs = 0 } of requests) {
+      if (!this.#hearInstead(nodeName, agentSilentMs)) {
+        throw new GantryError('failedPrecondition', `node ${nodeName} has no lease here; open a session first`);
+      }
+      yield { sequence };
+    }
+  }
+
   async #firstMessage(inbox: AsyncIterator<SessionUp>): Promise<SessionHello> {
     const next = await within(inbox.next(), helloPatienceMs, this.#options.clock);
     const hello = next?.done === false ? next.value.hello : undefined;
@@ -215,7 +227,21 @@ export class Term {
 
   #hear(nodeName: string): boolean {
     if (!this.leads) return false;
-    if (this.leases.heard(nodeName, this.#options.clock.monotonicMs())) this.#pass(nodeName, 'alive');
+    const revived = this.leases.heard(nodeName, this.#options.clock.monotonicMs());
+    if (revived) this.#pass(nodeName, 'alive');
+    if (this.#stuck.delete(nodeName) && !revived) this.#write(nodeName);
+    return true;
+  }
+
+  /** A thread beats for an agent that is too busy. It keeps a lease, and gives none: that takes a session. */
+  #hearInstead(nodeName: string, agentSilentMs: number): boolean {
+    if (!this.leads || this.leases.all.get(nodeName)?.alive !== true) return false;
+    this.leases.heard(nodeName, this.#options.clock.monotonicMs());
+    if (agentSilentMs >= agentStuckAfterMs && !this.#stuck.has(nodeName)) {
+      this.#options.log.warn({ node: nodeName, agentSilentMs }, 'an agent beats, and does nothing else');
+      this.#stuck.add(nodeName);
+      this.#write(nodeName);
+    }
     return true;
   }
 
@@ -240,7 +266,8 @@ export class Term {
     const { status, labels } = this.#reports.get(nodeName) ?? {};
     const alive = this.leases.all.get(nodeName)?.alive === true;
     const { leaseMs } = this.#options.config;
-    return { alive, leaseMs, ...(status && { reported: status }), ...(labels && { labels }) };
+    const stuck = this.#stuck.has(nodeName);
+    return { alive, leaseMs, stuck, ...(status && { reported: status }), ...(labels && { labels }) };
   }
 
   #tick(): void {
@@ -266,8 +293,12 @@ export class Term {
   /** Tells whoever listens, and makes the stored node say so. */
   #pass(nodeName: string, verdict: Verdict): void {
     this.#onVerdict(nodeName, verdict);
+    this.#write(nodeName);
+  }
+
+  #write(nodeName: string): void {
     this.#sync(nodeName).catch((error: unknown) => {
-      this.#options.log.warn({ node: nodeName, verdict, error: messageOf(error) }, 'a verdict was not written');
+      this.#options.log.warn({ node: nodeName, error: messageOf(error) }, 'a verdict was not written');
     });
   }
 
@@ -339,6 +370,7 @@ export class Term {
   #nodeDeleted(nodeName: string): void {
     this.leases.forget(nodeName);
     this.#reports.delete(nodeName);
+    this.#stuck.delete(nodeName);
     this.#streams.get(nodeName)?.end(nodeIsGone(nodeName));
   }
 }

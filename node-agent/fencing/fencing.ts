@@ -59,7 +59,7 @@ export const noFencing: PodFencing = {
 };
 
 /** Shorter than the shortest deadline: after it somebody may have been given up. */
-const lapseMs = leastStopAfterSeconds * 1000;
+export const lapseMs = leastStopAfterSeconds * 1000;
 
 class NodeFencing implements PodFencing, LeaseFollower {
   readonly #watchdog: Watchdog;

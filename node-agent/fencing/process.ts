@@ -2,14 +2,14 @@
  * The watchdog as a process of its own (watchdog.sh), told by files. It runs only while there is something to guard, and is
  * started again, by whichever agent lives, should it end.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { threadId } from 'node:worker_threads';
 import { bootTimeMs, type Clock, type Timer } from '../../lib/clock.ts';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Exec } from '../../lib/process.ts';
 import { identifyProcess, isAlive, type ProcessIdentity, signalProcess } from '../runtime/processes.ts';
+import { readIfAny, readLease, writeLease, writeWhole } from './lease-file.ts';
 import type { GuardedPod, Watchdog } from './watchdog.ts';
 
 export interface WatchdogProcessOptions {
@@ -30,6 +30,8 @@ export interface WatchdogProcess extends Watchdog {
 const script = fileURLToPath(new URL('watchdog.sh', import.meta.url));
 const superviseMs = 500;
 const startPatienceMs = 5_000;
+/** Two heartbeats. */
+const thoughtFreshMs = 2_000;
 
 export function openWatchdog(options: WatchdogProcessOptions): WatchdogProcess {
   const { folder } = options;
@@ -44,16 +46,6 @@ function forgetFormerBoot(folder: string, bootId: string): void {
   for (const name of ['lease', 'watchdog']) rmSync(`${folder}/${name}`, { force: true });
   for (const uid of namesIn(`${folder}/pods`)) writeFileSync(`${folder}/fenced/${uid}`, '');
   writeWhole(`${folder}/boot`, bootId);
-}
-
-/** The newest renewal; also written by the agent's heartbeat thread. */
-export function writeLease(folder: string, sentAtMs: number): void {
-  writeWhole(`${folder}/lease`, `${Math.floor(sentAtMs)}\n`);
-}
-
-export function readLease(folder: string): number | undefined {
-  const text = readIfAny(`${folder}/lease`);
-  return text && /^\d+\n$/.test(text) ? Number(text) : undefined;
 }
 
 class FileWatchdog implements WatchdogProcess {
@@ -79,7 +71,6 @@ class FileWatchdog implements WatchdogProcess {
     const { folder, cgroupDirs } = this.#options;
     if (!this.#guarded.has(uid)) {
       this.#guarded.add(uid);
-      if (this.#renewedAtMs !== undefined) writeLease(folder, this.#renewedAtMs);
       writeWhole(`${folder}/pods/${uid}`, `${[stopAfterMs, ...cgroupDirs(uid)].join('\n')}\n`);
     }
     await this.#keepAlive();
@@ -101,10 +92,14 @@ class FileWatchdog implements WatchdogProcess {
   renew(sentAtMs: number): void {
     if (sentAtMs <= (this.#renewedAtMs ?? 0)) return;
     this.#renewedAtMs = sentAtMs;
-    if (this.#guarded.size > 0) writeLease(this.#options.folder, sentAtMs);
+    writeLease(this.#options.folder, sentAtMs);
   }
 
   renewedAtMs(): number | undefined {
+    // While we were too busy the thread that stood in for us may have renewed (session/stand-in.ts).
+    const known = this.#renewedAtMs;
+    if (known !== undefined && this.nowMs() < known + thoughtFreshMs) return known;
+    this.#renewedAtMs = Math.max(known ?? 0, readLease(this.#options.folder) ?? 0) || undefined;
     return this.#renewedAtMs;
   }
 
@@ -163,22 +158,6 @@ function readProcess(folder: string): ProcessIdentity | undefined {
   const [pid, startTime] = (readIfAny(`${folder}/watchdog`) ?? '').trim().split(':');
   const identity = identifyProcess(Number(pid));
   return identity?.startTime.startsWith(`${startTime}@`) ? identity : undefined;
-}
-
-function writeWhole(path: string, text: string): void {
-  const at = path.lastIndexOf('/') + 1;
-  // The heartbeat thread writes, too.
-  const temporary = `${path.slice(0, at)}.${path.slice(at)}.${threadId}`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  renameSync(temporary, path);
-}
-
-function readIfAny(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 function namesIn(folder: string): readonly string[] {

@@ -152,7 +152,7 @@ async function renewAt(address: string, tls: ReloadableTls, options: JoinOptions
 }
 
 /** Key, certificate and CA in one file, so that a crash in the middle of a renewal leaves the old set whole. */
-const identityFile = ({ dataDir }: JoinOptions): string => join(dataDir, 'pki', 'node.pem');
+export const identityFile = ({ dataDir }: { readonly dataDir: string }): string => join(dataDir, 'pki', 'node.pem');
 
 function writeIdentity(options: JoinOptions, { keyPem, certPem, caPem }: TlsMaterial): Promise<void> {
   return writeFileAtomic(identityFile(options), keyPem + certPem + caPem);

@@ -79,6 +79,7 @@ export class SessionAttempt {
       for await (const message of transport.open(this.#address, this.#outbox, either)) this.#take(message);
     } finally {
       this.welcomed = false;
+      this.#options.standIn?.target(undefined);
       this.#outbox.close();
       for (const timer of this.#timers) timer.cancel();
       this.#reportTimer?.cancel();
@@ -133,6 +134,7 @@ export class SessionAttempt {
     this.#options.log.info({ server: this.#address }, 'in session with the control plane');
     this.#options.onUsageWanted?.({ podUIDs: [] });
     this.#options.lease?.welcomed(welcome.revision);
+    this.#options.standIn?.target({ address: this.#address, heartbeatMs: this.#heartbeatMs });
     this.#options.onWelcome?.(welcome);
     this.#beat();
     this.#watchSilence();

@@ -20,6 +20,7 @@ import { ReportBuffer } from './report-buffer.ts';
 import { ServerChoice } from './server-choice.ts';
 import { SessionAttempt, SilentServerError } from './session-attempt.ts';
 import type { SliceStore } from './slice-store.ts';
+import type { StandInHost } from './stand-in-host.ts';
 
 /** One end of a session stream; lib/rpc in production, a direct call in the simulation. */
 export interface SessionTransport {
@@ -44,6 +45,8 @@ export interface SessionClientOptions {
   readonly onWelcome?: (welcome: Welcome) => void;
   /** Who must know until when the control plane has surely heard of us. */
   readonly lease?: LeaseFollower;
+  /** Who beats while we are too busy. */
+  readonly standIn?: Pick<StandInHost, 'target'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -1923,6 +1923,8 @@ export interface SessionHello {
 export interface Heartbeat {
   /** Grows by one; acknowledged by the same number. */
   sequence?: number;
+  /** In Heartbeats: for how long the agent itself has not got round to anything. Beyond a minute its node is not ready. */
+  agentSilentMs?: number;
 }
 
 /** Sent when something changed, at most one outstanding; acknowledged when it is durable. */
@@ -2128,6 +2130,11 @@ export interface Services {
      * stream with FAILED_PRECONDITION and the leader's address in the trailer "gantry-leader".
      */
     Session: { kind: 'bidi'; request: SessionUp; response: SessionDown };
+    /**
+     * For an agent that is too busy to beat on its session: a thread of it beats here instead, each heartbeat answered by the
+     * same one. It keeps the lease of a node that has one, and gives none.
+     */
+    Heartbeats: { kind: 'bidi'; request: Heartbeat; response: Heartbeat };
     /** A fresh certificate for the identity that asks. */
     Renew: { kind: 'unary'; request: RenewRequest; response: JoinResponse };
   };

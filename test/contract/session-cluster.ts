@@ -76,7 +76,9 @@ const config = {
   zone: 'cluster.local',
 };
 
-export async function startSessionCluster(): Promise<SessionCluster> {
+export async function startSessionCluster(
+  timing: { readonly heartbeatMs?: number; readonly leaseMs?: number } = {},
+): Promise<SessionCluster> {
   const dataDir = await mkdtemp(join(tmpdir(), 'gantry-session-'));
   const dependencies = { clock: systemClock, random: systemRandom };
   const store = createMemoryStore({ clock: systemClock });
@@ -113,14 +115,16 @@ export async function startSessionCluster(): Promise<SessionCluster> {
       events: createEventRecorder({ store, ...dependencies, log: silentLog }),
       clock: systemClock,
       log: silentLog,
-      config,
+      config: { ...config, ...timing },
       leaderAddress: () => leaderAddress,
     });
     const server: RunningServer = await startServer({
       listen: '127.0.0.1:0',
       tls,
       requireClientCertificate: true,
-      services: { NodeSession: { Session: sessions.session, Renew: renewHandler(bootstrap) } },
+      services: {
+        NodeSession: { Session: sessions.session, Heartbeats: sessions.heartbeats, Renew: renewHandler(bootstrap) },
+      },
       log: silentLog,
     });
     const address = `127.0.0.1:${server.port}`;

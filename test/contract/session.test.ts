@@ -16,10 +16,11 @@ import { connect } from '../../lib/rpc/client.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import { deleteOf, putOf } from '../../lib/store/store.ts';
 import { keepRenewed, obtainIdentity } from '../../node-agent/session/join.ts';
-import type { PodStatus, UsageWanted } from '../../proto/gen/types.ts';
+import type { Heartbeat, PodStatus, UsageWanted } from '../../proto/gen/types.ts';
 import {
   type Agent,
   boundPod,
+  heartbeatMs,
   leaseMs,
   type Replica,
   type SessionCluster,
@@ -418,6 +419,50 @@ describe('leases', () => {
       const reasons = replica.state.list('Event').map(({ reason }) => reason);
       expect(reasons).toEqual(expect.arrayContaining(['NodeReady', 'NodeNotReady']));
     });
+  });
+
+  test('a thread that beats for an agent keeps its lease, gives none, and tells when the agent is stuck', async () => {
+    const agent = await cluster.startAgent('node-1');
+    await inSession(agent);
+    const connection = connect({ address: replica.address, tls: agent.tls });
+    await agent.stop();
+    let silentMs = 59_999;
+    async function* beats(): AsyncGenerator<Heartbeat> {
+      for (let sequence = 1; ; sequence += 1) {
+        yield { sequence, agentSilentMs: silentMs };
+        await systemClock.sleep(heartbeatMs);
+      }
+    }
+    const answers: number[] = [];
+    const ending = new AbortController();
+    const { signal } = ending;
+    const ended = (async () => {
+      const stream = connection.client('NodeSession').Heartbeats(beats(), { signal });
+      for await (const { sequence = 0 } of stream) answers.push(sequence);
+    })();
+    await eventually(() => expect(answers.length).toBeGreaterThan((3 * leaseMs) / heartbeatMs));
+    expect(await readyOf('node-1')).toBe('True');
+    expect(answers).toEqual(answers.map((_, index) => index + 1));
+
+    silentMs = 60_000;
+    const reason = async () =>
+      findCondition((await cluster.get('Node', undefined, 'node-1'))?.status?.conditions, 'Ready')?.reason;
+    await eventually(async () => expect(await reason()).toBe('AgentStuck'));
+    expect(await readyOf('node-1')).toBe('False');
+    const again = await cluster.startAgent('node-1');
+    await eventually(async () => expect(await reason()).toBe('KubeletReady'));
+    await again.stop();
+    ending.abort();
+    await ended.catch(() => {});
+    connection.close();
+
+    await eventually(async () => expect(await readyOf('node-1')).toBe('Unknown'));
+    const late = connect({ address: replica.address, tls: agent.tls });
+    const refused = (async () => {
+      for await (const _ of late.client('NodeSession').Heartbeats(beats())) expect.unreachable();
+    })();
+    await expect(refused).rejects.toThrow('no lease here');
+    late.close();
   });
 
   test('heartbeats keep a node alive and write nothing', async () => {
