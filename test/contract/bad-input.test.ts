@@ -312,6 +312,30 @@ describe('bad input has a clear answer:', () => {
     await expect(second().List({ kind: 'ConfigMap', continue: token(old) })).rejects.toThrow(/compacted.*list again/);
   });
 
+  it('a watch of ctl whose revision was compacted while it was away', async () => {
+    const watching = api.follow(['get', 'namespaces', '-w']);
+    try {
+      await until(() => /default/.test(watching.out()));
+      // What it follows did not change; what it would resume from is gone all the same.
+      for (const value of ['1', '2'])
+        await second().Apply({ object: { configMap: configMap('elsewhere', { value }) } });
+      const { resourceVersion: newest = '0' } = await second().List({ kind: 'ConfigMap' });
+      await api.store.compact(BigInt(newest));
+      await api.stopFirst();
+      const namespace = { apiVersion: 'v1' as const, kind: 'Namespace' as const, metadata: { name: 'fresh' } };
+      await second().Create({ object: { namespace } });
+      await until(() => /fresh/.test(watching.out()));
+      const names = watching
+        .out()
+        .trimEnd()
+        .split('\n')
+        .map((line) => /\b(default|fresh)\b/.exec(line)?.[1]);
+      expect(names.filter(Boolean)).toEqual(['default', 'fresh']);
+    } finally {
+      watching.end();
+    }
+  });
+
   it('a watch from a future revision', async () => {
     const future = '9000000000000';
     await expect(firstOf(third().Watch({ kind: 'Pod', resourceVersion: future }))).rejects.toSatisfy(

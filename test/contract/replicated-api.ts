@@ -35,6 +35,10 @@ export interface ReplicatedApi {
   readonly state: FollowedState;
   /** With the manifests as standard input. */
   ctl(argv: readonly string[], input?: string, timeoutMs?: number): Promise<RunResult>;
+  /** ctl that goes on until `end`. */
+  follow(argv: readonly string[]): { out(): string; end(): void };
+  /** Ends the server that ctl turns to first, and its calls. */
+  stopFirst(): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -46,6 +50,7 @@ const config = {
   version: 'test',
   defaultScheduler: 'least-loaded',
 };
+const ctlProgram = `${cloneFolder}/cli/ctl`;
 const common = { clock: systemClock, random: systemRandom, log: silentLog };
 
 export async function startReplicatedApi(replicas: number): Promise<ReplicatedApi> {
@@ -77,10 +82,17 @@ export async function startReplicatedApi(replicas: number): Promise<ReplicatedAp
     store,
     state,
     ctl: (argv, input, timeoutMs = 30_000) =>
-      exec.run([`${cloneFolder}/cli/ctl`, '--config', configFile, ...argv], {
+      exec.run([ctlProgram, '--config', configFile, ...argv], {
         timeoutMs,
         ...(input !== undefined && { input }),
       }),
+    follow(argv) {
+      const child = exec.start([ctlProgram, '--config', configFile, ...argv], { stdio: ['ignore', 'pipe', 'ignore'] });
+      const chunks: Buffer[] = [];
+      child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));
+      return { out: () => Buffer.concat(chunks).toString(), end: () => void child.kill('SIGINT') };
+    },
+    stopFirst: () => started[0]!.server.stop(0),
     async end() {
       for (const { connection, server } of started) {
         connection.close();
