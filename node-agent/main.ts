@@ -35,6 +35,7 @@ import { keepResidentMemorySmall, ownMemory } from './host/resident-memory.ts';
 import { createImageStorage } from './images/storage.ts';
 import { overlayMAC } from './network/addresses.ts';
 import { createPodNetwork } from './network/pod-network.ts';
+import { VolumeRemover } from './pods/persistent-dirs.ts';
 import { createDiskPodFiles } from './pods/pod-files-disk.ts';
 import { createPods, type Pods } from './pods/pods.ts';
 import { createProber } from './pods/prober.ts';
@@ -133,6 +134,8 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   let pods: Pods | undefined;
   let usage: UsageReporter | undefined;
   let usageWanted: UsageWanted = {};
+  let remover: VolumeRemover | undefined;
+  const volumesToRemove = new Set<string>();
   const welcomed = Promise.withResolvers<ClusterSettings>();
   const session = createSessionClient({
     servers,
@@ -143,6 +146,10 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
       writeServers(flags.dataDir, known).catch((error: unknown) =>
         log.warn({ error: messageOf(error) }, 'the addresses of the control planes are not on disk'),
       );
+    },
+    onRemoveVolumes: ({ paths = [] }) => {
+      for (const path of paths) volumesToRemove.add(path);
+      remover?.want({ paths });
     },
     onUsageWanted: (wanted) => {
       usageWanted = wanted;
@@ -206,6 +213,13 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   });
   usage.want(usageWanted);
   closers.add(() => usage?.stop());
+  remover = new VolumeRemover({
+    ...{ folders, clock, log },
+    pods: () => directory.pods(),
+    removed: (paths) => session.volumesRemoved(paths),
+  });
+  remover.want({ paths: [...volumesToRemove] });
+  closers.add(() => remover?.stop());
   const node = createNodeMeter(flags.cgroupParent);
   const server = await startAgentServer({ listen: flags.listen, tls, runtime, directory, node, clock, log });
   closers.add(() => server.stop(serverGraceMs));

@@ -16,6 +16,7 @@ import { endpointSliceLines, serviceLines } from '../output/describe/network.ts'
 import { nodeLines } from '../output/describe/node.ts';
 import { podLines, verdictLines } from '../output/describe/pod.ts';
 import { limitRangeLines, resourceQuotaLines } from '../output/describe/quota.ts';
+import { claimLines, persistentVolumeLines, storageClassLines } from '../output/describe/storage.ts';
 import {
   daemonSetLines,
   deploymentLines,
@@ -97,6 +98,12 @@ async function describeObject(context: Context, object: KubeObject): Promise<str
       return jobLines(object, nowMs);
     case 'CronJob':
       return cronJobLines(object);
+    case 'PersistentVolume':
+      return persistentVolumeLines(object);
+    case 'PersistentVolumeClaim':
+      return claimLines(object, await listObjects(context, 'Pod', { namespace }));
+    case 'StorageClass':
+      return storageClassLines(object);
     case 'HorizontalPodAutoscaler':
       return autoscalerLines(object);
     case 'Service':

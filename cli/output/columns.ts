@@ -10,6 +10,7 @@ import {
   priorityClassColumns,
   resourceQuotaColumns,
 } from './columns-policy.ts';
+import { claimColumns, persistentVolumeColumns, storageClassColumns } from './columns-storage.ts';
 import {
   controllerRevisionColumns,
   cronJobColumns,
@@ -83,6 +84,9 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
       ageColumn(nowMs),
     ],
     HorizontalPodAutoscaler: autoscalerColumns(nowMs),
+    PersistentVolume: persistentVolumeColumns(nowMs),
+    PersistentVolumeClaim: claimColumns(nowMs),
+    StorageClass: storageClassColumns(nowMs),
     PodDisruptionBudget: disruptionBudgetColumns(nowMs),
     PriorityClass: priorityClassColumns(nowMs),
     ResourceQuota: resourceQuotaColumns(nowMs),

@@ -13,6 +13,7 @@ import { sameValue } from '../../lib/model/equal.ts';
 import { readManifest } from '../../lib/model/manifest.ts';
 import { type Problem, problemsError } from '../../lib/model/problems.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
+import { claimProtection, volumeProtection } from '../../lib/model/storage.ts';
 import { newUnknown, withUnknownOf } from '../../lib/model/unknown.ts';
 import { sizeProblems, validate } from '../../lib/model/validation.ts';
 import type { Random } from '../../lib/random.ts';
@@ -61,12 +62,20 @@ function newMetadata({ kind, metadata }: KubeObject, random: Random, nowMs: numb
     ...(labels && { labels }),
     ...(annotations && { annotations }),
     ...(ownerReferences && { ownerReferences }),
-    ...(finalizers && { finalizers }),
+    ...withProtection(kind, finalizers),
   };
 }
 
+/** What is in use stays until it is not. */
+function withProtection(kind: string, given: readonly string[] = []): { finalizers?: string[] } {
+  const own =
+    kind === 'PersistentVolumeClaim' ? claimProtection : kind === 'PersistentVolume' ? volumeProtection : undefined;
+  const finalizers = own === undefined || given.includes(own) ? [...given] : [...given, own];
+  return finalizers.length > 0 ? { finalizers } : {};
+}
+
 function initialStatus({ kind }: KubeObject): object {
-  if (kind === 'Pod') return { status: { phase: 'Pending' } };
+  if (kind === 'Pod' || kind === 'PersistentVolumeClaim') return { status: { phase: 'Pending' } };
   if (kind === 'Namespace') return { spec: { finalizers: [namespaceFinalizer] }, status: { phase: 'Active' } };
   return {};
 }
@@ -111,6 +120,14 @@ function keepClusterFields(given: KubeObject, old: KubeObject): KubeObject {
   const object = { ...given, metadata, ...status } as KubeObject;
   if (object.kind === 'Namespace' && old.kind === 'Namespace') {
     return { ...object, ...(old.spec && { spec: old.spec }) };
+  }
+  if (object.kind === 'PersistentVolumeClaim' && old.kind === 'PersistentVolumeClaim' && object.spec) {
+    const { volumeName, storageClassName } = old.spec;
+    const filledIn = {
+      ...(volumeName !== undefined && { volumeName }),
+      ...(storageClassName !== undefined && { storageClassName }),
+    };
+    return { ...object, spec: { ...filledIn, ...object.spec } };
   }
   if (object.kind === 'Node' && old.kind === 'Node') {
     const { podCIDR, providerID } = old.spec;

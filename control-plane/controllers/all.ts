@@ -12,6 +12,7 @@ import { horizontalPodAutoscalerController } from './horizontal-pod-autoscaler/c
 import { jobController } from './job/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/controller.ts';
+import { persistentVolumeController } from './persistent-volume/controller.ts';
 import { podGarbageController } from './pod-garbage/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
 import { resourceQuotaController } from './resource-quota/controller.ts';
@@ -43,9 +44,10 @@ export function allControllers(options: ControllerOptions): readonly Controller[
     garbageController,
     podGarbageController,
     disruptionController,
+    persistentVolumeController,
+    resourceQuotaController,
     horizontalPodAutoscalerController(options),
     eventController,
-    resourceQuotaController,
   ];
 }
 

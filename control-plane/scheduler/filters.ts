@@ -13,6 +13,7 @@ import type { Pod, Taint } from '../../proto/gen/types.ts';
 import { requiredNodeAffinityHolds } from './node-affinity.ts';
 import type { NodeInfo } from './node-info.ts';
 import { hostPortsCollide, requestsOf } from './requests.ts';
+import { volumeCheck, volumeTerms } from './volumes.ts';
 
 /** Why the pod cannot run on the node, or undefined when it can. */
 export type Check = (info: NodeInfo) => string | undefined;
@@ -147,6 +148,16 @@ const hostPorts: Filter = {
   },
 };
 
+/** Where the pod's claims can be used: volumes.ts. */
+const volumes: Filter = {
+  name: 'Volumes',
+  reads: volumeTerms,
+  checkFor(pod) {
+    const check = volumeCheck(pod);
+    return check && (({ node }) => check(node));
+  },
+};
+
 /** In the order of explanation: the first reason is the one that counts for a node. */
 export const filters: readonly Filter[] = [
   ready,
@@ -155,6 +166,7 @@ export const filters: readonly Filter[] = [
   nodeSelector,
   nodeAffinity,
   taints,
+  volumes,
   podCount,
   podAddresses,
   cpu,

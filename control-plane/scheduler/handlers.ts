@@ -15,6 +15,7 @@ import { pictureOf } from './picture.ts';
 import { isPending } from './pod-classes.ts';
 import { simulate } from './simulate.ts';
 import type { StrategyName } from './strategies.ts';
+import { withVolumes } from './volumes.ts';
 
 export interface SchedulingQuestions {
   readonly state: Snapshot;
@@ -66,8 +67,10 @@ export function summaryOf(pods: readonly SimulatedPod[]): string {
 export function explainPending(state: Snapshot, pod: Pod): ExplainPendingResponse {
   if (!isPending(pod)) return { nodes: [], summary: whyNotPending(pod) };
   const pods = state.list('Pod');
-  const { ready, refused } = withPriorities(pods.filter(isPending), state.list('PriorityClass'));
-  const problem = refused.find((entry) => entry.pod === pod);
+  const prioritized = withPriorities(pods.filter(isPending), state.list('PriorityClass'));
+  const { ready, refused: withoutVolumes } = withVolumes(prioritized.ready, state);
+  const isIt = (entry: { readonly pod: Pod }): boolean => entry.pod.metadata.uid === pod.metadata.uid;
+  const problem = prioritized.refused.find(isIt) ?? withoutVolumes.find(isIt);
   if (problem) return { nodes: [], summary: problem.message };
   return explainReady(ready.find(({ metadata }) => metadata.uid === pod.metadata.uid) ?? pod, ready, state);
 }

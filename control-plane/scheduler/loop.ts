@@ -23,7 +23,8 @@ import { numbersRestMs, Refusals, refusalPart } from './refusals.ts';
 import { type Binding, schedule, type Unschedulable } from './schedule.ts';
 import type { StrategyName, StrategyState } from './strategies.ts';
 import { SchedulerView } from './view.ts';
-import { type WriteOptions, writeParts } from './write-parts.ts';
+import { type VolumeBinding, volumeBinding, withVolumes } from './volumes.ts';
+import { type Part, type WriteOptions, writeParts } from './write-parts.ts';
 
 export interface SchedulerOptions {
   readonly state: ClusterState;
@@ -106,7 +107,9 @@ class SchedulerLoop {
   async #pass(): Promise<void> {
     const { state, signal, defaultStrategy } = this.#options;
     if (!this.#view.isAnyPending) return;
-    const { ready, refused } = withPriorities(this.#view.pending, state.list('PriorityClass'));
+    const prioritized = withPriorities(this.#view.pending, state.list('PriorityClass'));
+    const { ready, refused: withoutVolumes } = withVolumes(prioritized.ready, state);
+    const refused = [...prioritized.refused, ...withoutVolumes];
     const decision = schedule(ready, this.#view.picture, {
       defaultStrategy,
       state: this.#strategyState,
@@ -126,8 +129,11 @@ class SchedulerLoop {
   async #bind(bindings: readonly Binding[]): Promise<bigint> {
     if (bindings.length === 0) return 0n;
     const { events, clock, log, signal } = this.#options;
-    const parts = this.#withAddresses(bindings).map(bindingPart);
-    const { done, failed, revision } = await writeParts(parts, this.#writing);
+    const { plain, withClaims } = this.#partsOf(bindings);
+    const written = await writeParts(plain, this.#writing);
+    const together = await writeParts(withClaims, { ...this.#writing, mostParts: 1 });
+    const done = [...written.done, ...together.done];
+    const failed = [...written.failed, ...together.failed];
     for (const pod of done) {
       const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${pod.spec.nodeName}`;
       events.record({ type: 'Normal', reason: 'Scheduled', message, about: referenceTo(pod), component: 'scheduler' });
@@ -138,7 +144,32 @@ class SchedulerLoop {
       this.#dirty = true;
       await clock.sleep(retryMs, signal);
     }
-    return revision;
+    return laterOf(written.revision, together.revision);
+  }
+
+  /** What a pod's claims are bound to is written with its own binding, in a transaction for each such pod. */
+  #partsOf(bindings: readonly Binding[]): { plain: Part<Pod>[]; withClaims: Part<Pod>[] } {
+    const { clock, random } = this.#options;
+    const ofClaims = new Map<Pod, VolumeBinding>();
+    const ready = bindings.map(({ pod, node }): Binding => {
+      const volumes = volumeBinding(pod, node, clock.nowMs(), () => random.uuid());
+      if (!volumes) return { pod, node };
+      ofClaims.set(volumes.pod, volumes);
+      return { pod: volumes.pod, node };
+    });
+    const plain = this.#withAddresses(ready.filter(({ pod }) => !ofClaims.has(pod))).map(bindingPart);
+    const withClaims = [...ofClaims.values()].flatMap((volumes) => {
+      const binding = ready.filter(({ pod }) => pod === volumes.pod);
+      return this.#withAddresses(binding).map((bound): Part<Pod> => {
+        const part = bindingPart(bound);
+        return {
+          of: bound,
+          compare: [...part.compare, ...volumes.compare],
+          success: [...part.success, ...volumes.success],
+        };
+      });
+    });
+    return { plain, withClaims };
   }
 
   #withAddresses(bindings: readonly Binding[]): Pod[] {
@@ -223,6 +254,11 @@ class SchedulerLoop {
     };
     clock.sleep(delayMs, signal).then(look, () => {});
   }
+}
+
+function laterOf(one: bigint, other: bigint): bigint {
+  const [latest = 0n] = [one, other].sort((a, b) => (a > b ? -1 : 1));
+  return latest;
 }
 
 /** Pods of templates get the priority of their class here; one whose class is missing waits for it. */

@@ -17,6 +17,7 @@ import { isPending } from './pod-classes.ts';
 import { budgetFor } from './preemption-write.ts';
 import { schedule } from './schedule.ts';
 import type { StrategyName } from './strategies.ts';
+import { withVolumes } from './volumes.ts';
 
 export interface WhatIf {
   readonly killNodes: readonly string[];
@@ -94,7 +95,9 @@ class SimulatedWorld {
     this.#pending = [...ready];
     const state = { random: seededRandom(1), lastTurn: '' };
     for (let round = 0; round < mostRounds; round += 1) {
-      const { bindings, preemptions, unschedulable } = schedule(this.#pending, pictureOf(this.#nodes, this.#bound), {
+      const { ready: pending, refused: withoutVolumes } = withVolumes(this.#pending, this.#snapshot);
+      for (const { pod, message } of withoutVolumes) this.#tell(pod, 'Waiting', { reason: message });
+      const { bindings, preemptions, unschedulable } = schedule(pending, pictureOf(this.#nodes, this.#bound), {
         defaultStrategy: this.#strategy,
         state,
         budgets: this.#snapshot.list('PodDisruptionBudget').map(budgetFor),

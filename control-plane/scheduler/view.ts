@@ -7,7 +7,13 @@ import { type Picture, pictureOf } from './picture.ts';
 import { classKeyOf, isPending } from './pod-classes.ts';
 
 /** Kinds that may let a waiting pod be placed, beside pods and nodes. */
-const otherKinds: ReadonlySet<string> = new Set(['PriorityClass', 'PodDisruptionBudget']);
+const otherKinds: ReadonlySet<string> = new Set([
+  'PriorityClass',
+  'PodDisruptionBudget',
+  'PersistentVolumeClaim',
+  'PersistentVolume',
+  'StorageClass',
+]);
 
 export class SchedulerView {
   readonly picture: Picture;

@@ -14,7 +14,7 @@ export interface Part<T> {
   readonly of: T;
   /** Must not hold any more once the part is written. */
   readonly compare: readonly Compare[];
-  /** Puts that tell their writer. At most two. */
+  /** Puts that tell their writer. At most two, unless it is written alone. */
   readonly success: readonly Operation[];
 }
 

@@ -8,6 +8,7 @@
 import { GantryError } from '../../lib/errors.ts';
 import type {
   PodStats,
+  RemoveVolumes,
   SessionDown,
   SessionHello,
   SessionUp,
@@ -29,6 +30,8 @@ export interface SessionHost {
   writeStatus(nodeName: string, batch: StatusBatch): Promise<void>;
   /** What the pods use that the agent was asked for. */
   usage?(nodeName: string, pods: readonly PodStats[]): void;
+  /** Nothing is left of these volumes. */
+  volumesRemoved?(nodeName: string, paths: readonly string[]): void;
 }
 
 /** An agent keeps one batch outstanding; one that sends many more is broken. */
@@ -43,6 +46,7 @@ export class SessionStream {
   #statusAck: number | undefined;
   #servers: readonly string[] | undefined;
   #usageWanted: UsageWanted | undefined;
+  #removeVolumes: RemoveVolumes | undefined;
   readonly #slice: SliceFeed;
   readonly #batches: StatusBatch[] = [];
   #ended: { readonly error?: unknown } | undefined;
@@ -71,6 +75,12 @@ export class SessionStream {
   /** Of which pods the agent should report what they use. */
   wantUsage(wanted: UsageWanted): void {
     this.#usageWanted = wanted;
+    this.#wake();
+  }
+
+  /** Volumes whose data is to go. */
+  removeVolumes(wanted: RemoveVolumes): void {
+    this.#removeVolumes = wanted;
     this.#wake();
   }
 
@@ -115,7 +125,8 @@ export class SessionStream {
     }
   }
 
-  #take({ heartbeat, status, usage }: SessionUp): void {
+  #take({ heartbeat, status, usage, volumesRemoved }: SessionUp): void {
+    if (volumesRemoved) this.#host.volumesRemoved?.(this.nodeName, volumesRemoved.paths ?? []);
     if (usage) this.#host.usage?.(this.nodeName, usage.pods ?? []);
     if (heartbeat && this.#host.heard(this.nodeName)) {
       this.#heartbeatAck = heartbeat.sequence ?? 0;
@@ -164,7 +175,13 @@ export class SessionStream {
       this.#servers = undefined;
       return message;
     }
-    return this.#slice.next() ?? this.#nextUsageWanted();
+    return this.#slice.next() ?? this.#nextUsageWanted() ?? this.#nextRemoveVolumes();
+  }
+
+  #nextRemoveVolumes(): SessionDown | undefined {
+    const removeVolumes = this.#removeVolumes;
+    this.#removeVolumes = undefined;
+    return removeVolumes && { removeVolumes };
   }
 
   /** After the slice: the agent then knows the pods. */

@@ -3,8 +3,10 @@ import type { Timer } from '../../lib/clock.ts';
 import { GantryError, messageOf } from '../../lib/errors.ts';
 import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
 import { referenceTo } from '../../lib/model/event.ts';
-import { objectKey } from '../../lib/model/keys.ts';
+import { keyOf, objectKey } from '../../lib/model/keys.ts';
+import { revisionOf } from '../../lib/model/object.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
+import { deleteOf, modRevisionIs } from '../../lib/store/store.ts';
 import type {
   Heartbeat,
   Node,
@@ -18,6 +20,7 @@ import type {
 import { UsageCollection } from '../metrics/collection.ts';
 import { addressesOf, onReplicasChange } from '../replicas.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
+import { Reclamation } from '../storage/reclaim.ts';
 import { acceptEvent } from './agent-events.ts';
 import { nodeIsGone } from './bootstrap.ts';
 import { ConfigurationUsers } from './configuration-users.ts';
@@ -53,6 +56,7 @@ interface Report {
 export class Term {
   readonly leases: Leases;
   readonly usage: UsageCollection;
+  readonly reclamation: Reclamation;
   readonly #leadership: Leadership;
   readonly #options: NodeSessionsOptions;
   readonly #onVerdict: (nodeName: string, verdict: Verdict) => void;
@@ -92,6 +96,16 @@ export class Term {
       clock,
       onWanted: (nodeName, wanted) => this.#streams.get(nodeName)?.wantUsage(wanted),
     });
+    this.reclamation = new Reclamation({
+      state,
+      clock,
+      log: options.log,
+      onWanted: (nodeName, wanted) => this.#streams.get(nodeName)?.removeVolumes(wanted),
+      remove: async (volume) => {
+        const key = keyOf(volume);
+        await this.#writer.write([modRevisionIs(key, revisionOf(volume))], [deleteOf(key)]);
+      },
+    });
     this.#shared = new SharedSlice(state);
     this.#users = new ConfigurationUsers(state);
     this.leases = new Leases({ leaseMs: config.leaseMs, tickMs: this.#tickMs, nowMs: clock.monotonicMs() });
@@ -115,6 +129,7 @@ export class Term {
     const end = (): void => {
       unsubscribe();
       this.usage.stop();
+      this.reclamation.stop();
       forgetReplicas();
       this.#ticker?.cancel();
       this.#publishing?.cancel();
@@ -127,6 +142,7 @@ export class Term {
     signal.addEventListener('abort', end, { once: true });
     this.#ticker = clock.schedule(this.#tickMs, () => this.#tick());
     this.usage.begin();
+    this.reclamation.begin();
   }
 
   /** Since its lease ended; undefined while it may be heard, or a session of it is open. */
@@ -152,6 +168,8 @@ export class Term {
       if (this.#servers.length > 0) stream.servers(this.#servers);
       const wanted = this.usage.wantedOf(nodeName);
       if (wanted) stream.wantUsage(wanted);
+      const removable = this.reclamation.wantedOf(nodeName);
+      if (removable) stream.removeVolumes(removable);
       yield* stream.send();
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -184,6 +202,7 @@ export class Term {
       heard: (name) => this.#hear(name),
       writeStatus: (name, batch) => this.#writeStatus(name, batch),
       usage: (name, pods) => this.usage.record(name, pods),
+      volumesRemoved: (name, paths) => void this.reclamation.removed(name, paths),
     });
     const older = this.#streams.get(nodeName);
     if (older && older.machineID !== stream.machineID && this.leases.all.get(nodeName)?.alive) {

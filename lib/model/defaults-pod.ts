@@ -4,7 +4,7 @@ import { holdsUnknown } from './unknown.ts';
 
 export function withPodSpecDefaults({ nodeName, ...spec }: PodSpec): PodSpec {
   const ownsHost = spec.hostNetwork === true || spec.hostPID === true || spec.hostIPC === true;
-  const mountsHost = (spec.volumes ?? []).some((volume) => volume.hostPath !== undefined);
+  const mountsHost = (spec.volumes ?? []).some((volume) => volume.hostPath ?? volume.persistentVolumeClaim);
   const container = (one: Container): Container => withContainerDefaults(one, spec.hostNetwork === true);
   return {
     restartPolicy: 'Always',
@@ -93,8 +93,9 @@ function withHTTPDefaults({ httpGet }: Pick<Probe, 'httpGet'>): Pick<Probe, 'htt
 }
 
 function withVolumeDefaults(volume: Volume): Volume {
-  const { configMap, secret, hostPath, emptyDir } = volume;
+  const { configMap, secret, hostPath, emptyDir, persistentVolumeClaim } = volume;
   const isOfNewerKind = holdsUnknown(volume);
+  if (persistentVolumeClaim) return volume;
   if (!configMap && !secret && !hostPath && !emptyDir) return isOfNewerKind ? volume : { ...volume, emptyDir: {} };
   return {
     ...volume,

@@ -11,6 +11,7 @@ import type {
   KubeObject,
   LimitRange,
   Namespace,
+  PersistentVolumeClaimTemplate,
   PodTemplateSpec,
   ReplicaSet,
   Secret,
@@ -19,6 +20,7 @@ import type {
 } from '../../proto/gen/types.ts';
 import { withAutoscalerDefaults } from './autoscaling.ts';
 import { withPodSpecDefaults } from './defaults-pod.ts';
+import { persistentVolume, storageClass, withClaimDefaults } from './defaults-storage.ts';
 import { withItemDefaults } from './limit-range.ts';
 import { kindInfo } from './schema.ts';
 
@@ -51,6 +53,12 @@ function defaultsOfKind(object: KubeObject): KubeObject {
       return cronJob(object);
     case 'HorizontalPodAutoscaler':
       return withAutoscalerDefaults(object);
+    case 'PersistentVolume':
+      return persistentVolume(object);
+    case 'PersistentVolumeClaim':
+      return object.spec ? { ...object, spec: withClaimDefaults(object.spec) } : object;
+    case 'StorageClass':
+      return storageClass(object);
     case 'Service':
       return service(object);
     case 'Secret':
@@ -121,10 +129,21 @@ function statefulSet(object: StatefulSet): StatefulSet {
       replicas: 1,
       podManagementPolicy: 'OrderedReady',
       revisionHistoryLimit: 10,
-      ...template(rest as StatefulSet['spec']),
+      ...template(withHostUsers(rest as StatefulSet['spec'])),
+      ...(rest.volumeClaimTemplates && { volumeClaimTemplates: rest.volumeClaimTemplates.map(claimTemplate) }),
       updateStrategy: { ...updateStrategy, type, ...rollingUpdate },
     },
   };
+}
+
+/** As for pods that name claims themselves. */
+function withHostUsers(spec: StatefulSet['spec']): StatefulSet['spec'] {
+  if (!spec.volumeClaimTemplates?.length || !spec.template?.spec) return spec;
+  return { ...spec, template: { ...spec.template, spec: { hostUsers: true, ...spec.template.spec } } };
+}
+
+function claimTemplate(one: PersistentVolumeClaimTemplate): PersistentVolumeClaimTemplate {
+  return one.spec ? { ...one, spec: withClaimDefaults(one.spec) } : one;
 }
 
 /** With neither number given it is one pod; with parallelism alone the pods share a queue. */

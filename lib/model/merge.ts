@@ -7,7 +7,8 @@ type Part = FieldSet | 1 | undefined;
 
 /** At most one of these can be set in a message: setting one takes the others away. */
 const unions: Readonly<Record<string, readonly string[]>> = {
-  Volume: ['emptyDir', 'configMap', 'secret', 'hostPath'],
+  Volume: ['emptyDir', 'configMap', 'secret', 'hostPath', 'persistentVolumeClaim'],
+  PersistentVolumeSpec: ['local', 'hostPath'],
   EnvVar: ['value', 'valueFrom'],
   EnvVarSource: ['fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef'],
   Probe: ['exec', 'httpGet', 'tcpSocket'],

@@ -20,7 +20,9 @@ const always = (): boolean => true;
 const later = (what: string, cure: string): Unsupported => ({ reason: `Gantry has no ${what} yet`, cure });
 
 const noVolume = (what: string): Unsupported =>
-  later(`${what} volumes`, 'use emptyDir, configMap, secret or hostPath instead');
+  later(`${what} volumes`, 'use emptyDir, configMap, secret, hostPath or persistentVolumeClaim instead');
+
+const noSource = (what: string): Unsupported => later(`${what} volumes`, 'use local or hostPath');
 
 /** What Kubernetes writes into every Job. */
 function isGeneratedSelector(value: unknown): boolean {
@@ -39,6 +41,8 @@ const noServiceAccount: Unsupported = {
   harmless: isOneOf('default', ''),
 };
 const generatedName: Unsupported = { reason: 'pods of a template get generated names', cure: 'remove it' };
+
+const noMountOptions: Unsupported = { reason: 'directories are mounted as they are', cure: 'remove it' };
 
 const otherMetric = later('metrics other than cpu and memory of whole pods', 'use type Resource');
 
@@ -143,7 +147,6 @@ const fields: Readonly<Record<string, Unsupported>> = {
   'LifecycleHandler.tcpSocket': handlerByTCP,
   'Lifecycle.stopSignal': { reason: 'containers are stopped with SIGTERM', cure: 'remove it' },
 
-  'Volume.persistentVolumeClaim': noVolume('persistent'),
   'Volume.projected': later('projected volumes', 'use one configMap or secret volume for each source'),
   'Volume.downwardAPI': later('downwardAPI volumes', 'use env with valueFrom.fieldRef'),
   'Volume.ephemeral': noVolume('ephemeral claim'),
@@ -219,14 +222,34 @@ const fields: Readonly<Record<string, Unsupported>> = {
     reason: 'pods that are told to stop never count as failures',
     cure: 'remove the rule when its action is Ignore or Count; there is nothing instead of FailJob',
   },
-  'StatefulSetSpec.volumeClaimTemplates': later(
-    'persistent volumes',
-    'use a hostPath volume and a nodeSelector, or emptyDir for what may be lost',
-  ),
   'StatefulSetSpec.persistentVolumeClaimRetentionPolicy': {
-    ...later('persistent volumes', 'remove it'),
-    harmless: always,
+    reason: 'claims of a StatefulSet always stay',
+    cure: 'remove it, and delete claims that are not needed any more',
+    harmless: (value) => !Object.values(value ?? {}).includes('Delete'),
   },
+  'PersistentVolumeClaimTemplate.status': { reason: 'the cluster keeps it', cure: 'remove it', harmless: always },
+  'PersistentVolumeSpec.csi': noSource('CSI'),
+  'PersistentVolumeSpec.nfs': noSource('NFS'),
+  'PersistentVolumeSpec.iscsi': noSource('iSCSI'),
+  'PersistentVolumeSpec.cephfs': noSource('CephFS'),
+  'PersistentVolumeSpec.rbd': noSource('Ceph RBD'),
+  'PersistentVolumeSpec.glusterfs': noSource('GlusterFS'),
+  'PersistentVolumeSpec.fc': noSource('Fibre Channel'),
+  'PersistentVolumeSpec.flexVolume': noSource('Flex'),
+  'PersistentVolumeSpec.awsElasticBlockStore': noSource('cloud'),
+  'PersistentVolumeSpec.azureDisk': noSource('cloud'),
+  'PersistentVolumeSpec.azureFile': noSource('cloud'),
+  'PersistentVolumeSpec.gcePersistentDisk': noSource('cloud'),
+  'PersistentVolumeSpec.mountOptions': { ...noMountOptions, harmless: isOneOf([]) },
+  'PersistentVolumeSpec.volumeAttributesClassName': later('volume attributes classes', 'remove it'),
+  'LocalVolumeSource.fsType': { reason: 'a directory is mounted as it is', cure: 'remove it' },
+  'PersistentVolumeClaimSpec.dataSource': later('volumes made from others', 'remove it, and copy the data'),
+  'PersistentVolumeClaimSpec.dataSourceRef': later('volumes made from others', 'remove it, and copy the data'),
+  'PersistentVolumeClaimSpec.volumeAttributesClassName': later('volume attributes classes', 'remove it'),
+  'StorageClass.parameters': { reason: 'neither provisioner has parameters', cure: 'remove it', harmless: isOneOf({}) },
+  'StorageClass.mountOptions': { ...noMountOptions, harmless: isOneOf([]) },
+  'StorageClass.allowVolumeExpansion': { ...later('growing volumes', 'remove it'), harmless: isOneOf(false) },
+  'StorageClass.allowedTopologies': later('allowedTopologies', 'use nodeSelector or affinity in the pods'),
   'RollingUpdateStatefulSet.maxUnavailable': {
     ...later('updates of several pods of a StatefulSet at once', 'remove it'),
     harmless: isOneOf(1, '1'),
@@ -243,8 +266,18 @@ const fields: Readonly<Record<string, Unsupported>> = {
   'DeploymentSpec.rollbackTo': { reason: 'it is gone from apps/v1', cure: 'use ctl rollout undo' },
 };
 
+const onePod = later('volumes for one pod at a time', 'use ReadWriteOnce');
+
 /** By message type, field and value: values of an enumeration that Kubernetes has beside ours. */
 const values: Readonly<Record<string, Unsupported>> = {
+  'PersistentVolumeSpec.accessModes=ReadWriteOncePod': onePod,
+  'PersistentVolumeClaimSpec.accessModes=ReadWriteOncePod': onePod,
+  'PersistentVolumeSpec.volumeMode=Block': later('block devices', 'use volumeMode: Filesystem'),
+  'PersistentVolumeClaimSpec.volumeMode=Block': later('block devices', 'use volumeMode: Filesystem'),
+  'PersistentVolumeSpec.persistentVolumeReclaimPolicy=Recycle': {
+    reason: 'it is gone from Kubernetes',
+    cure: 'use Retain',
+  },
   'MetricSpec.type=Pods': otherMetric,
   'MetricSpec.type=Object': otherMetric,
   'MetricSpec.type=External': otherMetric,
@@ -269,9 +302,6 @@ const noRBAC = 'the role in a client certificate (admin, editor or viewer) says 
 
 const kinds: Readonly<Record<string, Unsupported>> = {
   ReplicationController: { reason: 'ReplicaSets replaced it', cure: deployment },
-  PersistentVolume: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
-  PersistentVolumeClaim: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
-  StorageClass: later('persistent volumes', 'use hostPath volumes and a nodeSelector'),
   Ingress: later('Ingress', 'use a Service of type NodePort'),
   IngressClass: later('Ingress', 'use a Service of type NodePort'),
   NetworkPolicy: later('network policies', 'remove it, and know that all pods can reach one another'),

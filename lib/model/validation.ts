@@ -16,9 +16,10 @@ import { checkJob } from './validation/job.ts';
 import { checkMetadata } from './validation/metadata.ts';
 import { checkNode } from './validation/node.ts';
 import { checkDisruptionBudget, checkPriorityClass } from './validation/policy.ts';
-import { checkEndpointSlice, checkService } from './validation/service.ts';
 import { checkLimitRange, checkResourceQuota } from './validation/quota.ts';
+import { checkEndpointSlice, checkService } from './validation/service.ts';
 import { checkStatefulSet } from './validation/stateful-set.ts';
+import { checkClaim, checkPersistentVolume, checkStorageClass } from './validation/storage.ts';
 import { checkDeployment, checkPod, checkReplicaSet } from './validation/workloads.ts';
 
 /** One request to etcd may have 1.5 MB; this leaves room for what is written beside the object. */
@@ -43,9 +44,12 @@ const checks: { readonly [K in keyof KindMap]?: Check } = {
   Secret: (object, old, problems) => checkSecret(object, old, collect(problems)),
   HorizontalPodAutoscaler: (object, _old, problems) => checkAutoscaler(object, collect(problems)),
   PodDisruptionBudget: (object, _old, problems) => checkDisruptionBudget(object, collect(problems)),
-  PriorityClass: (object, old, problems) => checkPriorityClass(object, old, collect(problems)),
   ResourceQuota: (object, old, problems) => checkResourceQuota(object, old, collect(problems)),
   LimitRange: (object, _old, problems) => checkLimitRange(object, collect(problems)),
+  PriorityClass: (object, old, problems) => checkPriorityClass(object, old, collect(problems)),
+  PersistentVolume: (object, old, problems) => checkPersistentVolume(object, old, collect(problems)),
+  PersistentVolumeClaim: (object, old, problems) => checkClaim(object, old, collect(problems)),
+  StorageClass: (object, old, problems) => checkStorageClass(object, old, collect(problems)),
   Node: (object, old, problems) => checkNode(object, old, collect(problems)),
 };
 

@@ -119,7 +119,7 @@ async function createContainer(
     plannedMounts(container, planVolumes(pod, sources)).map(async ({ mount, plan }) => ({
       hostPath: await deps.files.volumePath(uid, plan, mount.subPath, owner),
       containerPath: mount.mountPath,
-      readOnly: mount.readOnly === true,
+      readOnly: mount.readOnly === true || ('readOnly' in plan && plan.readOnly === true),
     })),
   );
   const config = containerConfig({

@@ -26,9 +26,15 @@ export function memoryPodDir({ runDir }: AgentFolders, podUid: string): string {
 
 export function volumeDir(folders: AgentFolders, podUid: string, plan: VolumePlan): string {
   if (plan.type === 'hostPath') return plan.path;
+  if (plan.type === 'persistent') return persistentDir(folders, plan.path);
   const inMemory = plan.type === 'emptyDir' ? plan.memory : plan.secret;
   const base = inMemory ? memoryPodDir(folders, podUid) : podDir(folders, podUid);
   return `${base}/volumes/${plan.name}`;
+}
+
+/** Outlives the pods that use it. */
+export function persistentDir({ dataDir }: AgentFolders, path: string): string {
+  return `${dataDir}/${path}`;
 }
 
 export function etcFile(folders: AgentFolders, podUid: string, name: 'hosts' | 'hostname' | 'resolv.conf'): string {

@@ -23,6 +23,7 @@ import {
   terminationFile,
   volumeDir,
 } from './paths.ts';
+import { makePersistentDir } from './persistent-dirs.ts';
 import type { ContainerFiles, PodFiles } from './pod-files.ts';
 import type { PodRecord } from './record.ts';
 import { isTmpfs, mountTmpfs, unmountBelow } from './tmpfs.ts';
@@ -38,6 +39,7 @@ export function createDiskPodFiles(folders: AgentFolders, exec: Exec, log: Log):
   const prepare = async (podUid: string, plan: VolumePlan, owner: VolumeOwner): Promise<void> => {
     if (plan.type === 'hostPath') return prepareHostPath(plan);
     const dir = volumeDir(folders, podUid, plan);
+    if (plan.type === 'persistent') return makePersistentDir(dir, owner);
     if ((plan.type === 'files' && plan.secret) || (plan.type === 'emptyDir' && plan.memory)) {
       await requireTmpfs(folders, exec);
     }

@@ -2,14 +2,29 @@
 import { GantryError } from '../../lib/errors.ts';
 import { wholeUnits } from '../../lib/model/quantity.ts';
 import { holdsUnknown } from '../../lib/model/unknown.ts';
-import type { Container, KeyToPath, Pod, Volume, VolumeMount } from '../../proto/gen/types.ts';
+import type {
+  Container,
+  KeyToPath,
+  PersistentVolumeClaimVolumeSource,
+  Pod,
+  Volume,
+  VolumeMount,
+} from '../../proto/gen/types.ts';
 import type { SourceReader } from './sources.ts';
 
 export type VolumePlan =
   | { readonly type: 'emptyDir'; readonly name: string; readonly memory: boolean; readonly sizeBytes?: number }
   /** A ConfigMap's or Secret's keys as files, switched over all at once when they change. */
   | { readonly type: 'files'; readonly name: string; readonly secret: boolean; readonly files: readonly VolumeFile[] }
-  | { readonly type: 'hostPath'; readonly name: string; readonly path: string; readonly pathType: string };
+  | {
+      readonly type: 'hostPath';
+      readonly name: string;
+      readonly path: string;
+      readonly pathType: string;
+      readonly readOnly?: boolean;
+    }
+  /** Of a claim: a directory below the data directory that outlives the pod. */
+  | { readonly type: 'persistent'; readonly name: string; readonly path: string; readonly readOnly: boolean };
 
 export interface VolumeFile {
   /** Relative to the volume, no `..`. */
@@ -34,7 +49,8 @@ export function planVolumes(pod: Pod, sources: SourceReader): readonly VolumePla
 }
 
 function planVolume(volume: Volume, namespace: string | undefined, sources: SourceReader): VolumePlan {
-  const { name, emptyDir, configMap, secret, hostPath } = volume;
+  const { name, emptyDir, configMap, secret, hostPath, persistentVolumeClaim } = volume;
+  if (persistentVolumeClaim) return planClaim(name, persistentVolumeClaim);
   if (hostPath) return { type: 'hostPath', name, path: hostPath.path, pathType: hostPath.type ?? '' };
   if (configMap) {
     const source = sources.get('ConfigMap', namespace, configMap.name ?? '');
@@ -63,6 +79,26 @@ function planVolume(volume: Volume, namespace: string | undefined, sources: Sour
     memory: emptyDir?.medium === 'Memory',
     ...(sizeLimit !== undefined && { sizeBytes: wholeUnits(sizeLimit) }),
   };
+}
+
+function planClaim(
+  name: string,
+  { claimName, readOnly = false, bound }: PersistentVolumeClaimVolumeSource,
+): VolumePlan {
+  if (!bound) {
+    const message = `volume ${name}: claim ${claimName} stood for no volume when the pod was bound; delete the pod`;
+    throw new GantryError('failedPrecondition', message);
+  }
+  const { path, pathType = '' } = bound;
+  if (path.startsWith('/')) return { type: 'hostPath', name, path, pathType, readOnly };
+  requireVolumePath(path);
+  return { type: 'persistent', name, path, readOnly };
+}
+
+/** Of the volumes that agents make and remove: nothing else is ever removed. */
+export function requireVolumePath(path: string): void {
+  if (/^volumes\/pvc-[0-9a-f-]{8,64}$/.test(path)) return;
+  throw new GantryError('invalidArgument', `${JSON.stringify(path)} is not the directory of a volume of this agent`);
 }
 
 function project(

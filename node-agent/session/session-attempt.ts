@@ -104,6 +104,11 @@ export class SessionAttempt {
     if (this.welcomed) this.#outbox.push({ usage: { pods } });
   }
 
+  /** Said again when the control plane asks again. */
+  volumesRemoved(paths: string[]): void {
+    if (this.welcomed) this.#outbox.push({ volumesRemoved: { paths } });
+  }
+
   reportEventsSoon(): void {
     this.reportSoon(eventDelayMs);
   }
@@ -114,12 +119,13 @@ export class SessionAttempt {
     return status ? { ...node, status } : node;
   }
 
-  #take({ welcome, heartbeatAck, slice, statusAck, servers, usageWanted }: SessionDown): void {
+  #take({ welcome, heartbeatAck, slice, statusAck, servers, usageWanted, removeVolumes }: SessionDown): void {
     this.#aliveMs = this.#options.clock.monotonicMs();
     if (welcome) this.#begin(welcome);
     if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
     if (slice) this.#applySlice(slice);
     if (servers) this.#options.onServers?.(servers.addresses ?? []);
+    if (removeVolumes) this.#options.onRemoveVolumes?.(removeVolumes);
     if (usageWanted) this.#options.onUsageWanted?.(usageWanted);
     if (statusAck) {
       this.#reports.acknowledge(statusAck.sequence ?? 0);

@@ -13,7 +13,15 @@ import type { Random } from '../../lib/random.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
-import type { Node, PodStats, SessionDown, SessionUp, UsageWanted, Welcome } from '../../proto/gen/types.ts';
+import type {
+  Node,
+  PodStats,
+  RemoveVolumes,
+  SessionDown,
+  SessionUp,
+  UsageWanted,
+  Welcome,
+} from '../../proto/gen/types.ts';
 import type { LeaseFollower } from '../fencing/fencing.ts';
 import type { StatusSink } from '../pods/report.ts';
 import { ReportBuffer } from './report-buffer.ts';
@@ -42,6 +50,8 @@ export interface SessionClientOptions {
   readonly onServers?: (servers: readonly string[]) => void;
   /** Of which pods the control plane wants to know what they use; at the begin of each session of none. */
   readonly onUsageWanted?: (wanted: UsageWanted) => void;
+  /** The data of these volumes is to go. */
+  readonly onRemoveVolumes?: (wanted: RemoveVolumes) => void;
   readonly onWelcome?: (welcome: Welcome) => void;
   /** Who must know until when the control plane has surely heard of us. */
   readonly lease?: LeaseFollower;
@@ -55,6 +65,7 @@ export interface SessionClientOptions {
 export interface SessionClient extends StatusSink {
   /** What pods use. Not kept for later. */
   usage(pods: PodStats[]): void;
+  volumesRemoved(paths: string[]): void;
   /** Until the signal is aborted. Rejects never. */
   run(signal: AbortSignal): Promise<void>;
   /** Monotonic; undefined before the first acknowledgement ever. */
@@ -153,6 +164,10 @@ class ReconnectingClient implements SessionClient {
 
   usage(pods: PodStats[]): void {
     this.#attempt?.usage(pods);
+  }
+
+  volumesRemoved(paths: string[]): void {
+    this.#attempt?.volumesRemoved(paths);
   }
 
   async run(signal: AbortSignal): Promise<void> {

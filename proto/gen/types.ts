@@ -1130,8 +1130,9 @@ export interface StorageClass {
   /** Of the volumes it makes. Default Delete. */
   reclaimPolicy?: 'Retain' | 'Delete';
   /**
-   * Immediate (default): a claim is bound as soon as there is a volume for it, wherever that is. WaitForFirstConsumer: with
-   * the first pod, on a node that suits the pod; gantry.dev/local needs it. Never changes.
+   * Immediate: a claim is bound as soon as there is a volume for it, wherever that is. WaitForFirstConsumer: with the first
+   * pod, on a node that suits the pod. Default: Immediate; for gantry.dev/local, which needs it, WaitForFirstConsumer. Never
+   * changes.
    */
   volumeBindingMode?: 'Immediate' | 'WaitForFirstConsumer';
 }

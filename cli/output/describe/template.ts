@@ -30,7 +30,12 @@ export function volumeLines(volumes: readonly Volume[] | undefined, indent: 1 | 
   ];
 }
 
-function sourceLines({ emptyDir, configMap, secret, hostPath }: Volume): string[] {
+function sourceLines({ emptyDir, configMap, secret, hostPath, persistentVolumeClaim }: Volume): string[] {
+  if (persistentVolumeClaim) {
+    const { claimName, readOnly = false } = persistentVolumeClaim;
+    const type = 'PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)';
+    return [`Type:\t${type}`, `ClaimName:\t${claimName}`, `ReadOnly:\t${readOnly}`];
+  }
   if (emptyDir) {
     return [
       "Type:\tEmptyDir (a temporary directory that shares a pod's lifetime)",

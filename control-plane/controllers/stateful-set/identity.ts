@@ -1,6 +1,7 @@
 /** The pods of a StatefulSet: their names, and what they are made of. Pure. */
 import { fencingAnnotations } from '../../../lib/model/fencing.ts';
 import { controllerReference } from '../../../lib/model/object.ts';
+import { podSpecWithClaims } from '../../../lib/model/stateful-claims.ts';
 import type { ControllerRevision, Pod, StatefulSet } from '../../../proto/gen/types.ts';
 import { hashOf, revisionHashLabel } from '../template-history.ts';
 
@@ -42,7 +43,11 @@ export function newPod(statefulSet: StatefulSet, ordinal: number, revision: Cont
       ...annotationsOf(statefulSet, metadata?.annotations),
       ownerReferences: [controllerReference(statefulSet)],
     },
-    spec: { ...spec, hostname: name, ...(serviceName && { subdomain: serviceName }) },
+    spec: {
+      ...podSpecWithClaims(spec, statefulSet.spec.volumeClaimTemplates ?? [], name),
+      hostname: name,
+      ...(serviceName && { subdomain: serviceName }),
+    },
     status: { phase: 'Pending' },
   };
 }

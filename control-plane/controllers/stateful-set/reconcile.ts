@@ -4,10 +4,11 @@
  * - A name belongs to one object of the store at a time, and a pod's object goes only when its agent has said that nothing
  *   of it is left, or its node was declared out of service (node-lifecycle): a name never runs twice at once.
  * - What comes next is decided by plan.ts from the pods as they are, one step at a time.
- * - Writes: its pods and ControllerRevisions, its own `status`. Never its `spec`.
+ * - Writes: its pods, their claims and its ControllerRevisions, its own `status`. Never its `spec`.
  */
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { isPodAvailable, isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
+import { claimsFor } from '../../../lib/model/stateful-claims.ts';
 import type { Pod, StatefulSet, StatefulSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
@@ -53,7 +54,10 @@ export function reconcileStatefulSet(
   const made = free.map(({ ordinal, revision }) => newPod(statefulSet, ordinal, revision));
   const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
   const wanted = [
-    ...admitted.map((object): Change => ({ type: 'create', object })),
+    ...admitted.flatMap((pod) => [
+      ...missingClaims(snapshot, statefulSet, pod),
+      { type: 'create' as const, object: pod },
+    ]),
     ...steps.remove.filter((pod) => restMs(pod) <= 0).map((object): Change => ({ type: 'delete', object })),
   ];
   const batch = batchOf(wanted, Math.max(1, mostPerTransaction - history.changes.length));
@@ -71,6 +75,13 @@ export function reconcileStatefulSet(
     createdEvents: podsCreated(statefulSet),
     ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }),
   };
+}
+
+/** Claims come before their pods, and stay when those go. */
+function missingClaims(snapshot: Snapshot, statefulSet: StatefulSet, { metadata }: Pod): readonly Change[] {
+  return claimsFor(statefulSet, metadata.name)
+    .filter((claim) => !snapshot.get('PersistentVolumeClaim', metadata.namespace, claim.metadata.name))
+    .map((object): Change => ({ type: 'create', object }));
 }
 
 /** Before the first rollout has ended there is no former template: then the present one is both. */

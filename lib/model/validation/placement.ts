@@ -30,7 +30,7 @@ export function checkPlacement({ affinity, topologySpreadConstraints }: PodSpec,
   checkSpread(topologySpreadConstraints, at(path, 'topologySpreadConstraints'), report);
 }
 
-function checkNodeTerm(
+export function checkNodeTerm(
   { matchExpressions = [], matchFields = [] }: NodeSelectorTerm,
   path: string,
   report: Report,

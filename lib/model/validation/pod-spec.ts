@@ -38,6 +38,10 @@ export function checkPodSpec(spec: PodSpec | undefined, path: string, report: Re
 
 function checkHostNamespaces(spec: PodSpec, path: string, report: Report): void {
   if (spec.hostUsers !== false) return;
+  if ((spec.volumes ?? []).some(({ persistentVolumeClaim: claim }) => claim)) {
+    const why = "files of persistent volumes belong to the node's users, whichever pod wrote them";
+    report(at(path, 'hostUsers'), `cannot be false with persistentVolumeClaim: ${why}; leave it out`);
+  }
   const shared = (['hostNetwork', 'hostPID', 'hostIPC'] as const).filter((field) => spec[field]);
   if (shared.length > 0) {
     report(at(path, 'hostUsers'), `cannot be false with ${shared.join(', ')}; set hostUsers: true or leave it out`);

@@ -3,7 +3,9 @@ import type { StatefulSet } from '../../../proto/gen/types.ts';
 import { sameValue } from '../equal.ts';
 import { dnsLabelProblem } from '../formats.ts';
 import type { Problem } from '../problems.ts';
+import { withClaimVolumes } from '../stateful-claims.ts';
 import { checkAtLeast, collect, type Report } from './checks.ts';
+import { checkClaimTemplates } from './storage.ts';
 import { checkWorkload } from './workloads.ts';
 
 /** A pod's name is its host name. */
@@ -13,7 +15,8 @@ export function checkStatefulSet(object: StatefulSet, old: StatefulSet | undefin
   const report = collect(problems);
   const { spec } = object;
   if (!spec) return;
-  checkWorkload(spec, old?.spec, problems);
+  checkWorkload({ ...spec, template: withClaimVolumes(spec) }, old?.spec, problems);
+  checkClaimTemplates(object, old, report);
   checkAtLeast(spec.revisionHistoryLimit, 0, 'spec.revisionHistoryLimit', report);
   checkAtLeast(spec.ordinals?.start, 0, 'spec.ordinals.start', report);
   checkAtLeast(spec.updateStrategy?.rollingUpdate?.partition, 0, 'spec.updateStrategy.rollingUpdate.partition', report);

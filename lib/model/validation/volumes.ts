@@ -7,7 +7,7 @@ export function checkVolumes(volumes: readonly Volume[], path: string, report: R
   checkUnique(volumes, path, (volume) => volume.name, 'volume', report);
   for (const [index, volume] of volumes.entries()) {
     const here = at(path, index);
-    checkExactlyOne(volume, ['emptyDir', 'configMap', 'secret', 'hostPath'], here, report);
+    checkExactlyOne(volume, ['emptyDir', 'configMap', 'secret', 'hostPath', 'persistentVolumeClaim'], here, report);
     if (volume.configMap) {
       if (!volume.configMap.name) report(at(here, 'configMap.name'), 'required');
       checkItems(volume.configMap, at(here, 'configMap'), report);

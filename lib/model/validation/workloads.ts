@@ -23,6 +23,11 @@ export function checkPod(pod: Pod, old: Pod | undefined, problems: Problem[]): v
 
 /** The address is taken together with the node, in the binding; nobody else may bind. */
 function checkNodeName(spec: PodSpec | undefined, path: string, problems: Problem[]): void {
+  for (const [index, { persistentVolumeClaim: claim }] of (spec?.volumes ?? []).entries()) {
+    if (!claim?.bound) continue;
+    const here = at(at(at(path, 'volumes'), index), 'persistentVolumeClaim.bound');
+    problems.push({ path: here, message: 'is written by the scheduler with the binding; remove it' });
+  }
   if (!spec?.nodeName) return;
   const cure = `use nodeSelector with kubernetes.io/hostname: ${spec.nodeName} to choose the node`;
   const reason = 'the scheduler gives a pod its node and its address in one step';

@@ -327,7 +327,7 @@ describe('what needs no cluster', () => {
       /^NAME +SHORTNAMES +APIVERSION +NAMESPACED +KIND\nconfigmaps +cm +v1 +true +ConfigMap\n/,
     );
     expect((await cli.run('api-resources --namespaced=false -o name')).out).toBe(
-      'namespaces\nnodes\npriorityclasses.scheduling.k8s.io\n',
+      'namespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\nstorageclasses.storage.k8s.io\n',
     );
     expect((await cli.run('api-resources -o name')).out).toContain('deployments.apps\n');
   });

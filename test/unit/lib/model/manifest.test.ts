@@ -90,10 +90,7 @@ describe('a manifest is refused', () => {
     ],
     [pod({ runtimeClassName: 'high' }), /^not supported: spec\.runtimeClassName, because .*; remove it/],
     [pod({ serviceAccountName: 'robot' }), /^not supported: spec\.serviceAccountName, because .*; remove it$/],
-    [
-      pod({ volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }] }),
-      /^not supported: spec\.volumes\[0\]\.persistentVolumeClaim, because/,
-    ],
+    [pod({ volumes: [{ name: 'v', nfs: { server: 'c' } }] }), /^not supported: spec\.volumes\[0\]\.nfs, because/],
     [
       pod({}, { livenessProbe: { grpc: { port: 1 } } }),
       /^not supported: spec\.containers\[0\]\.livenessProbe\.grpc, because .*; use httpGet/,

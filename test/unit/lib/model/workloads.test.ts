@@ -102,8 +102,8 @@ const refused: readonly (readonly [object, ...RegExp[]])[] = [
     line('spec.jobTemplate.spec.template.spec.restartPolicy', 'OnFailure or Never'),
   ],
   [
-    statefulSet({ volumeClaimTemplates: [{ metadata: { name: 'data' } }] }),
-    unsupported('spec.volumeClaimTemplates', 'hostPath'),
+    statefulSet({ persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Delete' } }),
+    unsupported('spec.persistentVolumeClaimRetentionPolicy', 'always stay'),
   ],
   [statefulSet({ replicas: -1 }), line('spec.replicas', 'at least 0')],
   [statefulSet({ ordinals: { start: -1 } }), line('spec.ordinals.start', 'at least 0')],
