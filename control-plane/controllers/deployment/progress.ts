@@ -49,9 +49,12 @@ function progress(
   if (isComplete(rollout)) {
     return going('NewReplicaSetAvailable', `ReplicaSet "${newest}" has successfully progressed.`, false);
   }
-  if (before?.reason === 'NewReplicaSetAvailable') return undefined; // a pod lost after the rollout is not a rollout
   const { status = {} } = deployment;
-  const wasOther = status.rollback?.reason === deadlineExceeded || before?.reason === configurationMissing;
+  const wasComplete = before?.reason === 'NewReplicaSetAvailable';
+  // A pod lost after the rollout is not a rollout; but pods of what was rolled out while there were none to be are.
+  if (wasComplete && status.completeReplicaSet === newest) return undefined;
+  const wasOther =
+    wasComplete || status.rollback?.reason === deadlineExceeded || before?.reason === configurationMissing;
   if (!before || before.reason === 'DeploymentPaused' || wasOther || hasMoved(status, counts)) {
     return going('ReplicaSetUpdated', `ReplicaSet "${newest}" is progressing.`, true);
   }
