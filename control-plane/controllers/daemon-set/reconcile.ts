@@ -14,6 +14,7 @@ import type { DaemonSet, DaemonSetStatus, Node, Pod } from '../../../proto/gen/t
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { configuredTemplate } from '../configuration/copies.ts';
+import { madeMs } from '../made.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents, podsCreated } from '../pod-events.ts';
@@ -62,7 +63,7 @@ export function reconcileDaemonSet(
   if (!history) return waitingForConfiguration(daemonSet, configured);
   const places = placesOf(snapshot, daemonSet, pods);
   const failed = pods.filter((pod) => isPodFinished(pod) && !isDeleting(pod));
-  const restMs = (pod: Pod): number => (Date.parse(pod.metadata.creationTimestamp ?? '') || 0) + failedRestMs - nowMs;
+  const restMs = (pod: Pod): number => madeMs(pod, nowMs) + failedRestMs - nowMs;
   const surplus = [
     ...places.flatMap((place) => misplaced(place)),
     ...failed.filter((pod) => restMs(pod) <= 0),

@@ -1,5 +1,6 @@
 /** What failed pods mean for their Job: when it has failed, and how long to wait before the next try. Pure. */
 import type { ContainerStatus, Job, Pod, PodFailurePolicyRule } from '../../../proto/gen/types.ts';
+import { madeMs } from '../made.ts';
 
 const defaultBackoffLimit = 6;
 const firstRetryDelayMs = 10_000;
@@ -52,9 +53,9 @@ function restartsOf({ status }: Pod): number {
 
 /** Doubles with each pod that has failed since the last success. Measured by our own clock: from when it was made. */
 export function retryDelayMs(failed: readonly Pod[], succeeded: readonly Pod[], nowMs: number): number {
-  const madeMs = ({ metadata }: Pod): number => Date.parse(metadata.creationTimestamp ?? '') || 0;
-  const lastSuccessMs = Math.max(0, ...succeeded.map(madeMs));
-  const series = failed.map(madeMs).filter((ms) => ms > lastSuccessMs);
+  const made = (pod: Pod): number => madeMs(pod, nowMs);
+  const lastSuccessMs = Math.max(0, ...succeeded.map(made));
+  const series = failed.map(made).filter((ms) => ms > lastSuccessMs);
   if (series.length === 0) return 0;
   const delayMs = Math.min(longestRetryDelayMs, firstRetryDelayMs * 2 ** Math.min(series.length - 1, 20));
   return Math.max(0, Math.max(...series) + delayMs - nowMs);

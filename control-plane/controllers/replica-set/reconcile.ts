@@ -12,6 +12,7 @@ import { availableAtMs, isPodActive, isPodAvailable, isPodReady } from '../../..
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf, mostAlike } from '../batch.ts';
+import { madeMs } from '../made.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents, podsCreated } from '../pod-events.ts';
@@ -151,7 +152,7 @@ export function nextAvailabilityMs(pods: readonly Pod[], minReadySeconds: number
 function failureDelayMs(finished: readonly Pod[], nowMs: number): number {
   const failed = finished.filter((pod) => pod.status?.phase === 'Failed');
   if (failed.length < 2) return 0;
-  const newestMs = Math.max(...failed.map(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '') || 0));
+  const newestMs = Math.max(...failed.map((pod) => madeMs(pod, nowMs)));
   const delayMs = Math.min(longestFailureDelayMs, firstFailureDelayMs * 2 ** (failed.length - 2));
   return Math.max(0, newestMs + delayMs - nowMs);
 }

@@ -13,6 +13,7 @@ import type { Pod, StatefulSet, StatefulSetStatus } from '../../../proto/gen/typ
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { configuredTemplate } from '../configuration/copies.ts';
+import { madeMs } from '../made.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
 import { admitPods, refusalEvents } from '../pod-admission.ts';
 import { podEvents, podsCreated } from '../pod-events.ts';
@@ -49,8 +50,7 @@ export function reconcileStatefulSet(
   const pods = byOrdinal(statefulSet, owned);
   const steps = nextSteps(statefulSet, pods, revisions, nowMs);
   const { free, events } = nameable(snapshot, statefulSet, steps.create);
-  const restMs = (pod: Pod): number =>
-    isPodFinished(pod) ? (Date.parse(pod.metadata.creationTimestamp ?? '') || 0) + failedRestMs - nowMs : 0;
+  const restMs = (pod: Pod): number => (isPodFinished(pod) ? madeMs(pod, nowMs) + failedRestMs - nowMs : 0);
   const made = free.map(({ ordinal, revision }) => newPod(statefulSet, ordinal, revision));
   const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
   const wanted = [

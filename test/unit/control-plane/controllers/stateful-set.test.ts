@@ -6,6 +6,7 @@ import { controllerReference } from '../../../../lib/model/object.ts';
 import type { ControllerRevision, KubeObject, Pod, StatefulSet, StatefulSetSpec } from '../../../../proto/gen/types.ts';
 
 const nowMs = Date.parse('2026-01-01T01:00:00Z');
+const longAgo = '2026-01-01T00:00:00Z';
 
 function statefulSet(spec: Partial<StatefulSetSpec> & { image?: string } = {}): StatefulSet {
   const { image = 'db:1', ...rest } = spec;
@@ -29,10 +30,11 @@ interface Facts {
   readonly phase?: 'Running' | 'Failed';
   readonly image?: string;
   readonly readySince?: string;
+  readonly madeAt?: string;
 }
 
 function pod(ordinal: number, facts: Facts = {}): Pod {
-  const { ready = true, deleting, phase = 'Running', image = 'db:1', readySince = '2026-01-01T00:00:00Z' } = facts;
+  const { ready = true, deleting, phase = 'Running', image = 'db:1', readySince = longAgo, madeAt = longAgo } = facts;
   const name = `db-${ordinal}`;
   return {
     apiVersion: 'v1',
@@ -43,7 +45,7 @@ function pod(ordinal: number, facts: Facts = {}): Pod {
       uid: `uid-${name}`,
       resourceVersion: '1',
       labels: { app: 'db', 'controller-revision-hash': hashOf(revisionOf(image)) },
-      creationTimestamp: '2026-01-01T00:00:00Z',
+      creationTimestamp: madeAt,
       ...(deleting && { deletionTimestamp: '2026-01-01T00:59:00Z' }),
       ownerReferences: [controllerReference(statefulSet())],
     },
@@ -136,6 +138,20 @@ describe('in order', () => {
     ['fills a gap first', statefulSet(), [pod(0), pod(2)], ['db-1=db:1'], []],
     ['waits for one that goes', statefulSet(), [pod(0), pod(1, { deleting: true })], [], []],
     ['replaces one that failed', statefulSet(), [pod(0), pod(1, { phase: 'Failed' })], [], ['db-1']],
+    [
+      'not at once when it has only just been made',
+      statefulSet(),
+      [pod(0), pod(1, { phase: 'Failed', madeAt: '2026-01-01T00:59:55Z' })],
+      [],
+      [],
+    ],
+    [
+      'also when a clock that ran ahead says that it is yet to be made',
+      statefulSet(),
+      [pod(0), pod(1, { phase: 'Failed', madeAt: '2026-01-01T02:00:00Z' })],
+      [],
+      ['db-1'],
+    ],
     ['goes down from the highest', statefulSet({ replicas: 1 }), [pod(0), pod(1), pod(2)], [], ['db-2']],
     ['one by one', statefulSet({ replicas: 1 }), [pod(0), pod(1), pod(2, { deleting: true })], [], []],
     ['not while one that stays is ill', statefulSet({ replicas: 1 }), [pod(0, { ready: false }), pod(1)], [], []],
