@@ -10,7 +10,7 @@ import type { Charge } from './delete.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { nameOf, readObject, retryConflicts, targetOf, withRevision, write } from './objects.ts';
 import { checkOwners } from './owners.ts';
-import { chargeQuotas, type Policies, underPolicies, withinLimits } from './policy.ts';
+import { chargeQuotas, underPolicies, withinLimits } from './policy.ts';
 import { checkOneDefault, withClassPriority } from './priority.ts';
 
 export interface CreateOptions {
@@ -34,12 +34,11 @@ export async function createObject(
   given: KubeObject,
   { dryRun, orExisting = false }: CreateOptions,
 ): Promise<KubeObject | undefined> {
-  const result = await retryConflicts(dependencies, nameOf(given), () =>
+  const result = await retryConflicts(dependencies, nameOf(given), () => {
     // Drawn anew each time: a generated name may be taken.
-    underPolicies(dependencies, admitNew(given, dependencies.random, dependencies.clock.nowMs()), (fresh, policies) =>
-      attempt(dependencies, fresh, policies, { dryRun, orExisting, isNamed: Boolean(given.metadata.name) }),
-    ),
-  );
+    const fresh = admitNew(given, dependencies.random, dependencies.clock.nowMs());
+    return attempt(dependencies, fresh, { dryRun, orExisting, isNamed: Boolean(given.metadata.name) });
+  });
   return result.object;
 }
 
@@ -47,12 +46,13 @@ interface Attempt extends Required<CreateOptions> {
   readonly isNamed: boolean;
 }
 
+type Outcome = { readonly object: KubeObject | undefined } | undefined;
+
 async function attempt(
   dependencies: ApiDependencies,
   fresh: KubeObject,
-  policies: Policies,
   { dryRun, orExisting, isNamed }: Attempt,
-): Promise<{ readonly object: KubeObject | undefined } | undefined> {
+): Promise<Outcome> {
   const key = keyOf(fresh);
   const [prioritized, namespace, { kv }] = await Promise.all([
     withClassPriority(dependencies, fresh),
@@ -66,20 +66,23 @@ async function attempt(
     if (!isNamed) return undefined;
     throw new GantryError('alreadyExists', `${nameOf(fresh)} already exists; use apply to change it`);
   }
-  const claim = await claimAllocations(dependencies, withinLimits(prioritized, policies));
-  const charge = await chargeQuotas(dependencies, claim.object, policies);
-  if (dryRun) return { object: claim.object };
-  const { succeeded, revision } = await write(dependencies, {
-    compare: [absent(key), ...namespace.compare, ...claim.compare, ...charge.compare],
-    success: [
-      putOf(key, dependencies.codec.encode(claim.object)),
-      ...namespace.operations,
-      ...claim.operations,
-      ...charge.operations,
-    ],
+  // Read after the namespace: a quota that is made later rewrites that.
+  return underPolicies(dependencies, prioritized, async (admitted, policies): Promise<Outcome> => {
+    const claim = await claimAllocations(dependencies, withinLimits(admitted, policies));
+    const charge = await chargeQuotas(dependencies, claim.object, policies);
+    if (dryRun) return { object: claim.object };
+    const { succeeded, revision } = await write(dependencies, {
+      compare: [absent(key), ...namespace.compare, ...claim.compare, ...charge.compare],
+      success: [
+        putOf(key, dependencies.codec.encode(claim.object)),
+        ...namespace.operations,
+        ...claim.operations,
+        ...charge.operations,
+      ],
+    });
+    if (succeeded) return { object: withRevision(claim.object, revision) };
+    return orExisting ? { object: undefined } : undefined;
   });
-  if (succeeded) return { object: withRevision(claim.object, revision) };
-  return orExisting ? { object: undefined } : undefined;
 }
 
 /**

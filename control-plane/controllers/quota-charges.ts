@@ -8,20 +8,25 @@ export type Charged =
   /** A quota has no room for one of them, so that none can be made; as Kubernetes words it. */
   | { readonly refusal: string };
 
-/** Without quotas in the cluster: the same changes, at no cost. */
+/**
+ * Each creation also holds its namespace to what it was: a new quota rewrites that, and so does the namespace's end, so
+ * that nothing is made by a decision that knew of neither.
+ */
 export function withQuotaCharges(snapshot: Snapshot, changes: readonly Change[], nowMs: number): Charged {
-  if (snapshot.list('ResourceQuota').length === 0) return { changes };
-  const allowances = new Map<string, Allowance>();
-  for (const { type, object } of changes) {
-    const { namespace } = object.metadata;
-    if (type !== 'create' || namespace === undefined) continue;
-    const allowance = allowances.get(namespace) ?? allowanceOf(snapshot, namespace, nowMs);
-    allowances.set(namespace, allowance);
-    const refused = allowance.take(object);
+  const created = changes.filter(({ type }) => type === 'create').map(({ object }) => object);
+  if (created.length === 0) return { changes };
+  const namespaces = new Set(created.flatMap(({ metadata }) => metadata.namespace ?? []));
+  const held = [...namespaces].flatMap((name) => snapshot.get('Namespace', undefined, name) ?? []);
+  const holds = held.map((object): Change => ({ type: 'unchanged', object }));
+  if (snapshot.list('ResourceQuota').length === 0) return { changes: [...changes, ...holds] };
+  const allowances = new Map([...namespaces].map((name) => [name, allowanceOf(snapshot, name, nowMs)]));
+  for (const object of created) {
+    const refused = allowances.get(object.metadata.namespace ?? '')?.take(object);
     if (refused) return { refusal: refused.message };
   }
   const charged = [...allowances.values()].flatMap((allowance) => allowance.charged());
-  return { changes: [...changes, ...charged.map((object: KubeObject): Change => ({ type: 'update', object }))] };
+  const charges = charged.map((object: KubeObject): Change => ({ type: 'update', object }));
+  return { changes: [...changes, ...charges, ...holds] };
 }
 
 function allowanceOf(snapshot: Snapshot, namespace: string, nowMs: number): Allowance {

@@ -107,6 +107,7 @@ class DraftTransaction implements Draft {
     if (change.type === 'create') this.#create(object);
     else if (change.type === 'update') this.#update(object);
     else if (change.type === 'remove') this.#remove(object);
+    else if (change.type === 'unchanged') this.compare.push(modRevisionIs(keyOf(object), revisionOf(object)));
     else this.#delete(object, change.gracePeriodSeconds);
   }
 

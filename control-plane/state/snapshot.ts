@@ -15,6 +15,8 @@ export interface Snapshot {
   /** Objects with an ownerReference to this uid. */
   ownedBy(uid: string): readonly KubeObject[];
   podsOnNode(nodeName: string): readonly Pod[];
+  /** Objects of a kind without a controller, called after this name: NAME-x2kqp, NAME-0. */
+  orphansOf(kind: Kind, namespace: string | undefined, name: string): readonly KubeObject[];
   /** Workloads that roll out with the ConfigMap or Secret of this store key, whether it exists or not. */
   configuredBy(key: string): readonly KubeObject[];
 }
@@ -25,6 +27,8 @@ export type Change =
   | { readonly type: 'create'; readonly object: KubeObject }
   /** Compares object.metadata.resourceVersion with the key's mod revision. */
   | { readonly type: 'update'; readonly object: KubeObject }
+  /** Writes nothing: the object must still be as it was read. */
+  | { readonly type: 'unchanged'; readonly object: KubeObject }
   /** As a client's delete: pods that are bound get a deletionTimestamp; finalizers are honoured. */
   | { readonly type: 'delete'; readonly object: KubeObject; readonly gracePeriodSeconds?: number }
   /** Removes the key now, and in the same transaction gives back its allocations (pod IP, cluster IP, node ports). */
