@@ -48,6 +48,8 @@ export interface ApiDependencies {
   readonly overlaps?: Overlaps;
   /** Writes that are charged to the quotas of one namespace, one after another. */
   readonly turns?: Turns;
+  /** After how long a watch that nobody reads ends; for tests. */
+  readonly watchStallMs?: number;
   /** Of one call: aborted when its client has given up. Nothing is written from then on. */
   readonly signal?: AbortSignal;
 }

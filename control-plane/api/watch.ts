@@ -1,31 +1,56 @@
 /**
  * Watch: every change after a revision, in order, none left out. Objects that come to match a selector are ADDED, those
- * that cease to are DELETED. `resourceVersion` of an event is where a reader that has it may resume: inside a revision
- * that changed several objects that is the revision before, so that a resumed watch repeats rather than loses.
+ * that cease to are DELETED. Clients that watch the same objects share one watch of the store (watch-hub.ts).
  */
 import { GantryError } from '../../lib/errors.ts';
 import { toEnvelope } from '../../lib/model/codec.ts';
-import { parseKey } from '../../lib/model/keys.ts';
-import { kindInfo } from '../../lib/model/schema.ts';
-import type { WatchEvent as StoreEvent, WatchBatch } from '../../lib/store/store.ts';
-import type { KubeObject, WatchEvent } from '../../proto/gen/types.ts';
+import type { WatchEvent } from '../../proto/gen/types.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
-import { withRevision } from './objects.ts';
 import { listPage } from './read.ts';
 import { authorizeKind } from './roles.ts';
 import { type Selection, selectionOf } from './selectors.ts';
-import { decodeOrStandIn } from './unreadable.ts';
-import { type Queued, throughQueue } from './watch-queue.ts';
-
-const mostWaiting = 1000;
-const stallMs = 30_000;
+import { Delivery } from './watch-delivery.ts';
+import { type Client, WatchHub } from './watch-hub.ts';
 
 export function watchHandler(dependencies: ApiDependencies): ClusterHandlers['Watch'] {
-  return (request, { peer, signal }) => {
+  const hubs = new Hubs(dependencies);
+  return (request, { peer, signal, fail }) => {
     const selection = selectionOf(request);
     authorizeKind(peer, 'read', selection.kind);
-    return watched(dependencies, selection, parseRevision(request.resourceVersion), signal);
+    return watched(dependencies, hubs, selection, parseRevision(request.resourceVersion), signal, fail);
   };
+}
+
+/** One for each prefix that somebody watches at this moment. */
+class Hubs {
+  readonly #dependencies: ApiDependencies;
+  readonly #open = new Map<string, { readonly hub: WatchHub; clients: number }>();
+
+  constructor(dependencies: ApiDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** `leave` belongs to it. */
+  join(prefix: string, from: bigint): { readonly hub: WatchHub; leave(): void } {
+    const { store, codec, clock, watchStallMs: stallMs } = this.#dependencies;
+    let entry = this.#open.get(prefix);
+    // One that has ended by itself takes nobody on.
+    if (!entry || entry.hub.isOver) {
+      entry = { hub: new WatchHub({ store, codec, clock, prefix, from, stallMs }), clients: 0 };
+      this.#open.set(prefix, entry);
+    }
+    const joined = entry;
+    joined.clients += 1;
+    return {
+      hub: joined.hub,
+      leave: () => {
+        joined.clients -= 1;
+        if (joined.clients > 0) return;
+        joined.hub.close();
+        if (this.#open.get(prefix) === joined) this.#open.delete(prefix);
+      },
+    };
+  }
 }
 
 function parseRevision(text: string | undefined): bigint | undefined {
@@ -39,9 +64,11 @@ function parseRevision(text: string | undefined): bigint | undefined {
 
 async function* watched(
   dependencies: ApiDependencies,
+  hubs: Hubs,
   selection: Selection,
   since: bigint | undefined,
-  signal: AbortSignal,
+  outer: AbortSignal,
+  fail: Client['fail'],
 ): AsyncGenerator<WatchEvent, void, undefined> {
   let from = since;
   if (from === undefined) {
@@ -53,11 +80,20 @@ async function* watched(
     await checkNotAhead(dependencies, selection, from);
   }
   const leaving = new AbortController();
+  const onAbort = (): void => leaving.abort(outer.reason);
+  outer.addEventListener('abort', onAbort, { once: true });
+  if (outer.aborted) onAbort();
+  const client: Client = { delivery: new Delivery(selection, from), signal: leaving.signal, fail };
+  const { hub, leave } = hubs.join(selection.prefix, from);
   try {
-    const source = translated(dependencies, selection, from, AbortSignal.any([signal, leaving.signal]));
-    yield* throughQueue(source, from, { limit: mostWaiting, stallMs, clock: dependencies.clock });
+    while (!client.signal.aborted) {
+      if (hub.covers(client.delivery.after)) yield* hub.follow(client);
+      else yield* hub.catchUp(client);
+    }
   } finally {
+    outer.removeEventListener('abort', onAbort);
     leaving.abort(new GantryError('cancelled', 'the watch has ended'));
+    leave();
   }
 }
 
@@ -67,66 +103,4 @@ async function checkNotAhead({ store }: ApiDependencies, { prefix }: Selection, 
   if (from <= revision) return;
   const message = `revision ${from} does not exist yet (the newest is ${revision})`;
   throw new GantryError('outOfRange', `${message}; list again and watch from there`);
-}
-
-async function* translated(
-  { store, codec }: ApiDependencies,
-  selection: Selection,
-  from: bigint,
-  signal: AbortSignal,
-): AsyncGenerator<readonly Queued<WatchEvent>[], void, undefined> {
-  const decode = (kv: { key: string; value: Uint8Array; modRevision: bigint } | undefined): KubeObject | undefined =>
-    kv && decodeOrStandIn(codec, kv);
-  for await (const batch of store.watch(selection.prefix, { fromRevision: from + 1n, signal })) {
-    if (batch.kind === 'compacted') throw compactedError(from, batch);
-    const events = batch.events.flatMap((event) => {
-      const translatedEvent = translate(event, selection, decode);
-      return translatedEvent ? [{ ...translatedEvent, modRevision: event.modRevision }] : [];
-    });
-    yield events.map(({ type, object, modRevision }, index) => {
-      const isLast = events[index + 1]?.modRevision !== modRevision;
-      const resumeFrom = isLast ? modRevision : modRevision - 1n;
-      return { event: { type, object: toEnvelope(object), resourceVersion: resumeFrom.toString() }, resumeFrom };
-    });
-  }
-}
-
-function compactedError(from: bigint, { compactRevision }: Extract<WatchBatch, { kind: 'compacted' }>): GantryError {
-  const message = `changes after revision ${from} are no longer kept (compacted up to ${compactRevision})`;
-  return new GantryError('outOfRange', `${message}; list again and watch from there`);
-}
-
-interface Translated {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  readonly object: KubeObject;
-}
-
-/** What a change in the store means to this watch; undefined when nothing. */
-export function translate(
-  event: StoreEvent,
-  selection: Selection,
-  decode: (kv: StoreEvent['previous']) => KubeObject | undefined,
-): Translated | undefined {
-  if (event.type === 'delete') {
-    const last = decode(event.previous) ?? nameOnly(event.key);
-    if (!last || (event.previous && !selection.matches(last))) return undefined;
-    return { type: 'DELETED', object: withRevision(last, event.modRevision) };
-  }
-  const object = decode(event.kv);
-  if (!object) return undefined;
-  const isNew = event.kv.createRevision === event.modRevision;
-  if (!selection.looksInside) return { type: isNew ? 'ADDED' : 'MODIFIED', object };
-  const previous = isNew ? undefined : decode(event.previous);
-  const matched = previous ? selection.matches(previous) : !isNew; // what compaction took may have matched
-  if (selection.matches(object)) return { type: matched ? 'MODIFIED' : 'ADDED', object };
-  return matched ? { type: 'DELETED', object } : undefined;
-}
-
-/** All that is known of a deleted object whose last state is compacted. */
-function nameOnly(key: string): KubeObject | undefined {
-  const parsed = parseKey(key);
-  if (!parsed) return undefined;
-  const { kind, namespace, name } = parsed;
-  const metadata = { name, ...(namespace && { namespace }) };
-  return { apiVersion: kindInfo(kind).apiVersion, kind, metadata } as KubeObject;
 }

@@ -41,6 +41,8 @@ export interface CallContext {
   /** Aborted when the client goes away, the deadline passes, or the server stops. */
   readonly signal: AbortSignal;
   setTrailer(key: string, value: string): void;
+  /** Ends a stream with an error, also while its client does not read. */
+  fail?(error: GantryError): void;
 }
 
 type Handler<M> = M extends { kind: infer K; request: infer Request; response: infer Response }
@@ -156,11 +158,13 @@ function wrapMethod(
     (call as ServerWritableStream<object, object>).on('cancelled', () =>
       cancel.abort(new GantryError('cancelled', 'the client went away')),
     );
-    return {
-      context: { peer: peerOf(call), signal: cancel.signal, setTrailer: (key, value) => trailer.set(key, value) },
-      trailer,
-      cancel,
+    const context: CallContext = {
+      peer: peerOf(call),
+      signal: cancel.signal,
+      setTrailer: (key, value) => trailer.set(key, value),
+      fail: (error) => cancel.abort(error),
     };
+    return { context, trailer, cancel };
   };
   const statusOf = (error: unknown, trailer: Metadata, peer: Peer) => {
     if (!(error instanceof GantryError)) {

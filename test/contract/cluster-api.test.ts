@@ -80,7 +80,7 @@ describe.each(Object.entries(harnesses))('the Cluster API on %s', (_name, start)
     const [port = 0] = await freePorts(1);
     address = `127.0.0.1:${port}`;
     pki = await loadOrCreatePki({ dataDir, name: 'cp', apiAddresses: [address], ...parts });
-    const dependencies = { store: harness.store, codec, log: silentLog, config, ...parts };
+    const dependencies = { store: harness.store, codec, log: silentLog, config, watchStallMs: 1000, ...parts };
     await ensureDefaults(dependencies);
     server = await startServer({
       listen: address,
@@ -98,6 +98,41 @@ describe.each(Object.entries(harnesses))('the Cluster API on %s', (_name, start)
     await server?.stop(100);
     await harness?.end();
     await rm(dataDir, { recursive: true, force: true });
+  });
+
+  it('a watch that is not read ends with the revision to resume from, and brings the rest from there', {
+    timeout: 30_000,
+  }, async () => {
+    const count = 3_000;
+    const filler = 'x'.repeat(500);
+    const { resourceVersion = '' } = await cluster.List({ kind: 'ConfigMap', namespace: 'default', limit: 1 });
+    const names: string[] = [];
+    const read = async (watch: AsyncIterable<WatchEvent>): Promise<void> => {
+      for await (const { object } of watch) {
+        names.push(object?.configMap?.data?.n ?? '');
+        if (names.length === count) return;
+      }
+    };
+    const stalled = cluster.Watch({ kind: 'ConfigMap', namespace: 'default', resourceVersion })[Symbol.asyncIterator]();
+    const first = stalled.next();
+    for (let begin = 0; begin < count; begin += 50) {
+      const success = Array.from({ length: 50 }, (_, index) => {
+        const object = configMap(`slow-${index}`, { n: String(begin + index), filler });
+        const metadata = { ...object.metadata, namespace: 'default' };
+        return putOf(`/gantry/configmaps/default/slow-${index}`, codec.encode({ ...object, metadata }));
+      });
+      await harness.store.transact({ compare: [], success });
+    }
+    names.push((await first).value?.object?.configMap?.data?.n ?? '');
+    await new Promise((resolve) => setTimeout(resolve, 2_500)); // nothing is read meanwhile: that is the test
+    const error = (await read({ [Symbol.asyncIterator]: () => stalled }).catch((thrown) => thrown)) as Error;
+    const resumeFrom = /not read .*resume from revision (\d+)$/.exec(error?.message)?.[1] ?? '';
+    expect(names.length).toBeLessThan(count);
+    await read(cluster.Watch({ kind: 'ConfigMap', namespace: 'default', resourceVersion: resumeFrom }));
+    // Inside a revision of several changes a resumed watch repeats: each is there, in order.
+    const seen = [...new Set(names.map(Number))];
+    expect(seen.at(-1)).toBeGreaterThan(count - 60);
+    expect(seen).toEqual(Array.from({ length: seen.length }, (_, index) => index));
   });
 
   it('applies, reads back and deletes over the wire', async () => {

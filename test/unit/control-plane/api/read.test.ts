@@ -1,8 +1,6 @@
 /** Get, List and Watch against the memory store, and who may call them. */
 import { describe, expect, it } from 'vitest';
 import { authorize } from '../../../../control-plane/api/roles.ts';
-import { throughQueue } from '../../../../control-plane/api/watch-queue.ts';
-import { virtualClock } from '../../../../lib/clock-virtual.ts';
 import { GantryError, isGantryError } from '../../../../lib/errors.ts';
 import { fromEnvelope } from '../../../../lib/model/codec.ts';
 import { objectKey } from '../../../../lib/model/keys.ts';
@@ -201,50 +199,6 @@ describe('watch', () => {
     await harness.create(manifest(podManifest('z')));
     expect(await next).toEqual(['ADDED z']);
     watch.stop.abort();
-  });
-});
-
-describe('a slow reader of a watch', () => {
-  const queued = (numbers: readonly number[]) => numbers.map((event) => ({ event, resumeFrom: BigInt(event) }));
-
-  it('holds the source back, and gets everything when it goes on in time', async () => {
-    let produced = 0;
-    async function* source() {
-      for (let batch = 0; batch < 10; batch += 1) {
-        yield queued([batch * 2 + 1, batch * 2 + 2]);
-        produced += 2;
-      }
-    }
-    const clock = virtualClock();
-    const received: number[] = [];
-    const reader = throughQueue(source(), 0n, { limit: 4, stallMs: 1000, clock });
-    received.push((await reader.next()).value as number);
-    await clock.advance(900);
-    expect(produced).toBeLessThanOrEqual(6);
-    for await (const event of reader) received.push(event);
-    expect(received).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
-  });
-
-  it('is told where to resume when it has stood still for too long', async () => {
-    async function* source() {
-      yield queued(Array.from({ length: 100 }, (_, index) => index + 1));
-    }
-    const clock = virtualClock();
-    const reader = throughQueue(source(), 0n, { limit: 4, stallMs: 1000, clock });
-    await reader.next();
-    await reader.next();
-    await clock.advance(1500);
-    await expect(reader.next()).rejects.toThrow(/resume from revision 2/);
-  });
-
-  it('gets the error of the source after what came before it', async () => {
-    async function* source() {
-      yield queued([1]);
-      throw new GantryError('outOfRange', 'list again');
-    }
-    const reader = throughQueue(source(), 0n, { limit: 4, stallMs: 1000, clock: virtualClock() });
-    expect((await reader.next()).value).toBe(1);
-    await expect(reader.next()).rejects.toThrow('list again');
   });
 });
 

@@ -1,0 +1,116 @@
+/**
+ * `npm run bench -- watchers`: 200 clients watch the same objects of one real control plane, 20 of them stop reading
+ * while 10,000 changes are written. What that costs the control plane in memory, how late the others learn of the
+ * changes, and whether those that stood still get the rest without a gap.
+ */
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../lib/clock.ts';
+import { toEnvelope } from '../../lib/model/codec.ts';
+import { adminConfPath } from '../../lib/pki/cluster-pki.ts';
+import { systemExec } from '../../lib/process.ts';
+import type { ConfigMap } from '../../proto/gen/types.ts';
+import type { ClusterClient } from './cluster.ts';
+import { Plane } from './hollow/plane.ts';
+import type { WatchCommand, WatchReport } from './hollow/watch-clients.ts';
+import type { Report } from './report.ts';
+
+const bench = 'watchers';
+const healthy = 180;
+const stalling = 20;
+const warmUp = 1_000;
+const events = 10_000;
+const eventsPerSecond = 100;
+const timeoutMs = 240_000;
+const program = fileURLToPath(new URL('hollow/watch-clients.ts', import.meta.url));
+
+export async function run(report: Report): Promise<void> {
+  const plane = await Plane.start();
+  const child = systemExec().start([process.execPath, program], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  let seen: WatchReport | undefined;
+  child.on('message', (message) => {
+    seen = message as WatchReport;
+  });
+  const tell = (command: WatchCommand): boolean => child.send(command);
+  const until = async (what: string, condition: (report: WatchReport) => boolean): Promise<WatchReport> => {
+    const deadlineMs = systemClock.monotonicMs() + timeoutMs;
+    for (;;) {
+      if (seen && condition(seen)) return seen;
+      if (seen?.failures[0] !== undefined) throw new Error(`a watching client: ${seen.failures[0]}`);
+      if (systemClock.monotonicMs() > deadlineMs) throw new Error(`${what}: not within ${timeoutMs} ms`);
+      await systemClock.sleep(100);
+    }
+  };
+  try {
+    const { resourceVersion: since = '' } = await plane.cluster.List({ kind: 'ConfigMap', namespace: 'default' });
+    tell({ start: { config: adminConfPath(`${plane.folder}/data`), healthy, stalling, since } });
+    const writer = new Writer(plane.cluster);
+    await writer.write(warmUp);
+    await until('warm up', ({ fewest, fewestStalling }) => Math.min(fewest, fewestStalling) === warmUp);
+    const before = plane.residentBytes();
+    let most = before;
+    const watching = new AbortController();
+    void sampleMemory(watching.signal, () => {
+      most = Math.max(most, plane.residentBytes());
+    });
+    tell({ stall: true, measure: true });
+    const startMs = systemClock.monotonicMs();
+    await writer.write(events);
+    const rate = events / ((systemClock.monotonicMs() - startMs) / 1000);
+    const end = await until('all events', ({ fewest }) => fewest === warmUp + events);
+    watching.abort(new Error('measured'));
+    const stood = end.fewestStalling;
+    tell({ goOn: true });
+    const last = await until('the rest', ({ fewestStalling }) => fewestStalling === warmUp + events);
+    const say = (metric: string, value: number, unit: string, bound?: number): void => {
+      report({
+        bench,
+        metric,
+        value,
+        unit,
+        ...(bound !== undefined && { target: { bound: '<=' as const, value: bound } }),
+      });
+    };
+    say(`events, each to ${healthy} clients that read and ${stalling} that stand still`, events, '');
+    say('events written', rate, '/s');
+    say('memory growth of the control plane', (most - before) / 2 ** 20, 'MiB', 64);
+    say('p99 of the clients that read', end.p99Ms, 'ms', 1000);
+    say('slowest delivery to those', end.mostMs, 'ms');
+    say('events seen by those that stood still, meanwhile', stood - warmUp, '');
+    say('stalled watches not closed with a revision to resume from', stalling - last.told, '', 0);
+    say('gaps and repetitions, after resuming', last.wrong, '', 0);
+  } finally {
+    child.kill('SIGKILL');
+    await plane.remove();
+  }
+}
+
+class Writer {
+  readonly #cluster: ClusterClient;
+  #written = 0;
+
+  constructor(cluster: ClusterClient) {
+    this.#cluster = cluster;
+  }
+
+  /** One after the other: the order of the numbers is that of the revisions. */
+  async write(count: number): Promise<void> {
+    const startMs = systemClock.monotonicMs();
+    for (let index = 0; index < count; index += 1) {
+      const aheadMs = (index / eventsPerSecond) * 1000 - (systemClock.monotonicMs() - startMs);
+      if (aheadMs > 0) await systemClock.sleep(aheadMs);
+      const data = { n: String(this.#written), sentAtMs: String(systemClock.nowMs()), filler: 'x'.repeat(1000) };
+      const metadata = { name: 'watched', namespace: 'default' };
+      const object: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
+      if (this.#written === 0) await this.#cluster.Create({ object: toEnvelope(object) });
+      else await this.#cluster.Update({ object: toEnvelope(object) });
+      this.#written += 1;
+    }
+  }
+}
+
+async function sampleMemory(signal: AbortSignal, look: () => void): Promise<void> {
+  while (!signal.aborted) {
+    look();
+    await systemClock.sleep(500, signal).catch(() => {});
+  }
+}
