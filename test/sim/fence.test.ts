@@ -15,10 +15,10 @@ const keysOf = ({ success }: Transaction): string[] =>
 const isFenced = ({ compare }: Transaction): boolean =>
   compare.some(({ key, target, value }) => key === leaderKey && target === 'create' && value !== 0n);
 
-/** What every replica does for itself: stands for election, says where it is, sees to the namespace `default`. */
+/** What every replica does for itself: stands for election, says where it is, sees to the defaults. */
 function isItsOwn(transaction: Transaction): boolean {
   const keys = keysOf(transaction);
-  const own = [leaderKey, `${storeRoot}namespaces/default`];
+  const own = [leaderKey, `${storeRoot}namespaces/default`, `${storeRoot}storageclasses/local`];
   return keys.every((key) => own.includes(key) || key.startsWith(`${storeRoot}control-planes/`));
 }
 
