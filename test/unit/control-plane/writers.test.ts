@@ -11,8 +11,8 @@ const folder = new URL('../../../control-plane/', import.meta.url).pathname;
 /** These run only while this replica leads; what they send is shown to be fenced in test/sim/fence.test.ts. */
 const leaders = [
   'events/recorder.ts',
-  'scheduler/bind.ts',
   'scheduler/loop.ts',
+  'scheduler/write-parts.ts',
   'session/fenced-write.ts',
   'state/commit.ts',
 ];
