@@ -1,0 +1,131 @@
+/** A term of node sessions on a virtual clock, with a mirror that shows what the test lets it show. */
+import { describe, expect, test } from 'vitest';
+import { createEventRecorder } from '../../../../control-plane/events/recorder.ts';
+import { createNodeSessions, type NodeSessions } from '../../../../control-plane/session/node-sessions.ts';
+import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { plainCodec } from '../../../../control-plane/state/object-codec.ts';
+import { type VirtualClock, virtualClock } from '../../../../lib/clock-virtual.ts';
+import { silentLog } from '../../../../lib/log.ts';
+import { conditionStatus } from '../../../../lib/model/conditions.ts';
+import { keyOf } from '../../../../lib/model/keys.ts';
+import { seededRandom } from '../../../../lib/random.ts';
+import { createMemoryStore } from '../../../../lib/store/memory.ts';
+import { createRevisionIs, putOf } from '../../../../lib/store/store.ts';
+import type { Node, SessionUp } from '../../../../proto/gen/types.ts';
+
+const leaseMs = 3_000;
+const node: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'uid-n1' }, spec: {} };
+
+interface Stage {
+  readonly clock: VirtualClock;
+  readonly sessions: NodeSessions;
+  /** The mirror catches up with the store. */
+  show(): Promise<void>;
+  ready(): Promise<string | undefined>;
+  isAlive(): boolean | undefined;
+}
+
+/** The node is in the store; `shown`: the mirror knows of it. */
+async function stage(shown: boolean): Promise<Stage> {
+  const clock = virtualClock();
+  const store = createMemoryStore({ clock });
+  const state = new MutableClusterState();
+  const random = seededRandom(1);
+  const transact = (key: string, value: Uint8Array) => store.transact({ compare: [], success: [putOf(key, value)] });
+  const { revision } = await transact('/gantry/leader', new Uint8Array());
+  await transact(keyOf(node), plainCodec.encode(node));
+  const show = async (): Promise<void> => {
+    const { items, revision: now } = await store.list('/gantry/nodes/');
+    const updates = items.map(({ key, value, modRevision }) => {
+      const object = plainCodec.decode(key, value, modRevision);
+      return { key, ...(object && { object }) };
+    });
+    state.apply(updates, now);
+  };
+  state.replace([], 1n);
+  if (shown) await show();
+  const sessions = createNodeSessions({
+    store,
+    codec: plainCodec,
+    state,
+    events: createEventRecorder({ store, clock, random, log: silentLog }),
+    clock,
+    log: silentLog,
+    config: {
+      heartbeatMs: 1_000,
+      leaseMs,
+      clusterCIDR: '10.42.0.0/16',
+      serviceCIDR: '10.43.0.0/16',
+      dnsIP: '10.43.0.10',
+      zone: 'cluster.local',
+    },
+    leaderAddress: () => undefined,
+  });
+  sessions.lead({
+    key: '/gantry/leader',
+    createRevision: revision,
+    fence: createRevisionIs('/gantry/leader', revision),
+    isHeld: () => true,
+    signal: new AbortController().signal,
+  });
+  return {
+    clock,
+    sessions,
+    show,
+    async ready() {
+      const { kv } = await store.get(keyOf(node));
+      const stored = kv && (plainCodec.decode(kv.key, kv.value, kv.modRevision) as Node);
+      return conditionStatus(stored?.status?.conditions, 'Ready');
+    },
+    isAlive: () => sessions.nodeLeases().get('n1')?.alive,
+  };
+}
+
+/** An agent that says hello and then nothing, or heartbeats. */
+function agent({ clock, sessions }: Stage, heartbeats: boolean): { leave(): void } {
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  async function* requests(): AsyncGenerator<SessionUp> {
+    yield { hello: { node, podUIDs: [] } };
+    while (!signal.aborted) {
+      await clock.sleep(1_000);
+      if (heartbeats) yield { heartbeat: {} };
+    }
+  }
+  const peer = { commonName: 'node:n1', organization: 'node', address: '10.0.0.1:1' };
+  const run = async (): Promise<void> => {
+    for await (const _message of sessions.session(requests(), { peer, signal, setTrailer() {} }))
+      if (signal.aborted) return;
+  };
+  run().catch(() => {});
+  return { leave: () => leaving.abort(new Error('the agent is gone')) };
+}
+
+describe('a node says hello', () => {
+  test('and has its lease and becomes Ready, though the mirror does not show it yet', async () => {
+    const here = await stage(false);
+    agent(here, true);
+    await here.clock.advance(100);
+    expect(here.isAlive()).toBe(true);
+    await here.show();
+    await here.clock.advance(100);
+    expect(await here.ready()).toBe('True');
+  });
+
+  test('again and again, and hears nobody: it is lost, and stays so', async () => {
+    const here = await stage(true);
+    agent(here, true);
+    await here.clock.advance(500);
+    expect(await here.ready()).toBe('True');
+    await here.show();
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const { leave } = agent(here, false);
+      await here.clock.advance(500);
+      await here.show();
+      leave();
+      await here.clock.advance(10);
+      if (attempt >= 10) expect(here.isAlive()).toBe(false);
+    }
+    expect(await here.ready()).toBe('Unknown');
+  });
+});
