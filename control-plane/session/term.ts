@@ -28,7 +28,7 @@ import { createFencedWriter, type FencedWriter, termIsOver } from './fenced-writ
 import { Leases } from './leases.ts';
 import type { NodeSessionsOptions, Verdict } from './node-sessions.ts';
 import { createNodeWriter, type NodeWriter } from './node-writer.ts';
-import { writePods } from './pod-writer.ts';
+import { PodWriter } from './pod-writer.ts';
 import { SessionStream } from './session-stream.ts';
 import { SharedSlice } from './shared-slice.ts';
 import { agentStuckAfterMs, type NodeKnowledge } from './status-plan.ts';
@@ -62,6 +62,7 @@ export class Term {
   readonly #onVerdict: (nodeName: string, verdict: Verdict) => void;
   readonly #writer: FencedWriter;
   readonly #nodes: NodeWriter;
+  readonly #pods: PodWriter;
   readonly #streams = new Map<string, SessionStream>();
   readonly #reports = new Map<string, Report>();
   readonly #shared: SharedSlice;
@@ -84,6 +85,7 @@ export class Term {
     this.#options = options;
     this.#onVerdict = onVerdict;
     this.#writer = createFencedWriter(store, leadership, clock);
+    this.#pods = new PodWriter(this.#writer, { ...options, snapshot: state });
     this.#nodes = createNodeWriter(this.#writer, {
       store,
       codec,
@@ -101,9 +103,9 @@ export class Term {
       clock,
       log: options.log,
       onWanted: (nodeName, wanted) => this.#streams.get(nodeName)?.removeVolumes(wanted),
-      remove: async (volume) => {
+      remove: (volume) => {
         const key = keyOf(volume);
-        await this.#writer.write([modRevisionIs(key, revisionOf(volume))], [deleteOf(key)]);
+        return this.#writer.write([modRevisionIs(key, revisionOf(volume))], [deleteOf(key)]);
       },
     });
     this.#shared = new SharedSlice(state);
@@ -274,7 +276,7 @@ export class Term {
       this.#reports.set(nodeName, { ...this.#reports.get(nodeName), status: node });
       await this.#sync(nodeName);
     }
-    await writePods(nodeName, pods, this.#writer, { ...this.#options, snapshot: state });
+    await this.#pods.write(nodeName, pods);
   }
 
   #sync(nodeName: string, rewrite = false): Promise<Node | undefined> {
