@@ -31,6 +31,7 @@ export function followStore(options: FollowOptions): FollowedState {
     clock,
     log,
     signal,
+    forgetValues: true,
     onSnapshot: (items, revision) => state.replace(items.map(read), revision),
     onEvents: (events, revision) =>
       state.apply(

@@ -22,12 +22,15 @@ export interface MirrorOptions {
   readonly log?: Log;
   /** Between safety checks. Default 5 minutes. */
   readonly checkMs?: number;
+  /** The consumer has no use for the former values that a new list brings along; they would take as much memory again. */
+  readonly forgetValues?: boolean;
   /** How far the watch may lag behind a list before it counts as having missed something. Default 10 s. */
   readonly graceMs?: number;
 }
 
 const firstBackoffMs = 100;
 const longestBackoffMs = 5000;
+const nothing = new Uint8Array(0);
 
 /** Runs until the signal is aborted, then resolves. Rejects with what a callback throws, or when the store is closed. */
 export async function mirror(store: Store, prefix: string, options: MirrorOptions): Promise<void> {
@@ -72,8 +75,8 @@ class MirrorState {
   /** Reads everything, and hands on what the consumer does not know yet. */
   async relist(): Promise<void> {
     const { items, revision } = await this.#store.list(this.#prefix);
-    const listed = new Map(items.map((kv) => [kv.key, kv]));
-    const events = this.#known && difference(this.#known, listed, revision);
+    const listed = new Map(items.map((kv) => [kv.key, this.#kept(kv)]));
+    const events = this.#known && difference(this.#known, new Map(items.map((kv) => [kv.key, kv])), revision);
     this.#known = listed;
     this.#revision = revision;
     if (!events) await this.#deliver(() => this.#options.onSnapshot(items, revision));
@@ -106,11 +109,15 @@ class MirrorState {
 
   async #apply(batch: Extract<WatchBatch, { kind: 'events' }>): Promise<void> {
     for (const event of batch.events) {
-      if (event.type === 'put') this.#known?.set(event.key, event.kv);
+      if (event.type === 'put') this.#known?.set(event.key, this.#kept(event.kv));
       else this.#known?.delete(event.key);
     }
     this.#revision = batch.revision;
     await this.#deliver(() => this.#options.onEvents(batch.events, batch.revision));
+  }
+
+  #kept(kv: KeyValue): KeyValue {
+    return this.#options.forgetValues ? { ...kv, value: nothing } : kv;
   }
 
   async #deliver(call: () => void | Promise<void>): Promise<void> {
