@@ -2,6 +2,7 @@
 
 import { objectKey } from '../../lib/model/keys.ts';
 import { controllerOf, isControlledBy, isDeleting } from '../../lib/model/object.ts';
+import { undoAnnotation } from '../../lib/model/rollouts.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Deployment, KubeObject, PodTemplateSpec } from '../../proto/gen/types.ts';
 import type { SimUser } from './users.ts';
@@ -80,8 +81,15 @@ async function undo(user: SimUser): Promise<void> {
   if (!deployment) return;
   const sets = user.checker.list('ReplicaSet').filter((set) => isControlledBy(set, deployment));
   const former = choose(sets, user.random);
-  if (former)
-    await user.update({ ...deployment, spec: { ...deployment.spec, template: ofNobody(former.spec.template) } });
+  if (!former) return;
+  if (user.random.next() < 0.5) await user.update(withRequest(deployment, former.metadata.name));
+  else await user.update({ ...deployment, spec: { ...deployment.spec, template: ofNobody(former.spec.template) } });
+}
+
+/** The template stays, and the former revision runs in its place. */
+function withRequest(deployment: Deployment, revision: string): Deployment {
+  const annotations = { ...deployment.metadata.annotations, [undoAnnotation]: revision };
+  return { ...deployment, metadata: { ...deployment.metadata, annotations } };
 }
 
 function ofNobody(template: PodTemplateSpec): PodTemplateSpec {
@@ -128,11 +136,13 @@ async function work(user: SimUser): Promise<void> {
   else await user.apply(within(namespace, workload.change(unowned(current), random, load)));
 }
 
-/** Pods of a Deployment may stay when it goes. */
+/** Pods of a Deployment may stay when it goes, and those of all may have to go first. */
 function end(user: SimUser, { kind }: Workload, { metadata }: KubeObject): Promise<boolean> {
-  const orphan = kind === 'Deployment' && user.random.next() < 0.2;
+  const dice = user.random.next();
+  const orphan = kind === 'Deployment' && dice < 0.2;
+  const propagationPolicy = orphan ? 'Orphan' : dice > 0.7 ? 'Foreground' : undefined;
   const { name, namespace = 'default' } = metadata;
-  return user.delete(kind, name, { namespace, ...(orphan && { propagationPolicy: 'Orphan' }) });
+  return user.delete(kind, name, { namespace, ...(propagationPolicy && { propagationPolicy }) });
 }
 
 /** A second namespace, made when it is wanted; `end`: deleted with all that is in it. False when it is not there. */

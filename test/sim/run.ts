@@ -66,7 +66,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
 async function runRound(cluster: SimCluster, faults: Faults): Promise<void> {
   const { world, violations } = cluster;
   const violated = (): boolean => violations.length > 0;
-  const endMs = world.nowMs + world.between(10_000, 45_000);
+  const endMs = world.nowMs + world.between(10_000, faults.mostMs);
   faults.begin(endMs);
   await world.run(endMs, violated);
   if (violated()) return;

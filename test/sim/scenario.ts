@@ -5,17 +5,17 @@
  *
  *   cluster seed=1 replicas=3 nodes=3     first line of the script
  *   show REASON...                        Events that belong to the story (default: all)
- *   apply Deployment NAME [replicas=N] [image=I]   apply ResourceQuota NAME [pods=N]
- *   scale KIND NAME N   delete KIND NAME
+ *   apply KIND NAME [FIELD=VALUE...] (scenario-manifests.ts)   scale KIND NAME N   delete KIND NAME
  *   power-off NODE   power-on NODE   kill PROCESS   start PROCESS   stall PROCESS SECONDS
  *   cut A B   cut-one-way A B   mend A B   etcd away|back
  *   wait SECONDS   converge SECONDS
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Deployment, Event, KubeObject } from '../../proto/gen/types.ts';
+import type { Event } from '../../proto/gen/types.ts';
 import { SimCluster } from './cluster.ts';
 import { authority } from './run.ts';
+import { manifest } from './scenario-manifests.ts';
 import { World } from './world.ts';
 
 export const scenarioFolder = join(import.meta.dirname, 'scenarios');
@@ -156,34 +156,4 @@ function node({ nodes }: SimCluster, name: string | undefined) {
   const found = nodes.find((one) => one.name === name);
   if (!found) throw new Error(`there is no node or replica ${name}`);
   return found;
-}
-
-function manifest(kind: string, name: string, words: readonly string[]): KubeObject {
-  const {
-    replicas = '1',
-    image = 'web:1',
-    ...rest
-  } = Object.fromEntries(words.map((word) => word.split('='))) as {
-    replicas?: string;
-    image?: string;
-    pods?: string;
-  };
-  if (kind === 'ResourceQuota') {
-    return { apiVersion: 'v1', kind, metadata: { name, namespace: 'default' }, spec: { hard: { ...rest } } };
-  }
-  if (kind !== 'Deployment') throw new Error(`apply ${kind}: only Deployments and ResourceQuotas so far`);
-  const deployment: Deployment = {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
-    spec: {
-      replicas: Number(replicas),
-      selector: { matchLabels: { app: name } },
-      template: {
-        metadata: { labels: { app: name } },
-        spec: { containers: [{ name: 'main', image, resources: { requests: { cpu: '100m', memory: '64Mi' } } }] },
-      },
-    },
-  };
-  return deployment;
 }

@@ -15,8 +15,13 @@ const faults = { ...wireFaults, ...processFaults, ...etcdFaults, ...machineFault
 type FaultName = keyof typeof faults;
 const faultNames = Object.keys(faults) as FaultName[];
 
+/** One node after the other is lost, for long enough that its pods are given up, while everything else works. */
+const lostNodes = { known: ['nodeAlone', 'killAgent', 'machineBreaks'], meanPauseMs: 9_000, mostMs: 60_000 } as const;
+
 export class Faults {
   readonly #cluster: SimCluster;
+  /** How long they may last before all heals. */
+  readonly mostMs: number;
   readonly #known: readonly FaultName[];
   readonly #meanPauseMs: number;
 
@@ -24,8 +29,12 @@ export class Faults {
     this.#cluster = cluster;
     const { world } = cluster;
     const share = world.pick([0.1, 0.3, 1]);
-    this.#known = calm ? [] : faultNames.filter(() => world.chance(share));
-    this.#meanPauseMs = world.pick([300, 1_000, 3_000]);
+    const names = faultNames.filter(() => world.chance(share));
+    const some = { known: names, meanPauseMs: world.pick([300, 1_000, 3_000]), mostMs: 40_000 };
+    const { known, meanPauseMs, mostMs } = world.chance(0.15) ? lostNodes : some;
+    this.mostMs = mostMs;
+    this.#known = calm ? [] : known;
+    this.#meanPauseMs = meanPauseMs;
     world.trace('faults', `this run knows ${this.#known.join(', ') || 'none'}`);
   }
 

@@ -51,7 +51,7 @@ export const wireFaults = {
   nodeAlone(cluster) {
     const { world, network, replicas } = cluster;
     const { name } = world.pick(present(cluster));
-    const durationMs = world.between(3_000, 30_000);
+    const durationMs = world.between(5_000, 35_000);
     for (const replica of replicas) {
       network.cut(name, replica.name);
       network.cut(replica.name, name);

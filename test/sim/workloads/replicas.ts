@@ -14,12 +14,17 @@ export const deployment: Workload = {
   make: (name, random, load) => ({
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
+    metadata: {
+      name,
+      namespace: 'default',
+      annotations: pick([{}, {}, { 'gantry.dev/auto-rollback': 'true' }], random),
+    },
     spec: {
       replicas: upTo(load, random),
       selector: { matchLabels: { app: name } },
       template: template(name, random),
       ...(random.next() < 0.3 && { strategy: pick(strategies, random) }),
+      ...(random.next() < 0.5 && { progressDeadlineSeconds: 8 }),
     },
   }),
   change(object, random, load) {
@@ -37,7 +42,9 @@ export const deployment: Workload = {
     const pods = view.list('Pod').filter((pod) => sets.some((set) => isControlledBy(pod, set)));
     if (pods.length !== wanted) return `${pods.length} pods instead of ${wanted}`;
     const { updatedReplicas = 0, readyReplicas = 0, availableReplicas = 0, replicas = 0 } = status;
-    const counts = [replicas, updatedReplicas, readyReplicas, availableReplicas];
+    // A former revision that runs in its place is not of the template that there is.
+    const updated = status.rollback ? wanted : updatedReplicas;
+    const counts = [replicas, updated, readyReplicas, availableReplicas];
     if (counts.some((count) => count !== wanted)) return `its status counts ${counts.join(', ')} instead of ${wanted}`;
     return pods.map((pod) => podProblem(pod, view)).find((problem) => problem !== undefined);
   },
