@@ -57,6 +57,7 @@ export function withVolumes(
   pending: readonly Pod[],
   storage: Storage,
 ): { readonly ready: readonly Pod[]; readonly refused: readonly { readonly pod: Pod; readonly message: string }[] } {
+  if (!pending.some(hasClaims)) return { ready: pending, refused: [] };
   const ready: Pod[] = [];
   const refused: { pod: Pod; message: string }[] = [];
   for (const pod of pending) {
@@ -67,6 +68,11 @@ export function withVolumes(
   return { ready, refused };
 }
 
+/** Of most pods this is asked in every pass. */
+function hasClaims({ spec }: Pod): boolean {
+  return spec.volumes?.some(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined) === true;
+}
+
 function remember(pod: Pod, found: VolumeNeeds): Pod {
   needs.set(pod, found);
   return pod;
@@ -74,11 +80,10 @@ function remember(pod: Pod, found: VolumeNeeds): Pod {
 
 /** Undefined: the pod has no claims. A sentence: it must wait. */
 function needsOf(pod: Pod, storage: Storage): VolumeNeeds | string | undefined {
-  const names = claimNamesOf(pod.spec);
-  if (names.length === 0) return undefined;
+  if (!hasClaims(pod)) return undefined;
   const volumes: PersistentVolume[] = [];
   const open: OpenClaim[] = [];
-  for (const name of names) {
+  for (const name of claimNamesOf(pod.spec)) {
     const claim = storage.get('PersistentVolumeClaim', pod.metadata.namespace, name);
     if (!claim) return `persistentvolumeclaim "${name}" not found; create it`;
     if (isDeleting(claim)) return `persistentvolumeclaim "${name}" is being deleted; create it again when it is gone`;

@@ -18,7 +18,7 @@ export interface ReclamationParts {
   readonly log: Log;
   readonly onWanted: (nodeName: string, wanted: RemoveVolumes) => void;
   /** Removes the object if it is as it was read. */
-  readonly remove: (volume: PersistentVolume) => Promise<void>;
+  readonly remove: (volume: PersistentVolume) => Promise<boolean>;
 }
 
 const gatherMs = 200;
@@ -27,6 +27,7 @@ export class Reclamation {
   readonly #parts: ReclamationParts;
   #unsubscribe: () => void = () => {};
   #timer: Timer | undefined;
+  #isStopped = false;
   #wanted = new Map<string, readonly string[]>();
 
   constructor(parts: ReclamationParts) {
@@ -39,6 +40,7 @@ export class Reclamation {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#unsubscribe();
     this.#timer?.cancel();
   }
@@ -55,10 +57,18 @@ export class Reclamation {
       (volume) => node && isVolumeOn(volume, node) && paths.includes(volume.spec.local?.path ?? ''),
     );
     for (const volume of gone) {
-      await remove(volume).catch((error: unknown) => {
+      const isRemoved = await remove(volume).catch((error: unknown) => {
         log.warn({ volume: volume.metadata.name, error: messageOf(error) }, 'a reclaimed volume is not removed yet');
+        return false;
       });
+      if (!isRemoved) this.#askAgain(nodeName);
     }
+  }
+
+  /** It changed meanwhile. What is asked for twice is as gone as before. */
+  #askAgain(nodeName: string): void {
+    this.#wanted.delete(nodeName);
+    this.#refreshSoon();
   }
 
   #onChanges(changes: readonly ObjectChange[]): void {
@@ -66,8 +76,12 @@ export class Reclamation {
       const { kind } = (object ?? previous)!;
       return kind === 'PersistentVolume' || kind === 'PersistentVolumeClaim';
     });
-    if (!matters || this.#timer) return;
-    this.#timer = this.#parts.clock.schedule(gatherMs, () => {
+    if (matters) this.#refreshSoon();
+  }
+
+  #refreshSoon(): void {
+    if (this.#isStopped) return;
+    this.#timer ??= this.#parts.clock.schedule(gatherMs, () => {
       this.#timer = undefined;
       this.#refresh();
     });

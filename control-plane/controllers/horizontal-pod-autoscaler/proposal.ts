@@ -8,7 +8,7 @@
  */
 import { requestCure, requestOf, type Scalable } from '../../../lib/model/autoscaling.ts';
 import { findCondition } from '../../../lib/model/conditions.ts';
-import { isDeleting } from '../../../lib/model/object.ts';
+import { isPodActive } from '../../../lib/model/pods.ts';
 import { cpuMillis, wholeUnits } from '../../../lib/model/quantity.ts';
 import type { Pod, ResourceMetricSource } from '../../../proto/gen/types.ts';
 import type { PodUsage } from '../../metrics/pod-usage.ts';
@@ -102,7 +102,7 @@ function groupPods({ metric, pods, usageOf, nowMs }: Question): Groups {
   const missing: Pod[] = [];
   for (const pod of pods) {
     const phase = pod.status?.phase ?? 'Pending';
-    if (isDeleting(pod) || phase === 'Failed' || phase === 'Succeeded') continue;
+    if (!isPodActive(pod)) continue;
     const usage = usageOf(pod);
     if (phase === 'Pending') unready.push(pod);
     else if (!usage) missing.push(pod);
@@ -127,7 +127,7 @@ function isCPUMeaningful({ status }: Pod, usage: PodUsage, nowMs: number): boole
 /** By pod; a sentence when a container requests nothing. */
 function requestsOf({ metric: { name: resource }, pods, target }: Question): ReadonlyMap<Pod, number> | string {
   const requests = new Map<Pod, number>();
-  for (const pod of pods) {
+  for (const pod of pods.filter(isPodActive)) {
     let total = 0;
     for (const { name, resources } of pod.spec.containers) {
       const request = requestOf(resources, resource);

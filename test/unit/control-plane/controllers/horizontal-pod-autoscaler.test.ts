@@ -231,6 +231,9 @@ describe('how many replicas a metric asks for', () => {
         'set spec.template.spec.containers[0].resources.requests.cpu of Deployment web',
     });
     expect(propose(average('cpu', '100m'), [60], [{ cpu: '' }])).toMatchObject({ replicas: 1 });
+    expect(propose(utilization('cpu', 50), [50, 60], [{}, { cpu: '', deleting: true }], 1)).toMatchObject({
+      replicas: 1,
+    });
   });
 
   it('says so when there are no figures at all', () => {
