@@ -15,6 +15,7 @@ import type { Kind } from '../../lib/model/schema.ts';
 import { podTemplateOf } from '../../lib/model/workloads.ts';
 import type { KindMap, KubeObject, Pod } from '../../proto/gen/types.ts';
 import { ObjectIndex } from './object-index.ts';
+import { orphanName } from './orphans.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Absent `previous`: created. Absent `object`: gone. */
@@ -78,6 +79,7 @@ export class MutableClusterState implements ClusterState {
   readonly #owners = new ObjectIndex<KubeObject>();
   readonly #nodes = new ObjectIndex<Pod>();
   readonly #configured = new ObjectIndex<KubeObject>();
+  readonly #orphans = new ObjectIndex<KubeObject>();
   readonly #listeners = new Set<(changes: readonly ObjectChange[]) => void>();
   readonly #otherListeners = new Set<(changes: readonly OtherChange[]) => void>();
   readonly #waiters = new Set<Waiter>();
@@ -116,6 +118,10 @@ export class MutableClusterState implements ClusterState {
 
   podsOnNode(nodeName: string): readonly Pod[] {
     return this.#nodes.of(nodeName);
+  }
+
+  orphansOf(kind: Kind, namespace: string | undefined, name: string): readonly KubeObject[] {
+    return this.#orphans.of(`${kind}/${namespace}/${name}`);
   }
 
   configuredBy(key: string): readonly KubeObject[] {
@@ -209,6 +215,7 @@ export class MutableClusterState implements ClusterState {
     this.#kinds.move(key, kindGroups(previous), kindGroups(object), object);
     this.#owners.move(key, ownerGroups(previous), ownerGroups(object), object);
     this.#nodes.move(key, nodeGroups(previous), nodeGroups(object), object as Pod | undefined);
+    this.#orphans.move(key, orphanGroups(previous), orphanGroups(object), object);
     this.#configured.move(key, configurationGroups(previous), configurationGroups(object), object);
     return { key, ...(object && { object }), ...(previous && { previous }) };
   }
@@ -235,6 +242,11 @@ function ownerGroups(object: KubeObject | undefined): readonly string[] {
 
 function nodeGroups(object: KubeObject | undefined): readonly string[] {
   return object?.kind === 'Pod' && object.spec.nodeName ? [object.spec.nodeName] : [];
+}
+
+function orphanGroups(object: KubeObject | undefined): readonly string[] {
+  const name = object && orphanName(object);
+  return name === undefined ? nowhere : [`${object!.kind}/${object!.metadata.namespace}/${name}`];
 }
 
 /** Only of those that asked for it by annotation: all others cost nothing here. */

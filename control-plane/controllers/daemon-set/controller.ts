@@ -2,6 +2,7 @@ import { keyOf } from '../../../lib/model/keys.ts';
 import { isSame } from '../../../lib/model/object.ts';
 import type { Node } from '../../../proto/gen/types.ts';
 import type { ObjectChange } from '../../state/cluster-state.ts';
+import { adopterKeys } from '../adoption.ts';
 import { configuredKeys, controllerKey, objectAt, sidesOf } from '../keys-of.ts';
 import { roomKeys } from '../pod-admission.ts';
 import type { Controller } from '../run-controller.ts';
@@ -15,6 +16,7 @@ export function daemonSetController(options: DaemonSetOptions): Controller {
       return daemonSet ? reconcileDaemonSet(snapshot, daemonSet, nowMs, options) : { changes: [] };
     },
     *keysOf(change, snapshot) {
+      yield* adopterKeys(change, 'DaemonSet', snapshot);
       yield* configuredKeys(change, 'DaemonSet', snapshot);
       yield* roomKeys(change, 'DaemonSet', snapshot);
       if (concernsPlacement(change)) for (const daemonSet of snapshot.list('DaemonSet')) yield keyOf(daemonSet);

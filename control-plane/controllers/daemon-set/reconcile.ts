@@ -12,6 +12,7 @@ import { controllerReference, isDeleting, isSame } from '../../../lib/model/obje
 import { isPodAvailable, isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
 import type { DaemonSet, DaemonSetStatus, Node, Pod } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { adoptions } from '../adoption.ts';
 import { batchOf } from '../batch.ts';
 import { configuredTemplate } from '../configuration/copies.ts';
 import { madeMs } from '../made.ts';
@@ -57,6 +58,8 @@ export function reconcileDaemonSet(
   const pods = controlledBy(snapshot, daemonSet, 'Pod').filter((pod) =>
     matchesSelector(daemonSet.spec.selector, pod.metadata.labels),
   );
+  const adopted = adoptions(snapshot, daemonSet, ['Pod', 'ControllerRevision']);
+  if (adopted.length > 0) return { changes: adopted };
   const configured = configuredTemplate(snapshot, daemonSet);
   if (configured.missing.length > 0) return { changes: batchOf(configured.missing, mostPerTransaction) };
   const history = templateHistory(snapshot, daemonSet, configured, pods);

@@ -1,6 +1,7 @@
 import { keyOf } from '../../../lib/model/keys.ts';
 import type { KubeObject } from '../../../proto/gen/types.ts';
 import type { Snapshot } from '../../state/snapshot.ts';
+import { adopterKeys } from '../adoption.ts';
 import { configuredKeys, controllerKey, objectAt, sidesOf } from '../keys-of.ts';
 import type { Controller } from '../run-controller.ts';
 import { reconcileDeployment } from './reconcile.ts';
@@ -12,6 +13,7 @@ export const deploymentController: Controller = {
     return deployment ? reconcileDeployment(snapshot, deployment, nowMs) : { changes: [] };
   },
   *keysOf(change, snapshot) {
+    yield* adopterKeys(change, 'Deployment', snapshot);
     yield* configuredKeys(change, 'Deployment', snapshot);
     for (const object of sidesOf(change)) {
       const key = deploymentKey(object, snapshot);

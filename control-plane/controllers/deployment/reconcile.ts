@@ -11,6 +11,7 @@ import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { isAutoRollback } from '../../../lib/model/rollouts.ts';
 import type { Deployment } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { adoptions } from '../adoption.ts';
 import { batchOf } from '../batch.ts';
 import { type ConfiguredTemplate, configuredTemplate, outlivedCopies } from '../configuration/copies.ts';
 import { isNamespaceOpen } from '../owned.ts';
@@ -37,6 +38,8 @@ const mostCopies = 50;
 
 export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, nowMs: number): ReconcileResult {
   if (isDeleting(deployment) || !isNamespaceOpen(snapshot, deployment.metadata.namespace)) return { changes: [] };
+  const adopted = adoptions(snapshot, deployment, ['ReplicaSet']);
+  if (adopted.length > 0) return { changes: adopted };
   const { paused = false } = deployment.spec;
   const configured = configuredTemplate(snapshot, deployment);
   if (configured.missing.length > 0 && !paused) return { changes: batchOf(configured.missing, mostCopies) };

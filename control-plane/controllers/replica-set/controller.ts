@@ -1,4 +1,5 @@
 import { keyOf } from '../../../lib/model/keys.ts';
+import { adopterKeys } from '../adoption.ts';
 import { controllerKey, objectAt, sidesOf } from '../keys-of.ts';
 import { roomKeys } from '../pod-admission.ts';
 import type { Controller } from '../run-controller.ts';
@@ -12,6 +13,7 @@ export function replicaSetController(options: ReplicaSetOptions): Controller {
       return replicaSet ? reconcileReplicaSet(snapshot, replicaSet, nowMs, options) : { changes: [] };
     },
     *keysOf(change, snapshot) {
+      yield* adopterKeys(change, 'ReplicaSet', snapshot);
       yield* roomKeys(change, 'ReplicaSet', snapshot);
       for (const object of sidesOf(change)) {
         if (object.kind === 'ReplicaSet') yield keyOf(object);

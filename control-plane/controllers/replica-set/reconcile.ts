@@ -2,7 +2,8 @@
  * ReplicaSet: keeps as many active pods as `spec.replicas` says.
  *
  * - A pod counts only while it is active: one that is being deleted, or has finished, is replaced at once.
- * - Only pods that name it as their controller are its own; one whose labels no longer match is let go, not killed.
+ * - Only pods that name it as their controller are its own; one whose labels no longer match is let go, not killed, and
+ *   one that it has let go, or its namesake before it, comes home when it has no controller (adoption.ts).
  * - Writes: pods (creation and deletion), its own `status`. Never its `spec`.
  */
 import { findCondition, setCondition } from '../../../lib/model/conditions.ts';
@@ -11,6 +12,7 @@ import { controllerReference, isDeleting, isSame } from '../../../lib/model/obje
 import { availableAtMs, isPodActive, isPodAvailable, isPodReady } from '../../../lib/model/pods.ts';
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { adoptions } from '../adoption.ts';
 import { batchOf, mostAlike } from '../batch.ts';
 import { madeMs } from '../made.ts';
 import { controlledBy, isNamespaceOpen } from '../owned.ts';
@@ -37,6 +39,8 @@ export function reconcileReplicaSet(
   options: ReplicaSetOptions,
 ): ReconcileResult {
   if (isDeleting(replicaSet)) return { changes: [] };
+  const adopted = adoptions(snapshot, replicaSet, ['Pod']);
+  if (adopted.length > 0) return { changes: adopted };
   const owned = controlledBy(snapshot, replicaSet, 'Pod');
   const isMatching = (pod: Pod): boolean => matchesSelector(replicaSet.spec.selector, pod.metadata.labels);
   const matching = owned.filter(isMatching);

@@ -1,6 +1,7 @@
 import { keyOf, objectKey } from '../../../lib/model/keys.ts';
 import type { KubeObject } from '../../../proto/gen/types.ts';
 import type { Snapshot } from '../../state/snapshot.ts';
+import { adopterKeys } from '../adoption.ts';
 import { configuredKeys, controllerKey, objectAt, sidesOf } from '../keys-of.ts';
 import { roomKeys } from '../pod-admission.ts';
 import type { Controller } from '../run-controller.ts';
@@ -15,6 +16,7 @@ export function statefulSetController(options: StatefulSetOptions): Controller {
       return statefulSet ? reconcileStatefulSet(snapshot, statefulSet, nowMs, options) : { changes: [] };
     },
     *keysOf(change, snapshot) {
+      yield* adopterKeys(change, 'StatefulSet', snapshot);
       yield* configuredKeys(change, 'StatefulSet', snapshot);
       yield* roomKeys(change, 'StatefulSet', snapshot);
       for (const object of sidesOf(change)) {

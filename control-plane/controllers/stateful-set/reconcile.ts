@@ -11,6 +11,7 @@ import { isPodAvailable, isPodFinished, isPodReady } from '../../../lib/model/po
 import { claimsFor } from '../../../lib/model/stateful-claims.ts';
 import type { Pod, StatefulSet, StatefulSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
+import { adoptions } from '../adoption.ts';
 import { batchOf } from '../batch.ts';
 import { configuredTemplate } from '../configuration/copies.ts';
 import { madeMs } from '../made.ts';
@@ -39,6 +40,8 @@ export function reconcileStatefulSet(
   { mostPerTransaction }: StatefulSetOptions,
 ): ReconcileResult {
   if (isDeleting(statefulSet) || !isNamespaceOpen(snapshot, statefulSet.metadata.namespace)) return { changes: [] };
+  const adopted = adoptions(snapshot, statefulSet, ['Pod', 'ControllerRevision']);
+  if (adopted.length > 0) return { changes: adopted };
   const configured = configuredTemplate(snapshot, statefulSet);
   if (configured.missing.length > 0) return { changes: batchOf(configured.missing, mostPerTransaction) };
   const owned = controlledBy(snapshot, statefulSet, 'Pod');

@@ -118,7 +118,7 @@ describe('the names of a StatefulSet', () => {
   });
 
   it('wait for strangers that have one of them, and say so', () => {
-    const stranger = { ...pod(0), metadata: { ...pod(0).metadata, ownerReferences: [] } };
+    const stranger = { ...pod(0), metadata: { ...pod(0).metadata, labels: { app: 'other' }, ownerReferences: [] } };
     expect(reconcile(statefulSet(), [stranger])).toMatchObject({ created: [], reasons: ['FailedCreate'] });
   });
 });
