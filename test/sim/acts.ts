@@ -160,6 +160,22 @@ async function haveClass(user: SimUser): Promise<boolean> {
   return user.apply({ apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata, value: 1_000 });
 }
 
+const quotaName = 'team';
+
+/** A quota about as large as what is there, another size of it, or none any more. */
+async function limit(user: SimUser): Promise<void> {
+  const { checker, random } = user;
+  const present = checker.objects.has(objectKey('ResourceQuota', 'default', quotaName));
+  if (present && random.next() < 0.3) {
+    await user.delete('ResourceQuota', quotaName);
+    return;
+  }
+  const pods = checker.list('Pod').filter(({ metadata }) => metadata.namespace === 'default').length;
+  const most = Math.max(1, pods - 1 + Math.floor(random.next() * 4));
+  const metadata = { name: quotaName, namespace: 'default' };
+  await user.apply({ apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard: { pods: `${most}` } } });
+}
+
 const acts: readonly { readonly weight: number; readonly act: Act }[] = [
   { weight: 8, act: deletePod },
   { weight: 2, act: cordon },
@@ -167,6 +183,7 @@ const acts: readonly { readonly weight: number; readonly act: Act }[] = [
   { weight: 5, act: pause },
   { weight: 4, act: undo },
   { weight: 4, act: hold },
+  { weight: 4, act: limit },
   { weight: 80, act: work },
 ];
 

@@ -98,6 +98,7 @@ export class Administrator {
       else if (object.kind === 'Node' && object.spec.unschedulable) changes.push(() => user.setSchedulable(name, true));
       else if (object.kind === 'Node' && isBack(object)) changes.push(() => user.update(withoutDeclaration(object)));
       else if (object.kind === 'Deployment' && object.spec.paused) changes.push(() => user.update(resumed(object)));
+      else if (object.kind === 'ResourceQuota') changes.push(() => user.delete(object.kind, name));
       else if (object.kind === 'CronJob' && !object.spec.suspend) changes.push(() => user.update(suspended(object)));
     }
     const excess = this.#excess();

@@ -103,6 +103,19 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
+    name: 'what controllers create is charged to no quota',
+    finds: 'quotas',
+    make: () => ({
+      transact: ({ success, ...rest }, { operation }) => ({
+        ...rest,
+        success:
+          operation === undefined && success.some((one) => writes(one, podPrefix))
+            ? success.filter((one) => !writes(one, kindPrefix('ResourceQuota')))
+            : success,
+      }),
+    }),
+  },
+  {
     name: 'a binding does not take its address',
     finds: 'one-pod-per-ip',
     make: () => ({

@@ -11,6 +11,7 @@ import type { WatchEvent } from '../../lib/store/store.ts';
 import type { Container, Event, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
 import { LifecycleChecker } from './lifecycle-checker.ts';
 import type { SimProcess } from './process.ts';
+import { checkQuotas } from './quota-checker.ts';
 import type { Writer } from './store.ts';
 import type { Invariant } from './violations.ts';
 
@@ -81,6 +82,7 @@ export class StoreChecker {
     this.#lifecycle.applied(changes, writer);
     for (const change of changes) {
       if (change.object?.kind === 'Event') this.onEvent?.(change.object);
+    checkQuotas(this, changes, this.#report);
       if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
       this.writes += 1;
       this.#checkWriter(change, writer);

@@ -10,6 +10,7 @@ export const invariants = {
   finalizers: 'nothing goes while somebody holds it',
   orphans: 'what was to outlive its owner does',
   budgets: 'evictions are charged to the budgets over them',
+  quotas: 'what is created fits into the quotas of its namespace',
   'watch-order': 'every watcher sees every event once, in the order of revisions',
   'mirror-exact': "a replica's picture equals the store at its revision",
   converges: 'every workload converges within 120 s of healing',
