@@ -6,12 +6,14 @@
 import type protobuf from 'protobufjs/light.js';
 import type { KindMap, KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
 import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
-import { keepingReader } from './unknown.ts';
+import { decodeWhole } from './unknown.ts';
+
+const asText = { longs: Number, bytes: String };
+const asBuffers = { longs: Number };
 
 /** Plain data of any message; `bytesAs` says how bytes fields come out. */
 export function decodePlain(type: protobuf.Type, bytes: Uint8Array, bytesAs: 'base64' | 'buffer'): object {
-  const message = type.decode(keepingReader(bytes));
-  return type.toObject(message, bytesAs === 'base64' ? { longs: Number, bytes: String } : { longs: Number });
+  return decodeWhole(type, bytes, bytesAs === 'base64' ? asText : asBuffers);
 }
 
 export function encodeMessage(typeName: string, plain: object): Uint8Array {

@@ -20,53 +20,79 @@ type Plain = Record<string, unknown> & { [unknownFields]?: Raw };
 
 /** Messages, as they were decoded, that have some anywhere below. Nearly nothing, nearly always. */
 const marked = new WeakSet<object>();
-let found = 0;
+/** Whether this program has ever met one: until then nobody need look for any. */
+let everSeen = false;
 
 export function hasUnknown(decoded: object): boolean {
   return marked.has(decoded);
 }
 
-/** The library drops unknown fields unless its reader is told otherwise. */
-export function keepingReader(bytes: Uint8Array): protobuf.Reader {
-  const reader = protobuf.Reader.create(bytes);
-  reader.discardUnknown = false;
-  return reader;
+/** The library asks its reader whether to drop unknown fields when it has one, and only then. */
+class NotingReader extends protobuf.BufferReader {
+  sawUnknown = false;
+}
+Object.defineProperty(NotingReader.prototype, 'discardUnknown', {
+  get(this: NotingReader) {
+    this.sawUnknown = true;
+    return false;
+  },
+  set() {}, // the library's constructor does
+});
+
+/** Plain data of a message, unknown fields included. */
+export function decodeWhole(type: protobuf.Type, bytes: Uint8Array, options: protobuf.IConversionOptions): object {
+  const reader = new NotingReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  const message = type.decode(reader);
+  const plain = type.toObject(message, options);
+  if (reader.sawUnknown) {
+    everSeen = true;
+    takeOver(type, message as unknown as Decoded, plain);
+  }
+  return plain;
 }
 
-/** Lets `toObject` and `encode` of a type pass unknown fields on, from when the library makes them. */
+type Decoded = Record<string, unknown> & { $unknowns?: Raw };
+
+/** What `toObject` leaves behind. True when there was something. */
+function takeOver(type: protobuf.Type, message: Decoded, plain: Plain): boolean {
+  let some = false;
+  if (message.$unknowns) {
+    // Copies: a part would hold on to the whole buffer that it came in.
+    plain[unknownFields] = message.$unknowns.map((field) => Uint8Array.from(field));
+    some = true;
+  }
+  for (const field of type.fieldsArray) {
+    const inner = messageOf(field);
+    const [from, to] = [message[field.name], plain[field.name]];
+    if (!inner || field.map || from === undefined || to === undefined) continue;
+    const pairs = field.repeated
+      ? (to as Plain[]).map((one, index) => [(from as Decoded[])[index]!, one] as const)
+      : [];
+    for (const [a, b] of pairs) if (takeOver(inner, a, b)) some = true;
+    if (!field.repeated && takeOver(inner, from as Decoded, to as Plain)) some = true;
+  }
+  if (some) marked.add(plain);
+  return some;
+}
+
+/** Lets `encode` of a type write unknown fields back, from when the library makes it. */
 export function passUnknown(type: protobuf.Type): void {
   const { setup } = type;
   type.setup = function passing(this: protobuf.Type): protobuf.Type {
     setup.call(this);
     this.encode = passingEncode(this.encode);
-    this.toObject = passingToObject(this.toObject);
     return this;
   };
 }
 
-// The generated functions of a type call those of its fields' types with arguments of their own.
-type Encode = protobuf.Type['encode'];
-type ToObject = protobuf.Type['toObject'];
+/** As the generated functions of a type call those of its fields' types. */
+type Encode = (plain: object, writer?: protobuf.Writer, depth?: number) => protobuf.Writer;
 
 function passingEncode(encode: Encode): Encode {
-  return function passed(this: protobuf.Type, plain, ...rest) {
-    const writer = encode.call(this, plain, ...rest);
-    for (const field of (plain as Plain)[unknownFields] ?? []) writer.raw(field);
-    return writer;
-  };
-}
-
-function passingToObject(toObject: ToObject): ToObject {
-  return function passed(this: protobuf.Type, message, ...rest) {
-    const before = found;
-    const plain = toObject.call(this, message, ...rest) as Plain;
-    if (message.$unknowns) {
-      found += 1;
-      // Copies: a part would hold on to the whole buffer that it came in.
-      plain[unknownFields] = message.$unknowns.map((field) => Uint8Array.from(field));
-    }
-    if (found !== before) marked.add(plain);
-    return plain;
+  return (plain, writer, depth) => {
+    const written = encode(plain, writer, depth);
+    if (everSeen) for (const field of (plain as Plain)[unknownFields] ?? []) written.raw(field);
+    return written;
   };
 }
 
@@ -118,6 +144,7 @@ function fieldNumber(raw: Uint8Array): number {
 
 /** Unknown fields of `given` that `old` does not have just so: nobody here could say whether they are valid. */
 export function newUnknown(type: protobuf.Type, given: object, old?: object, path = ''): Problem[] {
+  if (!everSeen) return [];
   const known = (old as Plain | undefined)?.[unknownFields] ?? [];
   const added = ((given as Plain)[unknownFields] ?? []).filter((raw) => !known.some((other) => sameBytes(raw, other)));
   const problems = added.map((raw) => ({ path, message: tooNew(fieldNumber(raw)) }));
