@@ -19,6 +19,9 @@ export function resourceKind(name: string): KindInfo {
   // pods.v1., deployments.apps: the part before the first dot is the name.
   const info = findKind(name) ?? findKind(name.split('.')[0]!);
   if (info) return info;
+  if (/^control-?planes?$/i.test(name)) {
+    throw new GantryError('notFound', 'control planes are no objects; use `ctl control-plane list`');
+  }
   const known = kinds.map((kind) => kind.plural).join(', ');
   throw new GantryError('notFound', `the server doesn't have a resource type "${name}"; it has ${known}`);
 }

@@ -33,6 +33,7 @@ test('ctl control-plane lists the replicas and takes one away', async () => {
     err: expect.stringContaining('destroy its data folder'),
     code: 0,
   });
+  expect((await cli.run('get control-planes')).err).toContain('use `ctl control-plane list`');
   const refused = await cli.run('control-plane remove cp-1');
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('no majority')]);
 });
