@@ -18,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<{ run(report: Report, optio
   start: () => import('./start.ts'),
   'node-death': () => import('./node-death.ts'),
   scale: () => import('./scale.ts'),
+  heartbeats: () => import('./heartbeats.ts'),
   watchers: () => import('./watchers.ts'),
 };
 

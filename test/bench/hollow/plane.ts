@@ -12,6 +12,7 @@ import { systemClock } from '../../../lib/clock.ts';
 import { adminConfPath } from '../../../lib/pki/cluster-pki.ts';
 import { systemExec } from '../../../lib/process.ts';
 import type { ClusterClient } from '../cluster.ts';
+import { onInterrupt } from './interrupted.ts';
 import { childNamed, cpuSeconds, memoryBytes } from './machine.ts';
 
 export interface PlaneOptions {
@@ -34,6 +35,7 @@ export class Plane {
   readonly pid: number;
   readonly cluster: ClusterClient;
   readonly #process: ChildProcess;
+  readonly #forget: () => void;
 
   private constructor(folder: string, ports: readonly number[], child: ChildProcess, cluster: ClusterClient) {
     this.folder = folder;
@@ -42,6 +44,12 @@ export class Plane {
     this.pid = child.pid!;
     this.cluster = cluster;
     this.#process = child;
+    this.#forget = onInterrupt(() => {
+      const etcd = this.ended ? undefined : this.etcdPid;
+      child.kill('SIGKILL');
+      if (etcd !== undefined) endIfAlive(etcd);
+      rmSync(folder, { recursive: true, force: true });
+    });
   }
 
   static async start({
@@ -139,13 +147,14 @@ export class Plane {
   async remove(): Promise<void> {
     const etcd = this.ended ? undefined : this.etcdPid;
     await this.stop();
-    if (etcd !== undefined) await endIfAlive(etcd);
+    if (etcd !== undefined) endIfAlive(etcd);
+    this.#forget();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
 /** Its etcd outlives a control plane that had to be killed. */
-async function endIfAlive(pid: number): Promise<void> {
+function endIfAlive(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
