@@ -563,20 +563,30 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
 });
 
 describe('memory and etcd', () => {
-  it('give the same answers to the same random operations', { timeout: 30_000 }, async () => {
+  it('give the same answers to the same random operations, killed and compacted on the way', {
+    timeout: 60_000,
+  }, async () => {
     const pair = [await harnesses.memory(), await harnesses.etcd()] as const;
     try {
-      const bases = await Promise.all(pair.map(async ({ store }) => (await store.status()).revision));
+      const sides = await Promise.all(
+        pair.map(async ({ store }): Promise<Side> => ({ store, base: (await store.status()).revision, leases: [] })),
+      );
       const seed = Number(process.env.STORE_SEED ?? Date.now() % 1_000_000);
       const random = seededRandom(seed);
-      const watches = pair.map(({ store }, i) => record(store, '/r/', bases[i]! + 1n));
-      for (let step = 0; step < 400; step += 1) {
+      const watches = sides.map(({ store, base }) => record(store, '/r/', base + 1n));
+      for (let step = 0; step < 500; step += 1) {
+        if (step % 200 === 150) {
+          await Promise.all(pair.map(killAndWait));
+          // What is compacted before a watch is back must not be what it has yet to see.
+          await Promise.all(sides.map(({ store }) => put(store, '/r/marker', `${step}`)));
+          await until(() => watches.every(({ events }) => events.at(-1)?.key === '/r/marker'));
+        }
         const question = randomQuestion(random);
-        const answers = await Promise.all(pair.map(({ store }, i) => ask(store, bases[i]!, question)));
+        const answers = await Promise.all(sides.map((side) => ask(side, question)));
         expect(answers[1], `seed ${seed} step ${step}: ${describeQuestion(question)}`).toEqual(answers[0]);
       }
       await until(() => watches[0]!.events.length === watches[1]!.events.length);
-      const seen = watches.map(({ events }, i) => relative(events, bases[i]!));
+      const seen = watches.map(({ events }, i) => relative(events, sides[i]!));
       expect(seen[1], `seed ${seed}: watch`).toEqual(seen[0]);
       await Promise.all(watches.map((watch) => watch.stop()));
     } finally {
@@ -584,6 +594,24 @@ describe('memory and etcd', () => {
     }
   });
 });
+
+interface Side {
+  readonly store: Store;
+  /** The revision at which it began. */
+  readonly base: bigint;
+  /** Ids by the order in which they were granted. */
+  readonly leases: string[];
+}
+
+async function killAndWait({ store, crash }: Harness): Promise<void> {
+  await crash();
+  await until(() =>
+    store.status().then(
+      () => true,
+      () => false,
+    ),
+  );
+}
 
 type Question =
   | {
@@ -598,8 +626,12 @@ type Question =
       failure: Operation[];
     }
   | { ask: 'list'; prefix: string; limit: number; startAfter: string; ago: number | undefined }
-  | { ask: 'get'; key: string; ago: number | undefined };
+  | { ask: 'get'; key: string; ago: number | undefined }
+  | { ask: 'compact'; ago: number }
+  | { ask: 'grant' }
+  | { ask: 'keepAlive' | 'revoke'; lease: string };
 
+/** Leases are named by their number; one too high is of a lease that does not exist. */
 function randomQuestion(random: ReturnType<typeof seededRandom>): Question {
   const below = (n: number): number => Math.floor(random.next() * n);
   const pick = <T>(items: readonly T[]): T => items[below(items.length)]!;
@@ -607,22 +639,36 @@ function randomQuestion(random: ReturnType<typeof seededRandom>): Question {
   const prefix = (): string => pick(['/r/', '/r/a', '/r/a/', '/r/b', '/r/x']);
   const operations = (): Operation[] =>
     Array.from({ length: below(4) }, (): Operation => {
-      switch (below(6)) {
+      switch (below(7)) {
         case 0:
           return deleteOf(key());
         case 1:
           return deletePrefixOf(prefix());
         case 2:
           return getOf(key());
+        case 3:
+          return putOf(key(), bytes(`${below(5)}`), `${below(6)}`);
         default:
           return putOf(key(), bytes(`${below(5)}`));
       }
     });
   const ago = random.next() < 0.4 ? below(8) - 1 : undefined;
-  switch (below(4)) {
+  switch (below(20)) {
     case 0:
-      return { ask: 'get', key: key(), ago };
+      return { ask: 'grant' };
     case 1:
+      return { ask: pick(['keepAlive', 'revoke']), lease: `${below(6)}` };
+    case 2:
+      return { ask: 'compact', ago: below(12) - 1 };
+    case 3:
+    case 4:
+    case 5:
+    case 6:
+      return { ask: 'get', key: key(), ago };
+    case 7:
+    case 8:
+    case 9:
+    case 10:
       return { ask: 'list', prefix: prefix(), limit: below(4), startAfter: pick(['', key()]), ago };
     default:
       return {
@@ -639,32 +685,54 @@ function randomQuestion(random: ReturnType<typeof seededRandom>): Question {
   }
 }
 
+const unknownLease = '123456789';
+
 /** Asks, and gives revisions relative to the store's beginning; refusals by their code. */
-async function ask(store: Store, base: bigint, question: Question): Promise<unknown> {
+async function ask(side: Side, question: Question): Promise<unknown> {
+  const { store, leases } = side;
+  const leaseOf = (number: string): string => leases[Number(number)] ?? unknownLease;
+  const leased = (operation: Operation): Operation =>
+    operation.kind === 'put' && operation.lease ? { ...operation, lease: leaseOf(operation.lease) } : operation;
   try {
     const { revision: now } = await store.status();
-    if (question.ask === 'transact') {
-      const { success, failure } = question;
-      const compare = question.compare.map(({ key, target, operator, value }) => {
-        if (target === 'value') return { key, target, operator, value: bytes(`${value}`) };
-        const revision = target === 'version' ? BigInt(value) : now - BigInt(value);
-        return { key, target, operator, value: revision };
-      });
-      return relative(await store.transact({ compare, success, failure }), base);
+    switch (question.ask) {
+      case 'grant': {
+        const { id, ttlMs } = await store.grantLease(600_000);
+        leases.push(id);
+        return ttlMs;
+      }
+      case 'keepAlive':
+        return await store.keepAliveLease(leaseOf(question.lease));
+      case 'revoke':
+        return await store.revokeLease(leaseOf(question.lease));
+      case 'compact': {
+        const revision = now - BigInt(question.ago);
+        return await store.compact(revision > 1n ? revision : 1n);
+      }
+      case 'transact': {
+        const compare = question.compare.map(({ key, target, operator, value }) => {
+          if (target === 'value') return { key, target, operator, value: bytes(`${value}`) };
+          const revision = target === 'version' ? BigInt(value) : now - BigInt(value);
+          return { key, target, operator, value: revision };
+        });
+        const [success, failure] = [question.success.map(leased), question.failure.map(leased)];
+        return relative(await store.transact({ compare, success, failure }), side);
+      }
     }
     const at = question.ago === undefined ? {} : { revision: now - BigInt(question.ago) };
-    if (question.ask === 'get') return relative(await store.get(question.key, at), base);
+    if (question.ask === 'get') return relative(await store.get(question.key, at), side);
     const { limit, startAfter } = question;
-    return relative(await store.list(question.prefix, { limit, startAfter, ...at }), base);
+    return relative(await store.list(question.prefix, { limit, startAfter, ...at }), side);
   } catch (error) {
     if (isGantryError(error)) return { refused: error.code };
     throw error;
   }
 }
 
-function relative(value: unknown, base: bigint): unknown {
+function relative(value: unknown, { base, leases }: Side): unknown {
   return JSON.parse(
     JSON.stringify(value, (name, inner) => {
+      if (name === 'lease' && inner !== '') return `lease ${leases.indexOf(inner)}`;
       if (typeof inner !== 'bigint') return inner;
       return name === 'version' ? `${inner}` : `+${inner - base}`;
     }),
