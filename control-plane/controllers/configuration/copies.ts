@@ -9,7 +9,7 @@
  * - While something is missing that is not optional, there is no new revision; those that there are run on.
  */
 import { createHash } from 'node:crypto';
-import { canonicalText, controllerReference, isDeleting } from '../../../lib/model/object.ts';
+import { canonicalText, controllerReference, isControlledBy, isDeleting } from '../../../lib/model/object.ts';
 import {
   type ConfigurationReference,
   configurationReferences,
@@ -71,7 +71,6 @@ export function configuredTemplate(snapshot: Snapshot, workload: Workload): Conf
   const waitsFor: string[] = [];
   for (const reference of configurationReferences(template.spec)) {
     const copy = copyFor(snapshot, workload, reference);
-    if (copy === undefined) continue;
     names[copyKey(reference.kind, reference.name)] = copy.name;
     if (copy.create) missing.push({ type: 'create', object: copy.create });
     if (copy.waits) waitsFor.push(`${reference.kind} ${JSON.stringify(reference.name)}`);
@@ -93,11 +92,11 @@ interface Copy {
   readonly waits?: boolean;
 }
 
-/** Undefined: what is named is one of our copies itself. */
-function copyFor(snapshot: Snapshot, workload: Workload, reference: ConfigurationReference): Copy | undefined {
+function copyFor(snapshot: Snapshot, workload: Workload, reference: ConfigurationReference): Copy {
   const { namespace = 'default' } = workload.metadata;
   const original = snapshot.get(reference.kind, namespace, reference.name);
-  if (original?.immutable && original.metadata.annotations?.[copyOfAnnotation] !== undefined) return undefined;
+  // Somebody wrote a revision's template into the spec as it was: what it names is a copy already.
+  if (original && isCopy(original) && isControlledBy(original, workload)) return { name: reference.name };
   if (!original) return { name: copyName(workload, reference, absent), ...(!reference.optional && { waits: true }) };
   const digest = digestOf(original);
   for (let collisions = 0; ; collisions += 1) {

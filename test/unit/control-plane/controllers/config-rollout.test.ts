@@ -226,6 +226,27 @@ describe('a Deployment that opted in', () => {
     expect(cluster.state.list('ReplicaSet')).toHaveLength(1);
   });
 
+  it('takes a template that names a copy as it is, and keeps that copy', async () => {
+    const object = web(fromSettings);
+    await cluster.create(settings({ color: 'red' }), { ...object, spec: { ...object.spec, revisionHistoryLimit: 0 } });
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    const [first] = cluster.state.list('ReplicaSet');
+    await setData({ color: 'green' });
+    await cluster.until(() => allRead({ color: 'green' }), 'revision 2');
+    await setData({ color: 'red' });
+    await cluster.until(() => allRead({ color: 'red' }), 'the first content');
+    const { name } = configMapOf(active()[0]!)!.metadata;
+    // As kubectl rollout undo writes it: what the ReplicaSet has, copies and all.
+    await cluster.edit('Deployment', 'web', (old) => {
+      const { metadata: _hashed, spec } = first!.spec.template;
+      return { ...old, spec: { ...old.spec, template: { ...old.spec.template, spec } } };
+    });
+    await setData({ color: 'blue' });
+    await cluster.clock.advance(60_000);
+    expect(active().map(read)).toEqual(['{"color":"red"}', '{"color":"red"}']);
+    expect(cluster.state.get('ConfigMap', 'default', name)).toBeDefined();
+  });
+
   it('comes to rest', async () => {
     await cluster.create(settings({ color: 'red' }), web(fromSettings));
     await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
