@@ -27,6 +27,8 @@ export interface Change {
 export type Fencing = 'strict' | 'stop-after';
 
 const leaderKey = '/gantry/leader';
+/** Of what a cluster has from its first moment. */
+const defaultKinds = ['Namespace', 'StorageClass'];
 /** Users count up a number of their own in the objects they write; it may never go back. */
 export const counterPrefix = 'sim/';
 
@@ -80,9 +82,9 @@ export class StoreChecker {
     }
     this.log.push(changes);
     this.#lifecycle.applied(changes, writer);
+    checkQuotas(this, changes, this.#report);
     for (const change of changes) {
       if (change.object?.kind === 'Event') this.onEvent?.(change.object);
-    checkQuotas(this, changes, this.#report);
       if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
       this.writes += 1;
       this.#checkWriter(change, writer);
@@ -180,7 +182,7 @@ export class StoreChecker {
   #checkWriter({ key, object, previous, revision }: Change, writer: Writer | undefined): void {
     if (!writer || writer.operation !== undefined || writer.process === this.leader) return;
     const { kind } = (object ?? previous)!;
-    if (kind === 'Namespace' && !previous) return; // every replica sees to the defaults
+    if (defaultKinds.includes(kind) && !previous) return; // every replica sees to the defaults
     this.#report(
       'leader-writes',
       `${writer.process.name} wrote ${key} at revision ${revision}, but ${this.leader?.name ?? 'nobody'} leads`,
