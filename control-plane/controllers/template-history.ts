@@ -8,7 +8,7 @@ import { controllerReference, isDeleting, isSame } from '../../lib/model/object.
 import { copiesAnnotationOf, copyNamesOf, withOriginalNames } from '../../lib/model/rollouts.ts';
 import type { ControllerRevision, DaemonSet, Pod, Rollback, StatefulSet } from '../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../state/snapshot.ts';
-import { type ConfiguredTemplate, outlivedCopies } from './configuration/copies.ts';
+import { type ConfiguredTemplate, changedContent, outlivedCopies } from './configuration/copies.ts';
 import { templateHash } from './deployment/template.ts';
 import { controlledBy } from './owned.ts';
 import { rollbackInForce } from './rollback.ts';
@@ -73,18 +73,22 @@ export function templateHistory(
     ...(rollback && { rollback }),
     ...(isHeld && { waitsFor }),
   };
+  if (found && (found.revision ?? 0) >= number) return { ...facts, newest: found, changes: deletions, collisionCount };
+  const former = old.at(-1);
+  const isContent = former !== undefined && !instead && isMadeFrom(former, owner);
+  const why = isContent ? changedContent(owner, copyNamesOf(former), names, number) : [];
+  const begun = { ...facts, events: [...facts.events, ...why] };
   if (!found) {
     const { object, collisions } = newRevision(snapshot, owner, configured, number, collisionCount);
     return {
-      ...facts,
+      ...begun,
       newest: object,
       changes: [{ type: 'create', object }, ...deletions],
       collisionCount: collisions,
     };
   }
-  if ((found.revision ?? 0) >= number) return { ...facts, newest: found, changes: deletions, collisionCount };
   const newest = { ...found, revision: number };
-  return { ...facts, newest, changes: [{ type: 'update', object: newest }, ...deletions], collisionCount };
+  return { ...begun, newest, changes: [{ type: 'update', object: newest }, ...deletions], collisionCount };
 }
 
 /** From the same template, be it with other content. */

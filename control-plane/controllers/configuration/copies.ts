@@ -32,7 +32,7 @@ import type {
   Secret,
   StatefulSet,
 } from '../../../proto/gen/types.ts';
-import type { Change, Snapshot } from '../../state/snapshot.ts';
+import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { controlledBy } from '../owned.ts';
 
 export type Workload = Deployment | DaemonSet | StatefulSet;
@@ -169,4 +169,17 @@ export function outlivedCopies(
     (copy) => isCopy(copy) && !isDeleting(copy) && !named.has(`${copy.kind}/${copy.metadata.name}`),
   );
   return outlived.slice(0, mostDeletions).map((object) => ({ type: 'delete', object }));
+}
+
+/** Why there is another revision of the same template. */
+export function changedContent(
+  about: Workload,
+  before: CopyNames,
+  names: CopyNames,
+  revision: number,
+): NonNullable<ReconcileResult['events']> {
+  const changed = Object.keys(names).filter((key) => before[key] !== undefined && before[key] !== names[key]);
+  if (changed.length === 0) return [];
+  const message = `${changed.map((key) => key.replace('/', ' ')).join(' and ')} changed: rolling out revision ${revision}`;
+  return [{ type: 'Normal', reason: 'ConfigurationChanged', message, about }];
 }

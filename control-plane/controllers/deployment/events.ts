@@ -3,7 +3,7 @@ import { findCondition } from '../../../lib/model/conditions.ts';
 import { copyNamesOf } from '../../../lib/model/rollouts.ts';
 import type { Deployment, DeploymentStatus } from '../../../proto/gen/types.ts';
 import type { ReconcileResult } from '../../state/snapshot.ts';
-import type { ConfiguredTemplate } from '../configuration/copies.ts';
+import { type ConfiguredTemplate, changedContent } from '../configuration/copies.ts';
 import { isMadeFrom, type Plan } from './family.ts';
 import { deadlineExceeded } from './progress.ts';
 import { rollbackFailed } from './rolled-back.ts';
@@ -24,11 +24,7 @@ export function configurationChanged(
 ): Events {
   const former = family.old.at(-1)?.replicaSet;
   if (!former || inForce.instead || !isMadeFrom(former, about)) return [];
-  const before = copyNamesOf(former);
-  const changed = Object.keys(names).filter((key) => before[key] !== undefined && before[key] !== names[key]);
-  if (changed.length === 0) return [];
-  const message = `${changed.map((key) => key.replace('/', ' ')).join(' and ')} changed: rolling out revision ${revision}`;
-  return [{ type: 'Normal', reason: 'ConfigurationChanged', message, about }];
+  return changedContent(about, copyNamesOf(former), names, revision);
 }
 
 /** What a condition has begun to say in this turn. */

@@ -280,6 +280,8 @@ describe.each(['StatefulSet', 'DaemonSet'] as const)('a %s that opted in', (kind
     await setData({ color: 'green' });
     await cluster.until(() => reads({ color: 'green' }), 'revision 2');
     expect(revisions()).toHaveLength(2);
+    const said = (): boolean => cluster.state.list('Event').some(({ reason }) => reason === 'ConfigurationChanged');
+    await cluster.until(said, 'the event');
     const [red] = revisions();
     await cluster.edit(kind, 'web', (object) => ({
       ...object,
