@@ -77,6 +77,10 @@ function reconcile(object: StatefulSet, others: readonly KubeObject[] = []) {
     pods: created,
     created: created.map(({ metadata, spec }) => `${metadata.name}=${spec.containers[0]!.image}`),
     deleted: pick('delete', 'Pod').map(({ metadata }) => metadata.name),
+    claims: pick('create', 'PersistentVolumeClaim'),
+    touchedClaims: changes.filter(
+      ({ type, object: { kind } }) => type !== 'create' && kind === 'PersistentVolumeClaim',
+    ),
     revisions: pick('create', 'ControllerRevision'),
     status: pick('update', 'StatefulSet')[0]?.status,
     reasons: events.map(({ reason }) => reason),
@@ -120,6 +124,38 @@ describe('the names of a StatefulSet', () => {
   it('wait for strangers that have one of them, and say so', () => {
     const stranger = { ...pod(0), metadata: { ...pod(0).metadata, labels: { app: 'other' }, ownerReferences: [] } };
     expect(reconcile(statefulSet(), [stranger])).toMatchObject({ created: [], reasons: ['FailedCreate'] });
+  });
+});
+
+describe('the claims of its pods', () => {
+  const template = {
+    metadata: { name: 'data', labels: { tier: 'gold' } },
+    spec: { accessModes: ['ReadWriteOnce' as const], resources: { requests: { storage: '1Gi' } } },
+  };
+  const withClaims = (spec: Partial<StatefulSetSpec> = {}): StatefulSet =>
+    statefulSet({ volumeClaimTemplates: [template], ...spec });
+
+  it('are made with the pod that mounts them, for nobody to own', () => {
+    const { claims, pods } = reconcile(withClaims());
+    expect(claims).toMatchObject([
+      {
+        metadata: { name: 'data-db-0', namespace: 'default', labels: { app: 'db', tier: 'gold' } },
+        spec: template.spec,
+        status: { phase: 'Pending' },
+      },
+    ]);
+    expect(claims[0]?.metadata).not.toHaveProperty('ownerReferences');
+    expect(claims[0]?.metadata.finalizers).toEqual(['kubernetes.io/pvc-protection']);
+    expect(pods[0]?.spec.volumes).toEqual([{ name: 'data', persistentVolumeClaim: { claimName: 'data-db-0' } }]);
+  });
+
+  it('are taken up again by a pod that comes back, and stay when there are fewer pods', () => {
+    const [claim] = reconcile(withClaims()).claims;
+    const kept = { ...claim!, metadata: { ...claim!.metadata, uid: 'uid-claim', resourceVersion: '1' } };
+    const again = reconcile(withClaims(), [kept]);
+    expect([again.created, again.claims]).toEqual([['db-0=db:1'], []]);
+    const fewer = reconcile(inState(withClaims({ replicas: 0 })), [kept, one, pod(0)]);
+    expect([fewer.deleted, fewer.touchedClaims]).toEqual([['db-0'], []]);
   });
 });
 
