@@ -14,6 +14,7 @@ const stampFile = join(cloneFolder, '.cache/node.stamp');
 /** With the flags they are run with: V8 takes no cache from a Node with other ones. */
 const programs = [
   [...agentNodeFlags, join(cloneFolder, 'node-agent/main.ts')],
+  [...agentNodeFlags, join(cloneFolder, 'node-agent/session/stand-in-thread.ts')],
   [join(cloneFolder, 'control-plane/main.ts')],
 ];
 const sources = '{lib,proto/gen,node-agent,control-plane}/**/*.ts';

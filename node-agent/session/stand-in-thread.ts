@@ -1,8 +1,9 @@
 /** The thread that stands in for a busy agent (stand-in.ts). It imports little, because all of it is memory of its own. */
 import { readFileSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { flushCompileCache } from 'node:module';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { bootTimeMs, systemClock } from '../../lib/clock.ts';
-import { openLeanStream } from '../../lib/rpc/lean-stream.ts';
+import type { LeanStream } from '../../lib/rpc/lean-stream.ts';
 import { controlPlaneServerName } from '../../lib/rpc/server-name.ts';
 import { readLease, writeLease } from '../fencing/lease-file.ts';
 import { decodeSequence, encodeBeat } from './heartbeat-bytes.ts';
@@ -17,35 +18,59 @@ export interface StandInData {
   readonly lapseMs: number;
 }
 
-const { turns, identityFile, fencingFolder, lapseMs } = workerData as StandInData;
-const counter = new Int32Array(turns);
+/** Loaded when it is needed first, which may be never: HTTP/2 takes a megabyte. */
+const loadConnections = () => import('../../lib/rpc/lean-stream.ts');
 
-function open(address: string, onAck: (sequence: number) => void, onEnd: () => void): BeatStream {
+function open(identityFile: string, address: string, onAck: (sequence: number) => void, onEnd: () => void): BeatStream {
   const blocks = readFileSync(identityFile, 'utf8').match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n/g) ?? [];
   const [keyPem = '', certPem = '', caPem = ''] = blocks;
-  const stream = openLeanStream({
-    address,
-    serverName: controlPlaneServerName,
-    tls: { keyPem, certPem, caPem },
-    path: '/gantry.v1.NodeSession/Heartbeats',
-    onMessage: (message) => onAck(decodeSequence(message)),
-    onEnd,
+  const tls = { keyPem, certPem, caPem };
+  const path = '/gantry.v1.NodeSession/Heartbeats';
+  const onMessage = (message: Uint8Array): void => onAck(decodeSequence(message));
+  let stream: LeanStream | undefined;
+  let closed = false;
+  const waiting: Uint8Array[] = [];
+  void loadConnections().then(({ openLeanStream }) => {
+    if (closed) return;
+    stream = openLeanStream({ address, serverName: controlPlaneServerName, tls, path, onMessage, onEnd });
+    for (const bytes of waiting) stream.send(bytes);
   });
-  return { send: (beat) => stream.send(encodeBeat(beat)), close: () => stream.close() };
+  return {
+    send(beat) {
+      const bytes = encodeBeat(beat);
+      if (stream) stream.send(bytes);
+      else waiting.push(bytes);
+    },
+    close() {
+      closed = true;
+      stream?.close();
+    },
+  };
 }
 
-const standIn = new StandIn({
-  clock: systemClock,
-  turns: () => Atomics.load(counter, 0),
-  open,
-  leaseClockMs: bootTimeMs,
-  onAcknowledged(sentAtMs) {
-    const renewedAtMs = readLease(fencingFolder);
-    if (renewedAtMs === undefined || bootTimeMs() - renewedAtMs >= lapseMs || sentAtMs <= renewedAtMs) return;
-    writeLease(fencingFolder, sentAtMs);
-  },
-});
+/** Extends what has not lapsed. */
+function renew(folder: string, lapseMs: number, sentAtMs: number): void {
+  const renewedAtMs = readLease(folder);
+  if (renewedAtMs === undefined || bootTimeMs() - renewedAtMs >= lapseMs || sentAtMs <= renewedAtMs) return;
+  writeLease(folder, sentAtMs);
+}
 
-parentPort!.on('message', (target: StandInTarget | undefined) => {
-  standIn.target = target;
-});
+function run(port: MessagePort, { turns, identityFile, fencingFolder, lapseMs }: StandInData): void {
+  const counter = new Int32Array(turns);
+  const standIn = new StandIn({
+    clock: systemClock,
+    turns: () => Atomics.load(counter, 0),
+    open: (address, onAck, onEnd) => open(identityFile, address, onAck, onEnd),
+    leaseClockMs: bootTimeMs,
+    onAcknowledged: (sentAtMs) => renew(fencingFolder, lapseMs, sentAtMs),
+  });
+  port.on('message', (target: StandInTarget | undefined) => {
+    standIn.target = target;
+  });
+  // A thread has a cache of its own to write; without it each start would load a compiler here, of twice our size.
+  flushCompileCache();
+}
+
+// As a program of its own it does nothing but be compiled (deploy/lab/compile-cache.ts).
+if (parentPort) run(parentPort, workerData as StandInData);
+else await loadConnections();
