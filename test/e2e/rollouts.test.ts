@@ -28,7 +28,7 @@ function web(): Deployment {
     readinessProbe: { exec: { command: ['test', '-e', '/tmp/ready'] }, periodSeconds: 1 },
   });
   const volumes = [{ name: 'settings', configMap: { name: 'settings' } }];
-  const object = deployment('web', 2, { containers: [container], volumes }, { progressDeadlineSeconds: 5 });
+  const object = deployment('web', 2, { containers: [container], volumes }, { progressDeadlineSeconds: 8 });
   const annotations = { 'gantry.dev/rollout-on-config-change': 'true', 'gantry.dev/auto-rollback': 'true' };
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
