@@ -1,4 +1,4 @@
 /** As seeds-1.test.ts. */
 import { testSeeds } from './seeds.ts';
 
-testSeeds(101, 200);
+testSeeds(151, 300);
