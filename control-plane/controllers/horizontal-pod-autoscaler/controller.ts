@@ -2,7 +2,8 @@ import { keyOf } from '../../../lib/model/keys.ts';
 import type { UsageOf } from '../../metrics/pod-usage.ts';
 import { objectAt, sidesOf } from '../keys-of.ts';
 import type { Controller } from '../run-controller.ts';
-import { type Memory, reconcileAutoscaler } from './reconcile.ts';
+import type { Memory } from './memory.ts';
+import { reconcileAutoscaler } from './reconcile.ts';
 
 /** One for each term: what it remembers is of its own time. */
 export function horizontalPodAutoscalerController({ podUsage }: { readonly podUsage: UsageOf }): Controller {

@@ -5,11 +5,9 @@ import {
   type History,
   type Limits,
 } from '../../../../control-plane/controllers/horizontal-pod-autoscaler/behavior.ts';
+import type { Memory } from '../../../../control-plane/controllers/horizontal-pod-autoscaler/memory.ts';
 import { proposeReplicas } from '../../../../control-plane/controllers/horizontal-pod-autoscaler/proposal.ts';
-import {
-  type Memory,
-  reconcileAutoscaler,
-} from '../../../../control-plane/controllers/horizontal-pod-autoscaler/reconcile.ts';
+import { reconcileAutoscaler } from '../../../../control-plane/controllers/horizontal-pod-autoscaler/reconcile.ts';
 import type { PodUsage } from '../../../../control-plane/metrics/pod-usage.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { timestamp } from '../../../../lib/clock.ts';
