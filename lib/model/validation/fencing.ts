@@ -19,7 +19,7 @@ export function checkFencing(object: KubeObject, old: KubeObject | undefined, re
   if (object.kind === 'StatefulSet') {
     checkValues(own, 'metadata.annotations', { ...own, ...template }, report);
     checkValues(template, 'spec.template.metadata.annotations', { ...own, ...template }, report);
-  } else if (object.kind === 'Pod' && (old || isFenced(object))) {
+  } else if (object.kind === 'Pod' && (old || (object.metadata && isFenced(object)))) {
     checkUnchanged(own, old?.metadata.annotations ?? own, report);
   } else {
     refuse(own, 'metadata.annotations', report);
