@@ -9,6 +9,7 @@ import { controllerOf } from '../../lib/model/object.ts';
 import { parseQuantity } from '../../lib/model/quantity.ts';
 import type { WatchEvent } from '../../lib/store/store.ts';
 import type { Container, Event, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
+import { AcknowledgedWrites } from './acknowledged.ts';
 import { LifecycleChecker } from './lifecycle-checker.ts';
 import type { SimProcess } from './process.ts';
 import { checkQuotas } from './quota-checker.ts';
@@ -29,18 +30,10 @@ export type Fencing = 'strict' | 'stop-after';
 const leaderKey = '/gantry/leader';
 /** Of what a cluster has from its first moment. */
 const defaultKinds = ['Namespace', 'StorageClass'];
-/** Users count up a number of their own in the objects they write; it may never go back. */
-export const counterPrefix = 'sim/';
-
 /** Of a StatefulSet's pod: the next pod of the same name is another life of the same identity. */
 export interface Identity {
   readonly key: string;
   readonly fencing: Fencing;
-}
-
-interface Acknowledged {
-  readonly uid: string;
-  readonly count: number;
 }
 
 export class StoreChecker {
@@ -55,18 +48,16 @@ export class StoreChecker {
   onEvent: ((event: Event) => void) | undefined;
   /** Pods that must not run twice, by uid; they are known for ever. */
   readonly identities = new Map<string, Identity>();
+  readonly acknowledged: AcknowledgedWrites;
   readonly #codec: ObjectCodec;
   readonly #lifecycle: LifecycleChecker;
   readonly #report: Report;
-  /** Users' counters that were acknowledged, by key and counter. */
-  readonly #acknowledged = new Map<string, Map<string, Acknowledged>>();
-  /** By user and key: the last revision in which the user wrote it. */
-  readonly #lastOwn = new Map<string, bigint>();
   readonly #versions = new Map<string, bigint[]>();
 
   constructor(codec: ObjectCodec, report: Report) {
     this.#codec = codec;
     this.#report = report;
+    this.acknowledged = new AcknowledgedWrites(this, report);
     this.#lifecycle = new LifecycleChecker(this, report);
   }
 
@@ -88,9 +79,7 @@ export class StoreChecker {
       if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
       this.writes += 1;
       this.#checkWriter(change, writer);
-      const user = writer?.operation?.split(' ', 1)[0];
-      if (user !== undefined) this.#lastOwn.set(`${user} ${change.key}`, revision);
-      this.#checkAcknowledged(change, writer);
+      this.acknowledged.check(change, writer);
     }
     for (const { object, previous } of changes) {
       if (object?.kind !== 'Pod' || !object.spec.nodeName) continue;
@@ -108,32 +97,6 @@ export class StoreChecker {
       if (version < 0n ? -version <= revision : version <= revision) return version < 0n ? 0n : version;
     }
     return 0n;
-  }
-
-  /** A client was told that its write of `counter` succeeded. */
-  acknowledge(object: KubeObject, key: string, counter: string, count: number): void {
-    const { uid = '', resourceVersion = '0', name } = object.metadata;
-    const change = this.log[Number(resourceVersion)]?.find((one) => one.key === key);
-    if (!change?.object || (countOf(change.object, counter) ?? -1) < count) {
-      this.#report(
-        'acknowledged-writes',
-        `${key}: the write ${counter}=${count} was acknowledged at revision ${resourceVersion}, which does not hold it`,
-      );
-      return;
-    }
-    const current = this.objects.get(key);
-    if (current?.metadata.uid === uid && (countOf(current, counter) ?? -1) < count) {
-      // A request of the user's own that was sent twice, or given up, may land as late as it likes.
-      if ((this.#lastOwn.get(`${counter} ${key}`) ?? 0n) > BigInt(resourceVersion)) return;
-      this.#report('acknowledged-writes', `${name}: ${counter}=${count} was lost before it was acknowledged`);
-    }
-    let counters = this.#acknowledged.get(key);
-    if (!counters) {
-      counters = new Map();
-      this.#acknowledged.set(key, counters);
-    }
-    const before = counters.get(counter);
-    if (before?.uid !== uid || before.count < count) counters.set(counter, { uid, count });
   }
 
   list<K extends KubeObject['kind']>(kind: K): Extract<KubeObject, { kind: K }>[] {
@@ -189,29 +152,6 @@ export class StoreChecker {
     );
   }
 
-  #checkAcknowledged({ key, object, previous }: Change, writer: Writer | undefined): void {
-    const counters = this.#acknowledged.get(key);
-    if (!counters) return;
-    for (const [counter, { uid, count }] of counters) {
-      if (object?.metadata.uid === uid) {
-        const now = countOf(object, counter) ?? -1;
-        if (now >= count) continue;
-        // An older write of the user's own, given up without an answer, may land as late as it likes.
-        const own = writer?.operation?.startsWith(`${counter} `) === true;
-        const who = writer?.operation ?? writer?.process.name;
-        if (!own) this.#report('acknowledged-writes', `${key}: ${who} took ${counter} back from ${count} to ${now}`);
-      } else if (
-        previous?.metadata.uid === uid &&
-        !mayGoUnasked(previous) &&
-        !previous.metadata.deletionTimestamp &&
-        !isDeletion(writer)
-      ) {
-        this.#report('acknowledged-writes', `${key} was removed by ${writer?.process.name}, but nobody deleted it`);
-      }
-      counters.delete(counter);
-    }
-  }
-
   #checkAddress(pod: Pod): void {
     const ip = pod.status?.podIP;
     if (!ip || pod.spec.hostNetwork) return;
@@ -240,19 +180,6 @@ export class StoreChecker {
 }
 
 const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
-
-/** A pod goes with its node, a Job when its time is over, and everything with its namespace. */
-const mayGoUnasked = (object: KubeObject): boolean =>
-  object.kind === 'Pod' ||
-  (object.kind === 'Job' && object.spec.ttlSecondsAfterFinished !== undefined) ||
-  (object.metadata.namespace !== undefined && object.metadata.namespace !== 'default');
-
-const isDeletion = (writer: Writer | undefined): boolean => writer?.operation?.includes(' delete ') === true;
-
-export function countOf(object: KubeObject, counter: string): number | undefined {
-  const text = object.metadata.annotations?.[counterPrefix + counter];
-  return text === undefined ? undefined : Number(text);
-}
 
 function requestOf(pod: Pod, resource: string): number {
   const request = (container: Container): number =>

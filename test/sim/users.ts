@@ -5,11 +5,12 @@ import { keyOf, objectKey } from '../../lib/model/keys.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Peer } from '../../lib/rpc/server.ts';
 import type { KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
+import { counterPrefix } from './acknowledged.ts';
 import { chooseAct } from './acts.ts';
 import { SimProcess } from './process.ts';
 import type { Rpc } from './rpc.ts';
 import { servedOperation } from './store.ts';
-import { counterPrefix, type Report, type StoreChecker } from './store-checker.ts';
+import type { Report, StoreChecker } from './store-checker.ts';
 import { configMap } from './workloads/others.ts';
 import type { World } from './world.ts';
 
@@ -161,7 +162,7 @@ export class SimUser {
       this.world.trace(this.name, `${verb} ${what}: revision ${object?.metadata.resourceVersion}`);
       if (!object) throw new Error(`${method} answered without an object`);
       if (verb === 'delete' || verb === 'evict') this.#checkDeleted(object);
-      else if (signing.has(verb)) this.checker.acknowledge(object, keyOf(object), this.name, count);
+      else if (signing.has(verb)) this.checker.acknowledged.acknowledge(object, keyOf(object), this.name, count);
       return true;
     } catch (error) {
       if (!isGantryError(error)) throw error;
