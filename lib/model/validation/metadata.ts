@@ -4,7 +4,6 @@ import { dnsLabelProblem, dnsSubdomainProblem, qualifiedNameProblem, serviceName
 import { at, atKey } from '../problems.ts';
 import { autoRollbackAnnotation, configRolloutAnnotation } from '../rollouts.ts';
 import { type Kind, kindInfo } from '../schema.ts';
-import { podTemplateOf } from '../workloads.ts';
 import { checkLabels, type Report } from './checks.ts';
 
 const longestAnnotationsBytes = 256 * 1024;
@@ -51,7 +50,8 @@ function checkAnnotations({ annotations = {} }: ObjectMeta, report: Report): voi
   }
 }
 
-/** Kinds with a pod template for which each of them works. */
+const kindsWithTemplate: readonly Kind[] = ['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob'];
+/** Those of them for which each annotation works. */
 const rolloutAnnotations: readonly { readonly name: string; readonly kinds: readonly Kind[] }[] = [
   { name: autoRollbackAnnotation, kinds: ['Deployment'] },
   { name: configRolloutAnnotation, kinds: ['Deployment', 'StatefulSet', 'DaemonSet'] },
@@ -61,7 +61,7 @@ const rolloutAnnotations: readonly { readonly name: string; readonly kinds: read
 function checkRolloutAnnotations(object: KubeObject, report: Report): void {
   for (const { name, kinds } of rolloutAnnotations) {
     const value = object.metadata.annotations?.[name];
-    if (value === undefined || podTemplateOf(object) === undefined) continue;
+    if (value === undefined || !kindsWithTemplate.includes(object.kind)) continue;
     const path = atKey('metadata.annotations', name);
     if (value !== 'true' && value !== 'false') report(path, `${JSON.stringify(value)} is neither "true" nor "false"`);
     else if (value === 'true' && !kinds.includes(object.kind)) {

@@ -32,6 +32,11 @@ describe('the annotations of rollouts', () => {
     expect(problemsOf(kind, annotations)).toEqual([expect.stringMatching(message)]);
   });
 
+  it('are looked at also when there is nothing else', () => {
+    const bare = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'x', annotations: { [auto]: 'yes' } } };
+    expect(checkManifest(bare).problems.map(problemLine)).toContainEqual(expect.stringMatching(/"yes" is neither/));
+  });
+
   it('of a revision are read as far as they can be', () => {
     const revision = (text: string) => ({
       ...({ apiVersion: 'apps/v1', kind: 'ControllerRevision' } as const),
