@@ -116,7 +116,8 @@ class ControllerLoop {
 
   #enqueue(key: string): void {
     if (this.#parts.signal.aborted) return;
-    const restMs = (this.#restUntilMs.get(key) ?? 0) - this.#parts.clock.monotonicMs();
+    const restUntilMs = this.#restUntilMs.get(key);
+    const restMs = restUntilMs === undefined ? 0 : restUntilMs - this.#parts.clock.monotonicMs();
     if (this.#running.has(key)) this.#again.add(key);
     else if (restMs > 0) this.#enqueueLater(key, restMs);
     else {
