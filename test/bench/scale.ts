@@ -29,9 +29,11 @@ const reservedMs = 160_000;
 const memoryLimitBytes = 4 * 2 ** 30;
 const agentProcesses = 3;
 const replicasEach = 500;
-const nodeStages = [500, 1_000, 2_500, 5_000];
-const podStages = [5_000, 15_000, 40_000, 80_000, 150_000];
+const nodeStages = [50, 100, 250, 500, 1_000, 2_500, 5_000];
+const podStages = [1_000, 5_000, 15_000, 40_000, 80_000, 150_000];
 const pollMs = 500;
+/** Agents that do not come any nearer to being all connected for so long never will be. */
+const stuckMs = 60_000;
 const busyAgents = 2;
 const mix = { writesPerSecond: 500, readsPerSecond: 200, durationMs: 20_000 };
 
@@ -96,6 +98,7 @@ class Scale {
     } catch (error) {
       if (!(error instanceof NotHeld)) throw error;
       say(error.message);
+      this.#fleet.kill(this.#fleet.size - this.#held.nodes);
       return false;
     }
   }
@@ -103,7 +106,22 @@ class Scale {
   async #join(nodes: number): Promise<void> {
     const phase = this.#phase(`join to ${nodes} nodes`);
     this.#fleet.grow(nodes - this.#fleet.size);
-    await this.#until(phase.name, () => this.#fleet.connected >= nodes, reservedMs);
+    let most = this.#fleet.connected;
+    let progressMs = systemClock.monotonicMs();
+    await this.#until(
+      phase.name,
+      () => {
+        const { connected } = this.#fleet;
+        const nowMs = systemClock.monotonicMs();
+        if (connected > most) {
+          most = connected;
+          progressMs = nowMs;
+        }
+        if (nowMs - progressMs > stuckMs) throw new NotHeld(`${phase.name}: ${most} is the most that are connected`);
+        return connected >= nodes;
+      },
+      reservedMs,
+    );
     phase.end();
     this.#held = { ...this.#held, nodes };
   }

@@ -49,7 +49,8 @@ class WatchingClient {
   seen = 0;
   told = false;
   wrong = 0;
-  #next = 0;
+  /** By object: the number that comes next. */
+  readonly #next = new Map<string, number>();
   #cluster!: ClusterClient;
 
   constructor(stalls: boolean) {
@@ -81,10 +82,11 @@ class WatchingClient {
   }
 
   #take({ object }: WatchEvent): void {
-    const { n, sentAtMs } = object?.configMap?.data ?? {};
+    const { metadata, data: { n, sentAtMs } = {} } = object?.configMap ?? {};
     if (n === undefined) return;
-    if (Number(n) !== this.#next) this.wrong += 1;
-    this.#next = Number(n) + 1;
+    const name = metadata?.name ?? '';
+    if (Number(n) !== (this.#next.get(name) ?? 0)) this.wrong += 1;
+    this.#next.set(name, Number(n) + 1);
     this.seen += 1;
     if (!this.stalls) latenciesMs.push(systemClock.nowMs() - Number(sentAtMs));
   }
