@@ -196,14 +196,7 @@ async function leadershipIsHandedOver({ members }: EtcdStore): Promise<void> {
 
 describe('an etcd of three members', () => {
   it('loses no write and no event when any one of them is killed', { timeout: 40_000 }, async () => {
-    const names = ['a', 'b', 'c'];
-    const ports = await freePorts(6);
-    const initialCluster = names.map((name, i) => `${name}=http://127.0.0.1:${ports[i]}`);
-    const members = await Promise.all(
-      names.map((name, i) => startServer({ name, peerPort: ports[i]!, clientPort: ports[i + 3]!, initialCluster })),
-    );
-    const endpoints = members.map(({ server }) => server.endpoint);
-    const store = createEtcdStore({ endpoints, clock: systemClock, timeoutMs: 2000 });
+    const { members, store, end } = await startThree();
     try {
       const watch = record(store, '/three/', 1n);
       const total = 60;
@@ -228,11 +221,53 @@ describe('an etcd of three members', () => {
       );
       await leadershipIsHandedOver(store);
     } finally {
-      await store.close();
-      await Promise.all(members.map(({ end }) => end()));
+      await end();
+    }
+  });
+
+  // As the memory store's `setLeaderless`, on which the simulation relies.
+  it('begins its leases anew when another member leads', { timeout: 40_000 }, async () => {
+    const { members, store, end } = await startThree();
+    try {
+      const lease = await store.grantLease(6_000);
+      await store.transact({ compare: [], success: [putOf('/leased', bytes('1'), lease.id)] });
+      const standings = await Promise.all(members.map(({ server }) => store.members.standing(server.endpoint)));
+      const leader = members[standings.findIndex(({ isLeader }) => isLeader)]!;
+      await systemClock.sleep(4_000); // the passing of time is what is tested
+      process.kill(leader.server.pid!, 'SIGKILL');
+      await systemClock.sleep(4_000);
+      const read = () => store.get('/leased').catch(() => undefined);
+      let seen: Awaited<ReturnType<typeof read>>;
+      await until(async () => {
+        seen = await read();
+        return seen !== undefined;
+      });
+      expect(seen?.kv).toBeDefined();
+      await until(async () => (await read())?.kv === undefined);
+    } finally {
+      await end();
     }
   });
 });
+
+async function startThree() {
+  const names = ['a', 'b', 'c'];
+  const ports = await freePorts(6);
+  const initialCluster = names.map((name, i) => `${name}=http://127.0.0.1:${ports[i]}`);
+  const members = await Promise.all(
+    names.map((name, i) => startServer({ name, peerPort: ports[i]!, clientPort: ports[i + 3]!, initialCluster })),
+  );
+  const endpoints = members.map(({ server }) => server.endpoint);
+  const store = createEtcdStore({ endpoints, clock: systemClock, timeoutMs: 2000 });
+  return {
+    members,
+    store,
+    async end(): Promise<void> {
+      await store.close();
+      await Promise.all(members.map((member) => member.end()));
+    },
+  };
+}
 
 describe('an etcd store', () => {
   let server: Awaited<ReturnType<typeof startServer>>;
