@@ -26,13 +26,18 @@ export function acceptEvent(event: Event, nodeName: string, snapshot: Snapshot, 
   const accepted = newEvent(facts, nowMs);
   const firstTimestamp = pastOf(event.firstTimestamp, nowMs);
   const lastTimestamp = pastOf(event.lastTimestamp, nowMs);
-  return { ...accepted, firstTimestamp, lastTimestamp, count: event.count ?? 1 };
+  const eventTime = new Date(pastMs(event.eventTime ?? event.firstTimestamp, nowMs)).toISOString();
+  return { ...accepted, firstTimestamp, lastTimestamp, eventTime, count: event.count ?? 1 };
 }
 
 /** An agent's clock that is ahead must not keep its events for longer than others'. */
-function pastOf(text: string | undefined, nowMs: number): string {
+function pastMs(text: string | undefined, nowMs: number): number {
   const ms = Date.parse(text ?? '');
-  return timestamp(Number.isNaN(ms) ? nowMs : Math.min(ms, nowMs));
+  return Number.isNaN(ms) ? nowMs : Math.min(ms, nowMs);
+}
+
+function pastOf(text: string | undefined, nowMs: number): string {
+  return timestamp(pastMs(text, nowMs));
 }
 
 function ownObject({ involvedObject }: Event, nodeName: string, snapshot: Snapshot): Node | Pod | undefined {

@@ -48,6 +48,7 @@ export function newEvent(facts: EventFacts, nowMs: number): Event {
     source: { component, ...(host !== undefined && { host }) },
     firstTimestamp: now,
     lastTimestamp: now,
+    eventTime: new Date(nowMs).toISOString(),
     count: 1,
   };
 }

@@ -767,6 +767,8 @@ export interface Event {
   lastTimestamp?: string;
   /** How often the same was seen since firstTimestamp. */
   count?: number;
+  /** When it was seen first, to the millisecond: what happened within one second has an order, too. */
+  eventTime?: string;
 }
 
 export interface EventSource {

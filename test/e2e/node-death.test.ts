@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cgroupRoot, listCgroups } from '../../deploy/lab/cgroups.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Pod } from '../../proto/gen/types.ts';
-import { type Lab, startLab, waitFor } from './lab-fixture.ts';
+import { type Lab, type RunningCtl, startLab, waitFor } from './lab-fixture.ts';
 import { deployment, echo, headless, on, pod, service, sleeper } from './manifests.ts';
 import { containerProcess, identities, podProcesses, runInContainer } from './processes.ts';
 
@@ -131,11 +131,14 @@ async function nothingRunsTwice(): Promise<void> {
 describe('a node that is killed', () => {
   let bare: Pod;
   let lost: Pod[];
+  let told: RunningCtl;
 
   test('is NotReady after its lease; endpoints, DNS and replicas are made up for', async () => {
     await lab.api.apply(pod('bare', { ...on('node-3'), tolerations: [{ operator: 'Exists', effect: 'NoExecute' }] }));
     await waitFor('the bare pod runs', 30_000, async () => (await lab.api.readyPods('app=bare')).length === 1);
     bare = await lab.api.get('Pod', 'bare');
+    told = lab.start(['events', '-A', '-w']);
+    await waitFor('the events so far are told', 10_000, () => told.stdout().includes('Pod/bare'));
     lost = await survives('node-3', async () => void (await lab.check(['lab', 'kill', 'node-3', '--name', lab.name])));
   });
 
@@ -145,6 +148,26 @@ describe('a node that is killed', () => {
     expect(described).toContain('NodeNotReady');
     expect(await lab.check(['get', 'nodes'])).toMatch(/^node-3 +NotReady /m);
     for (const one of lost) expect((await lab.api.events(nameOf(one))).join()).toContain('node node-3 is lost');
+  });
+
+  test('is a story that ctl events -w tells in order', async () => {
+    const gone = nameOf(lost[0]!);
+    const next = (await lab.api.readyPods('app=echo')).at(-1)!;
+    const newest = next.metadata.creationTimestamp!;
+    const made = (await lab.api.readyPods('app=echo')).filter(({ metadata }) => metadata.creationTimestamp === newest);
+    const name = nameOf(made[0]!);
+    const story = [
+      /NodeNotReady +Node\/node-3/,
+      new RegExp(`TaintManagerEviction +Pod/${gone} `),
+      new RegExp(`SuccessfulCreate .*${name}`),
+      new RegExp(`Scheduled +Pod/${name} `),
+      new RegExp(`Created +Pod/${name} `),
+      new RegExp(`Started +Pod/${name} `),
+    ];
+    const places = (): number[] => story.map((part) => told.stdout().search(part));
+    await waitFor('all of it is told', 10_000, () => places().every((place) => place >= 0));
+    await told.end();
+    expect(places()).toEqual(places().toSorted((a, b) => a - b));
   });
 
   test('leaves its pods in sight until it is back: nobody can say that they ended', async () => {

@@ -16,11 +16,17 @@ export function eventsOf(object: KubeObject, events: readonly Event[]): Event[] 
     .sort(byLastSeen);
 }
 
-/** Timestamps have whole seconds; within one, the order of writing. */
+/** The order in which things happened; what was seen again counts from then, of which only the second is known. */
 export function byLastSeen(a: Event, b: Event): number {
   const seen = (event: Event): string => event.lastTimestamp ?? event.metadata.creationTimestamp ?? '';
   if (seen(a) !== seen(b)) return seen(a) < seen(b) ? -1 : 1;
+  const [first, second] = [a, b].map(exactTime);
+  if (first !== undefined && second !== undefined && first !== second) return first < second ? -1 : 1;
   return Number(revisionOf(a) - revisionOf(b));
+}
+
+function exactTime({ eventTime, count = 1 }: Event): string | undefined {
+  return count === 1 ? eventTime : undefined;
 }
 
 export function eventLines(events: readonly Event[], nowMs: number): string[] {

@@ -14,7 +14,8 @@ import type { Report } from './checks.ts';
 type Annotations = Readonly<Record<string, string>>;
 
 export function checkFencing(object: KubeObject, old: KubeObject | undefined, report: Report): void {
-  const own = object.metadata?.annotations ?? {};
+  if (!object.metadata) return; // which is a problem of its own
+  const own = object.metadata.annotations ?? {};
   const template = templateOf(object)?.metadata?.annotations ?? {};
   if (object.kind === 'StatefulSet') {
     checkValues(own, 'metadata.annotations', { ...own, ...template }, report);

@@ -282,6 +282,16 @@ describe('events of a description', () => {
     expect(eventLines([], nowMs)).toEqual(['Events:\t<none>']);
   });
 
+  it('of one second come in the order in which they happened, whoever wrote them together', () => {
+    const event = (name: string, eventTime: string, more: Partial<Event> = {}): Event =>
+      about({ metadata: { name, resourceVersion: '9' }, eventTime, ...more });
+    const [started, created] = [event('a', '2026-01-01T00:00:00.900Z'), event('b', '2026-01-01T00:00:00.100Z')];
+    expect(eventsOf(runningPod, [started, created]).map(({ metadata }) => metadata.name)).toEqual(['b', 'a']);
+    // Of one that was seen again the newest time has whole seconds only.
+    const again = event('c', '2025-12-31T00:00:00.000Z', { count: 2, metadata: { name: 'c', resourceVersion: '10' } });
+    expect(eventsOf(runningPod, [again, started]).map(({ metadata }) => metadata.name)).toEqual(['a', 'c']);
+  });
+
   it('of one second come in the order of writing', () => {
     const event = (name: string, resourceVersion: string): Event => about({ metadata: { name, resourceVersion } });
     const sorted = eventsOf(runningPod, [event('b', '10'), event('a', '9')]);
