@@ -34,8 +34,9 @@ import { proxyHandlers } from './session/proxy.ts';
 import { tokenHandlers } from './session/token-handlers.ts';
 import { createJoinTokens } from './session/tokens.ts';
 import type { ClusterState } from './state/cluster-state.ts';
-import { followStore } from './state/follow.ts';
-import type { ObjectCodec } from './state/object-codec.ts';
+import { type FollowedState, followStore } from './state/follow.ts';
+import { decodingOnce, type ObjectCodec } from './state/object-codec.ts';
+import { withRecentEvents } from './state/recent-events.ts';
 
 export interface ControlPlaneConfig {
   readonly name: string;
@@ -89,10 +90,11 @@ const retryMs = 500;
 
 /** Resolves when the store has been read once; rejects when `signal` is aborted before. */
 export async function startControlPlane(
-  parts: ControlPlaneParts,
+  given: ControlPlaneParts,
   config: ControlPlaneConfig,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
+  const parts = { ...given, codec: decodingOnce(given.codec) };
   const { store, codec, clock, random, log } = parts;
   const ending = new AbortController();
   const over = AbortSignal.any([signal, ending.signal]);
@@ -133,7 +135,7 @@ export async function startControlPlane(
 }
 
 interface Replica {
-  readonly state: ClusterState;
+  readonly state: FollowedState;
   readonly events: EventRecorder;
   readonly sessions: NodeSessions;
   readonly leader: () => LeaderIdentity | undefined;
@@ -176,7 +178,7 @@ function servicesOf(
   const proxy = proxyHandlers({ snapshot: state, tls });
   const joining = { store, codec, clock, random, clusterCIDR, authority, tokens, log };
   const Cluster = createClusterService({
-    store,
+    store: withRecentEvents(store, state.recent),
     codec,
     clock,
     random,
@@ -201,7 +203,10 @@ function servicesOf(
     ...(parts.resolve && { resolve: parts.resolve(state) }),
   });
   return {
-    api: { Cluster, NodeSession: { Session: sessions.session, Heartbeats: sessions.heartbeats, Renew: renewHandler(joining) } },
+    api: {
+      Cluster,
+      NodeSession: { Session: sessions.session, Heartbeats: sessions.heartbeats, Renew: renewHandler(joining) },
+    },
     join: { Bootstrap: bootstrapHandlers(joining) },
   };
 }

@@ -43,8 +43,8 @@ export interface Etcd {
 
 /** Of the local etcd; an existing one is taken to have etcd's default, 128. */
 const maxTxnOps = 4096;
-/** A pod is two kilobytes or so and a request may have four megabytes; with etcd's defaults 128 operations. */
-const podsPerTransaction = { local: 300, external: 100 };
+/** A pod is a kilobyte or two and a request may have four megabytes; with etcd's defaults 128 operations. */
+const podsPerTransaction = { local: 1000, external: 100 };
 /** Watches that were away for less than this catch up without listing again. */
 const history = '15m';
 

@@ -57,5 +57,10 @@ export function sleepOn(clock: Clock, delayMs: number, signal?: AbortSignal): Pr
 
 /** RFC 3339 with whole seconds in UTC, the form of every timestamp in an object. */
 export function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+  const second = Math.floor(ms / 1000);
+  if (second !== written.second) written = { second, text: new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z') };
+  return written.text;
 }
+
+/** The last one: thousands of objects are made in the same second. */
+let written = { second: Number.NaN, text: '' };

@@ -19,6 +19,7 @@ import { sizeProblems, validate } from '../../lib/model/validation.ts';
 import type { Random } from '../../lib/random.ts';
 import type { KubeObject, ObjectMeta, Service } from '../../proto/gen/types.ts';
 import { nameOf } from './objects.ts';
+import { strategyProblems } from './strategy-names.ts';
 
 /** "gantry" in a namespace's spec.finalizers: the namespace controller must empty it first. */
 const namespaceFinalizer = 'gantry';
@@ -40,7 +41,7 @@ export function admitNew(given: KubeObject, random: Random, nowMs: number): Kube
     ...(metadata && { metadata: newMetadata(partial, random, nowMs) }),
     ...initialStatus(partial),
   } as KubeObject);
-  throwIfAny(given, [...tooNewFields(given), ...problems, ...validate(object)], object);
+  throwIfAny(given, [...tooNewFields(given), ...problems, ...validate(object), ...strategyProblems(object)], object);
   return object;
 }
 
@@ -88,7 +89,8 @@ export function admitChange(given: KubeObject, old: KubeObject): KubeObject {
   // Before the defaults, which look whether a volume says what it is: it may say so in a field that is new.
   const merged = withUnknownOf(type, old, keepClusterFields(partial, old));
   const object = withDefaults(merged.kind === 'Service' ? withKeptAddresses(merged, old as Service) : merged);
-  const found = [...tooNewFields(given, old), ...problems, ...identityProblems(partial, old), ...validate(object, old)];
+  const wrong = [...identityProblems(partial, old), ...validate(object, old), ...strategyProblems(object)];
+  const found = [...tooNewFields(given, old), ...problems, ...wrong];
   throwIfAny(given, found, object);
   const generation = 'spec' in object && !sameValue(specOf(object), specOf(old)) ? 1 : 0;
   if (generation === 0) return object;

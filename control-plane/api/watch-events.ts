@@ -33,11 +33,10 @@ export class SharedEvent {
     return this.event.modRevision;
   }
 
-  /** What it holds in the store's own form. */
+  /** Of what there is now; what was there before may be as much again, or not be made into bytes at all. */
   get bytes(): number {
-    const { previous } = this.event;
-    const now = this.event.type === 'put' ? this.event.kv.value.length : 0;
-    return now + (previous?.value.length ?? 0);
+    const { event } = this;
+    return event.type === 'put' ? event.kv.value.length : (event.previous?.value.length ?? 0);
   }
 
   /** Undefined: nothing to this watch. */

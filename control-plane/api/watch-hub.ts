@@ -29,6 +29,8 @@ export interface HubOptions {
 
 export interface Client {
   readonly delivery: Delivery;
+  /** Events in one message. */
+  readonly most: number;
   readonly signal: AbortSignal;
   /** Ends the call of a client that does not even ask for more. */
   readonly fail?: ((error: GantryError) => void) | undefined;
@@ -48,6 +50,8 @@ const outsideTheRing = -1;
 export const mostWaiting = 1000;
 const mostWaitingBytes = 4 * 2 ** 20;
 export const defaultStallMs = 30_000;
+/** Other programs' gRPC takes four megabytes a message unless told otherwise. */
+const mostBytesTogether = 256 * 1024;
 
 export class WatchHub {
   readonly #options: HubOptions;
@@ -79,8 +83,9 @@ export class WatchHub {
 
   /** Ends without an error when the client's place has left the ring, and when its signal is aborted. */
   async *follow(client: Client): AsyncGenerator<WatchEvent, void, undefined> {
-    const { delivery, signal } = client;
+    const { delivery, signal, most } = client;
     const reader = this.#begins(client, this.#placeAfter(delivery.after));
+    const waiting = new Together(most);
     try {
       while (!signal.aborted) {
         if (reader.at < this.#begin) return;
@@ -94,7 +99,9 @@ export class WatchHub {
         const isLastOfRevision = following(0)?.revision !== event.revision;
         const message = delivery.take(event, following);
         reader.at += 1;
-        if (message) yield* this.#handOn(reader, message);
+        if (message) waiting.add(message, event.bytes);
+        const comesMore = this.#ring[reader.at - this.#begin] !== undefined;
+        if (waiting.isFull || !comesMore) yield* this.#handOn(reader, waiting.take());
         if (isLastOfRevision) delivery.reached(event.revision);
       }
     } finally {
@@ -105,16 +112,18 @@ export class WatchHub {
   /** Past the ring, from the store, until the client can follow. The store holds back what the client does not read. */
   async *catchUp(client: Client): AsyncGenerator<WatchEvent, void, undefined> {
     const { store, codec, prefix } = this.#options;
-    const { delivery, signal } = client;
+    const { delivery, signal, most } = client;
     const from = delivery.after;
     const reader = this.#begins(client, outsideTheRing);
     try {
       for await (const batch of store.watch(prefix, { fromRevision: from + 1n, signal })) {
         if (batch.kind === 'compacted') throw compactedError(from, batch.compactRevision);
         const events = batch.events.map((event) => new SharedEvent(event, codec));
+        const waiting = new Together(most);
         for (const [index, event] of events.entries()) {
           const message = delivery.take(event, (offset) => events[index + 1 + offset]);
-          if (message) yield* this.#handOn(reader, message);
+          if (message) waiting.add(message, event.bytes);
+          if (waiting.isFull || index === events.length - 1) yield* this.#handOn(reader, waiting.take());
         }
         delivery.reached(batch.revision);
         if (this.covers(batch.revision)) return;
@@ -138,7 +147,8 @@ export class WatchHub {
     this.#readers.delete(reader);
   }
 
-  *#handOn(reader: Reader, message: WatchEvent): Generator<WatchEvent, void, undefined> {
+  *#handOn(reader: Reader, message: WatchEvent | undefined): Generator<WatchEvent, void, undefined> {
+    if (!message) return;
     reader.notReadSinceMs = this.#options.clock.monotonicMs();
     yield message;
     const error = this.#whyStalled(reader);
@@ -213,6 +223,34 @@ export class WatchHub {
     if (silentMs < this.#stallMs) return undefined;
     const message = `this watch was not read for ${Math.round(silentMs / 1000)} s while more events came than are kept for it`;
     return new GantryError('resourceExhausted', `${message}; resume from revision ${delivery.after}`);
+  }
+}
+
+/** Events that share a message. */
+class Together {
+  readonly #most: number;
+  #events: WatchEvent[] = [];
+  #bytes = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get isFull(): boolean {
+    return this.#events.length >= this.#most || this.#bytes >= mostBytesTogether;
+  }
+
+  add(event: WatchEvent, bytes: number): void {
+    this.#events.push(event);
+    this.#bytes += bytes;
+  }
+
+  /** Undefined when there is none. */
+  take(): WatchEvent | undefined {
+    const [first, ...following] = this.#events;
+    this.#events = [];
+    this.#bytes = 0;
+    return first && following.length > 0 ? { ...first, following } : first;
   }
 }
 

@@ -12,12 +12,17 @@ import { type Selection, selectionOf } from './selectors.ts';
 import { Delivery } from './watch-delivery.ts';
 import { type Client, WatchHub } from './watch-hub.ts';
 
+/** Events in one message, for those who want them together. */
+const mostTogether = 64;
+
 export function watchHandler(dependencies: ApiDependencies): ClusterHandlers['Watch'] {
   const hubs = new Hubs(dependencies);
   return (request, { peer, signal, fail }) => {
     const selection = selectionOf(request);
     authorizeKind(peer, 'read', selection.kind);
-    return watched(dependencies, hubs, selection, parseRevision(request.resourceVersion), signal, fail);
+    const most = request.together ? mostTogether : 1;
+    const client = { most, fail };
+    return watched(dependencies, hubs, selection, parseRevision(request.resourceVersion), signal, client);
   };
 }
 
@@ -68,7 +73,7 @@ async function* watched(
   selection: Selection,
   since: bigint | undefined,
   outer: AbortSignal,
-  fail: Client['fail'],
+  { most, fail }: Pick<Client, 'most' | 'fail'>,
 ): AsyncGenerator<WatchEvent, void, undefined> {
   let from = since;
   if (from === undefined) {
@@ -83,7 +88,7 @@ async function* watched(
   const onAbort = (): void => leaving.abort(outer.reason);
   outer.addEventListener('abort', onAbort, { once: true });
   if (outer.aborted) onAbort();
-  const client: Client = { delivery: new Delivery(selection, from), signal: leaving.signal, fail };
+  const client: Client = { delivery: new Delivery(selection, from), most, signal: leaving.signal, fail };
   const { hub, leave } = hubs.join(selection.prefix, from);
   try {
     while (!client.signal.aborted) {

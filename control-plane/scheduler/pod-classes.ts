@@ -52,6 +52,7 @@ function classKey(pod: Pod): string {
     // Whom the pods of others attract or repel goes by namespace and labels.
     metadata.namespace,
     metadata.labels,
+    metadata.annotations,
   ]);
 }
 

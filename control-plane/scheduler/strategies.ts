@@ -84,7 +84,7 @@ function unwanted({ spec }: Pod, { node }: NodeInfo): number {
 }
 
 /** What the manifest prefers, before what the strategy does. */
-function wishes({ pod, picture, neighbours: { preference, crowding } }: PodClass): Level[] {
+export function wishes({ pod, picture, neighbours: { preference, crowding } }: PodClass): Level[] {
   const prefers = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution !== undefined;
   const levels: Level[] = [];
   if (picture.hasSoftTaints) levels.push({ node: (info) => unwanted(pod, info) });

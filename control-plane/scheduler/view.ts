@@ -74,6 +74,7 @@ const nameOf = ({ metadata }: Pod): string => `${metadata.namespace}/${metadata.
 function isOnlyNews(previous: Pod, pod: Pod): boolean {
   return (
     pod.spec.nodeName !== undefined &&
+    pod.spec.nodeName === previous.spec.nodeName &&
     previous.metadata.deletionTimestamp === pod.metadata.deletionTimestamp &&
     holdsResources(previous) === holdsResources(pod) &&
     isSame(previous.metadata.labels, pod.metadata.labels) &&

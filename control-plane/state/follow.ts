@@ -4,9 +4,11 @@ import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { storeRoot } from '../../lib/model/keys.ts';
 import { mirror } from '../../lib/store/mirror.ts';
-import type { KeyValue, Store } from '../../lib/store/store.ts';
+import type { KeyValue, Store, WatchEvent } from '../../lib/store/store.ts';
+import type { KubeObject } from '../../proto/gen/types.ts';
 import { type ClusterState, MutableClusterState, type StateUpdate } from './cluster-state.ts';
 import type { ObjectCodec } from './object-codec.ts';
+import { RecentEvents } from './recent-events.ts';
 
 export interface FollowOptions {
   readonly store: Store;
@@ -20,26 +22,78 @@ export interface FollowOptions {
 export interface FollowedState extends ClusterState {
   /** Resolves when the signal is aborted; rejects when a listener threw (a programmer's mistake). */
   readonly finished: Promise<void>;
+  /** What has come last, for watchers. */
+  readonly recent: RecentEvents;
 }
 
 /** Returns at once; `whenSynced` tells when the first complete picture is there. */
 export function followStore(options: FollowOptions): FollowedState {
   const { store, clock, log, signal } = options;
   const state = new MutableClusterState();
+  const recent = new RecentEvents();
   const read = (kv: KeyValue): StateUpdate => readUpdate(kv, options);
   const finished = mirror(store, storeRoot, {
     clock,
     log,
     signal,
     forgetValues: true,
-    onSnapshot: (items, revision) => state.replace(items.map(read), revision),
-    onEvents: (events, revision) =>
-      state.apply(
-        events.map((event) => (event.type === 'put' ? read(event.kv) : { key: event.key })),
-        revision,
-      ),
+    onSnapshot(items, revision) {
+      state.replace(items.map(read), revision);
+      recent.reset(revision);
+    },
+    onEvents(events, revision, { exact }) {
+      const updates = events.map((event) => (event.type === 'put' ? read(event.kv) : { key: event.key }));
+      const whole = exact ? withPrevious(events, updates, state, options.codec) : undefined;
+      state.apply(updates, revision);
+      if (whole) recent.append(whole, revision);
+      else recent.reset(revision);
+    },
   });
-  return Object.assign(state, { finished });
+  return Object.assign(state, { finished, recent });
+}
+
+/** The mirror forgets values; what was there before an event is known as an object. `state` shows what was before all. */
+function withPrevious(
+  events: readonly WatchEvent[],
+  updates: readonly StateUpdate[],
+  state: ClusterState,
+  codec: ObjectCodec,
+): WatchEvent[] {
+  const newest = new Map<string, KubeObject | undefined>();
+  return events.map((event, index) => {
+    const { key, object } = updates[index]!;
+    const before = newest.has(key) ? newest.get(key) : state.byKey(key);
+    newest.set(key, object);
+    const { previous, ...rest } = event;
+    return previous && before ? { ...rest, previous: new FormerValue(previous, before, codec) } : (rest as WatchEvent);
+  });
+}
+
+/** Becomes bytes when somebody wants them, which few do. */
+class FormerValue implements KeyValue {
+  readonly key: string;
+  readonly createRevision: bigint;
+  readonly modRevision: bigint;
+  readonly version: bigint;
+  readonly lease: string;
+  readonly #object: KubeObject;
+  readonly #codec: ObjectCodec;
+  #value: Uint8Array | undefined;
+
+  constructor({ key, createRevision, modRevision, version, lease }: KeyValue, object: KubeObject, codec: ObjectCodec) {
+    this.key = key;
+    this.createRevision = createRevision;
+    this.modRevision = modRevision;
+    this.version = version;
+    this.lease = lease;
+    this.#object = object;
+    this.#codec = codec;
+  }
+
+  get value(): Uint8Array {
+    this.#value ??= this.#codec.encode(this.#object);
+    return this.#value;
+  }
 }
 
 /** Bytes that cannot be read are as good as absent, and said so: one bad key must not blind the whole control plane. */

@@ -5,6 +5,7 @@
  */
 import type protobuf from 'protobufjs/light.js';
 import type { KindMap, KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
+import { decodePod, encodePod, type PodParts } from './pod-codec.ts';
 import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
 import { decodeWhole } from './unknown.ts';
 
@@ -24,17 +25,25 @@ export function decodeMessage<T extends object>(typeName: string, bytes: Uint8Ar
   return decodePlain(messageType(typeName), bytes, 'base64') as T;
 }
 
+const podParts: PodParts = {
+  metadata: messageType('ObjectMeta'),
+  spec: messageType('PodSpec'),
+  status: messageType('PodStatus'),
+  decode: (type, bytes) => decodePlain(type, bytes, 'base64'),
+};
+
 /** Bytes for the store; resourceVersion is left out (it is the key's mod revision). */
 export function encodeObject(object: KubeObject): Uint8Array {
   const { resourceVersion: _stored, ...metadata } = object.metadata;
-  return kindInfo(object.kind)
-    .type.encode({ ...object, metadata })
-    .finish();
+  const plain = { ...object, metadata };
+  const known = plain.kind === 'Pod' ? encodePod(plain, podParts) : undefined;
+  return known ?? kindInfo(object.kind).type.encode(plain).finish();
 }
 
 export function decodeObject<K extends Kind>(kind: K, bytes: Uint8Array, modRevision?: bigint): KindMap[K] {
   const { type } = kindInfo(kind);
-  const object = decodePlain(type, bytes, 'base64') as KindMap[K];
+  const known = kind === 'Pod' ? decodePod(bytes, podParts) : undefined;
+  const object = (known ?? decodePlain(type, bytes, 'base64')) as KindMap[K];
   if (modRevision !== undefined) object.metadata.resourceVersion = modRevision.toString();
   return object;
 }

@@ -3,7 +3,9 @@ import type { KubeObject, OwnerReference } from '../../proto/gen/types.ts';
 
 /** The one owner that manages the object. */
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
-  return object.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  // Every controller asks it of every object that changes.
+  for (const reference of object.metadata.ownerReferences ?? []) if (reference.controller === true) return reference;
+  return undefined;
 }
 
 export function isControlledBy(object: KubeObject, owner: KubeObject): boolean {

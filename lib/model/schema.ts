@@ -53,9 +53,12 @@ for (const info of kinds) {
   for (const name of [info.kind, info.plural, ...info.shortNames]) byName.set(name.toLowerCase(), info);
 }
 
+/** As they stand in objects and keys, which are looked up all the time. */
+const asWritten = new Map(kinds.flatMap((info) => [info.kind, info.plural].map((name) => [name, info])));
+
 /** By kind, plural, singular or short name, in any case: `Pod`, `pods`, `pod`, `po`. */
 export function findKind(name: string): KindInfo | undefined {
-  return byName.get(name.toLowerCase());
+  return asWritten.get(name) ?? byName.get(name.toLowerCase());
 }
 
 export function kindInfo(name: string): KindInfo {

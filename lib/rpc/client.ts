@@ -49,6 +49,8 @@ const channelOptions = {
   'grpc.enable_channelz': 0, // statistics for nobody, at every message
   'grpc.max_receive_message_length': -1,
   'grpc.max_send_message_length': -1,
+  // HTTP/2's own 64 KB are a dozen objects or so on the way; what a client that stands still may keep from us, too.
+  'grpc-node.flow_control_window': 512 * 1024,
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
   'grpc.enable_retries': 0,

@@ -78,6 +78,7 @@ function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
+      'grpc-node.flow_control_window': 8 * 2 ** 20, // a batch of thousands of events is on its way at once
       'grpc.keepalive_time_ms': 5000, // etcd ends connections that ask more often
       'grpc.keepalive_timeout_ms': 2000,
       'grpc.enable_retries': 0,

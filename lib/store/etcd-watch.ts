@@ -53,7 +53,7 @@ export async function* watchEtcd(options: EtcdWatchOptions): AsyncGenerator<Watc
     const endpoint = client.current;
     position.live = false;
     try {
-      for await (const batch of watchOnce(endpoint, prefix, position, ending, clock)) {
+      for await (const batch of watchOnce(endpoint, options, position, ending)) {
         yield batch;
         if (batch.kind === 'compacted') return;
       }
@@ -75,17 +75,16 @@ export async function* watchEtcd(options: EtcdWatchOptions): AsyncGenerator<Watc
 /** One stream, until it breaks (throws), is compacted away, or `ending` is aborted. */
 async function* watchOnce(
   endpoint: EtcdEndpoint,
-  prefix: string,
+  { prefix, previous = true, clock }: EtcdWatchOptions,
   position: Position,
   ending: AbortSignal,
-  clock: Clock,
 ): AsyncGenerator<WatchBatch, void, undefined> {
   const stream = (await endpoint.client.watchClient.watch()) as unknown as MessageStream<IWatchRequest, IWatchResponse>;
   const reader = new MessageReader(stream, clock);
   const forget = endpoint.onGone((error) => reader.fail(error));
   let incomplete: WatchEvent[] = [];
   try {
-    stream.write(createRequest(prefix, position.next));
+    stream.write(createRequest(prefix, position.next, previous));
     while (!ending.aborted) {
       const response = await nextResponse(reader, stream, position.live, ending);
       if (!response) return;
@@ -146,13 +145,13 @@ async function nextResponse(
   throw new Error(`no answer on the watch stream within ${answerTimeoutMs} ms`);
 }
 
-function createRequest(prefix: string, next: bigint): IWatchRequest {
+function createRequest(prefix: string, next: bigint, previous: boolean): IWatchRequest {
   const start = next > 1n ? next - 1n : next;
   return {
     create_request: {
       ...wireRange(prefix),
       start_revision: start.toString(),
-      prev_kv: true,
+      prev_kv: previous,
       fragment: true,
     },
   };

@@ -143,7 +143,7 @@ class MemoryStoreState implements MemoryStore {
 
   async *watch(prefix: string, options: WatchOptions): AsyncGenerator<WatchBatch, void, undefined> {
     checkPrefix(prefix);
-    const { fromRevision, signal } = options;
+    const { fromRevision, signal, previous = true } = options;
     if (fromRevision < 1n) throw new GantryError('invalidArgument', 'a watch begins at revision 1 or later');
     if (fromRevision > this.#history.revision + 1n) {
       yield { kind: 'compacted', compactRevision: this.#history.revision };
@@ -161,7 +161,8 @@ class MemoryStoreState implements MemoryStore {
         yield { kind: 'compacted', compactRevision: history.compactRevision };
         return;
       }
-      const events = history.eventsFrom(prefix, next, batchRevisions);
+      const kept = history.eventsFrom(prefix, next, batchRevisions);
+      const events = previous ? kept : kept.map(withoutPrevious);
       const revision = events.at(-1)?.modRevision ?? history.revision;
       next = revision + 1n;
       if (events.length > 0) yield { kind: 'events', events, revision };
@@ -268,4 +269,8 @@ class MemoryStoreState implements MemoryStore {
     this.#checkOpen();
     if (!this.#reachable) throw new GantryError('unavailable', 'the store does not answer; try again');
   }
+}
+
+function withoutPrevious<E extends WatchEvent>({ previous: _unasked, ...event }: E): WatchEvent {
+  return event as WatchEvent;
 }

@@ -13,8 +13,11 @@ import type { KeyValue, Store, WatchBatch, WatchEvent } from './store.ts';
 export interface MirrorOptions {
   /** Once, first. The consumer's pace is the mirror's. */
   onSnapshot(items: readonly KeyValue[], revision: bigint): void | Promise<void>;
-  /** After that; `revision` is the one the mirror has now reached. */
-  onEvents(events: readonly WatchEvent[], revision: bigint): void | Promise<void>;
+  /**
+   * After that; `revision` is the one the mirror has now reached. Exact: these are all events up to there, one by one;
+   * otherwise they are the difference between two lists.
+   */
+  onEvents(events: readonly WatchEvent[], revision: bigint, given: { readonly exact: boolean }): void | Promise<void>;
   /** The safety check found that the watch had missed this many changes; `onEvents` is about to deliver them. */
   onMissed?(count: number): void;
   readonly signal: AbortSignal;
@@ -80,7 +83,7 @@ class MirrorState {
     this.#known = listed;
     this.#revision = revision;
     if (!events) await this.#deliver(() => this.#options.onSnapshot(items, revision));
-    else if (events.length > 0) await this.#deliver(() => this.#options.onEvents(events, revision));
+    else if (events.length > 0) await this.#deliver(() => this.#options.onEvents(events, revision, { exact: false }));
   }
 
   /** Follows the watch until it must be listed again or the signal is aborted. */
@@ -98,6 +101,7 @@ class MirrorState {
       for await (const batch of this.#store.watch(this.#prefix, {
         fromRevision: this.#revision + 1n,
         signal: ending,
+        previous: false,
       })) {
         if (batch.kind === 'compacted') return;
         await this.#apply(batch);
@@ -108,12 +112,14 @@ class MirrorState {
   }
 
   async #apply(batch: Extract<WatchBatch, { kind: 'events' }>): Promise<void> {
-    for (const event of batch.events) {
+    const events = batch.events.map((event): WatchEvent => {
+      const previous = this.#known?.get(event.key);
       if (event.type === 'put') this.#known?.set(event.key, this.#kept(event.kv));
       else this.#known?.delete(event.key);
-    }
+      return previous ? { ...event, previous } : event;
+    });
     this.#revision = batch.revision;
-    await this.#deliver(() => this.#options.onEvents(batch.events, batch.revision));
+    await this.#deliver(() => this.#options.onEvents(events, batch.revision, { exact: true }));
   }
 
   #kept(kv: KeyValue): KeyValue {

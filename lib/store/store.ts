@@ -130,14 +130,14 @@ export type WatchEvent =
       readonly type: 'put';
       readonly key: string;
       readonly kv: KeyValue;
-      /** The key's value before, absent when the key is new. */
+      /** The key's value before, absent when the key is new or `previous` was not asked for. */
       readonly previous?: KeyValue;
       readonly modRevision: bigint;
     }
   | {
       readonly type: 'delete';
       readonly key: string;
-      /** Absent only when compaction has already removed it. */
+      /** Absent only when compaction has already removed it, or `previous` was not asked for. */
       readonly previous?: KeyValue;
       readonly modRevision: bigint;
     };
@@ -156,6 +156,8 @@ export interface WatchOptions {
   readonly fromRevision: bigint;
   /** Ends the iteration without an error. */
   readonly signal: AbortSignal;
+  /** Whether events carry what was there before, which the store has to read and to send. Default true. */
+  readonly previous?: boolean;
 }
 
 export interface Lease {

@@ -1585,6 +1585,8 @@ export interface WatchRequest {
   fieldSelector?: string;
   /** Events after this revision. Empty: ADDED for all that exists, then a BOOKMARK, then changes. */
   resourceVersion?: string;
+  /** Events that come close together may share a message: see WatchEvent.following. For readers of thousands a second. */
+  together?: boolean;
 }
 
 export interface WatchEvent {
@@ -1594,6 +1596,8 @@ export interface WatchEvent {
   object?: ObjectEnvelope;
   /** Resume from here. */
   resourceVersion?: string;
+  /** Those that come after this one, in order. Only when the request says that they may come together. */
+  following?: WatchEvent[];
 }
 
 export interface PatchRequest {

@@ -17,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<{ run(report: Report, optio
   footprint: () => import('./footprint.ts'),
   start: () => import('./start.ts'),
   'node-death': () => import('./node-death.ts'),
+  durable: () => import('./durable.ts'),
   scale: () => import('./scale.ts'),
   heartbeats: () => import('./heartbeats.ts'),
   watchers: () => import('./watchers.ts'),

@@ -67,6 +67,7 @@ export class AcknowledgedWrites {
       } else if (
         previous?.metadata.uid === uid &&
         !mayGoUnasked(previous) &&
+        !this.#isLeftBehind(previous) &&
         !previous.metadata.deletionTimestamp &&
         !isDeletion(writer)
       ) {
@@ -74,6 +75,15 @@ export class AcknowledgedWrites {
       }
       counters.delete(counter);
     }
+  }
+
+  /** Whoever deletes an owner has deleted what it owns. */
+  #isLeftBehind({ metadata: { ownerReferences = [] } }: KubeObject): boolean {
+    const owners = ownerReferences.map(({ uid }) => uid);
+    return (
+      owners.length > 0 &&
+      ![...this.#store.objects.values()].some(({ metadata }) => owners.includes(metadata.uid ?? ''))
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** One deliberate bug for each invariant. Each must be found, or its checker is worth nothing. */
 
 import { podIPPrefix } from '../../lib/model/allocations.ts';
-import { decodeObject, encodeObject } from '../../lib/model/codec.ts';
+import { decodeObject, encodeObject, fromEnvelope } from '../../lib/model/codec.ts';
 import { kindPrefix, parseKey, storeRoot } from '../../lib/model/keys.ts';
 import { controllerOf, isDeleting } from '../../lib/model/object.ts';
 import type { Compare, Operation, Transaction } from '../../lib/store/store.ts';
@@ -174,10 +174,10 @@ export const plants: readonly Plant[] = [
     make() {
       let count = 0;
       return {
-        watchBatch(batch, prefix) {
-          if (prefix === storeRoot || !prefix.startsWith(podPrefix)) return batch;
+        watched({ type, object }) {
+          if (type === 'BOOKMARK' || fromEnvelope(object)?.kind !== 'Pod') return true;
           count += 1;
-          return count % 20 === 0 ? undefined : batch;
+          return count % 20 !== 0;
         },
       };
     },

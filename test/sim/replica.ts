@@ -100,7 +100,11 @@ export class SimReplica {
         return {};
       },
     };
-    this.#rpc.serve(addressOfReplica(name), { process, services: { ...controlPlane.api, Bootstrap }, authorize });
+    this.#rpc.serve(addressOfReplica(name), {
+      process,
+      services: { ...plantedIn(controlPlane.api, plants), Bootstrap },
+      authorize,
+    });
     controlPlane.lead();
     await controlPlane.finished;
     throw new GantryError('internal', 'the control plane ended by itself');
@@ -109,3 +113,17 @@ export class SimReplica {
 
 /** Certificates play no part: peers are named by the simulated wires. */
 const noTls = new ReloadableTls({ caPem: '', certPem: '', keyPem: '' });
+
+function plantedIn(api: ControlPlane['api'], { watched }: StorePlants): ControlPlane['api'] {
+  if (!watched) return api;
+  const { Watch } = api.Cluster;
+  return {
+    ...api,
+    Cluster: {
+      ...api.Cluster,
+      async *Watch(request, context) {
+        for await (const event of Watch(request, context)) if (watched(event)) yield event;
+      },
+    },
+  };
+}

@@ -15,6 +15,7 @@ import {
   type WatchOptions,
 } from '../../lib/store/store.ts';
 import { isWrite } from '../../lib/store/store-checks.ts';
+import type { WatchEvent } from '../../proto/gen/types.ts';
 import type { Network } from './network.ts';
 import type { SimProcess } from './process.ts';
 
@@ -31,6 +32,8 @@ export interface Writer {
 export interface StorePlants {
   readonly transact?: (transaction: Transaction, writer: Writer) => Transaction;
   readonly watchBatch?: (batch: WatchBatch, prefix: string) => WatchBatch | undefined;
+  /** False: an event of a watch of the API is not delivered. */
+  readonly watched?: (event: WatchEvent) => boolean;
   /** True: the write is acknowledged and never made. */
   readonly forget?: (transaction: Transaction, writer: Writer) => boolean;
 }

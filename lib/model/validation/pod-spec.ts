@@ -7,9 +7,6 @@ import { checkContainers } from './containers.ts';
 import { checkPlacement } from './placement.ts';
 import { checkIDs, checkVolumes } from './volumes.ts';
 
-/** What spec.schedulerName may name; the first stands for the cluster's default. */
-export const schedulerNames = ['default-scheduler', 'least-loaded', 'round-robin', 'random', 'bin-pack'] as const;
-
 export function checkPodSpec(spec: PodSpec | undefined, path: string, report: Report): void {
   if (!spec) return;
   checkContainers(spec, path, report);
@@ -17,10 +14,6 @@ export function checkPodSpec(spec: PodSpec | undefined, path: string, report: Re
   checkAtLeast(spec.terminationGracePeriodSeconds, 0, at(path, 'terminationGracePeriodSeconds'), report);
   checkAtLeast(spec.activeDeadlineSeconds, 1, at(path, 'activeDeadlineSeconds'), report);
   checkLabels(spec.nodeSelector, at(path, 'nodeSelector'), report);
-  if (spec.schedulerName !== undefined && !(schedulerNames as readonly string[]).includes(spec.schedulerName)) {
-    const message = `${JSON.stringify(spec.schedulerName)} is not a strategy; use one of ${schedulerNames.join(', ')}`;
-    report(at(path, 'schedulerName'), message);
-  }
   checkPlacement(spec, path, report);
   checkHostNamespaces(spec, path, report);
   checkDNS(spec, path, report);

@@ -32,6 +32,8 @@ export class Plane {
   readonly folder: string;
   readonly address: string;
   readonly joinPort: number;
+  /** Its etcd, for clients with a certificate. */
+  readonly etcdAddress: string;
   readonly pid: number;
   readonly cluster: ClusterClient;
   readonly #process: ChildProcess;
@@ -41,6 +43,7 @@ export class Plane {
     this.folder = folder;
     this.address = `127.0.0.1:${ports[0]}`;
     this.joinPort = ports[1]!;
+    this.etcdAddress = `127.0.0.1:${ports[3]}`;
     this.pid = child.pid!;
     this.cluster = cluster;
     this.#process = child;

@@ -106,6 +106,20 @@ describe('create', () => {
     );
   });
 
+  it.each([
+    [podManifest('a'), 'spec.schedulerName'],
+    [deploymentManifest('a'), 'spec.template.spec.schedulerName'],
+  ])('refuses a strategy that there is not', async (given, path) => {
+    const harness = await createHarness();
+    const object = manifest<Pod | Deployment>(given);
+    const spec = object.kind === 'Pod' ? object.spec : object.spec.template.spec;
+    spec.schedulerName = 'magic';
+    const { details } = (await harness.create(object).catch((error: unknown) => error)) as { details: string[] };
+    expect(details).toEqual([
+      `${path}: "magic" is not a strategy; use one of default-scheduler, least-loaded, round-robin, random, bin-pack`,
+    ]);
+  });
+
   it('answers a dry run and stores nothing', async () => {
     const harness = await createHarness();
     const service = await harness.create(manifest<Service>(serviceManifest('web')), true);

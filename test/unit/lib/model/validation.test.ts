@@ -173,7 +173,6 @@ describe('refused', () => {
     ],
     [podWith({ lifecycle: { preStop: {} } }), line(`${c0}\\.lifecycle\\.preStop`, 'needs one of')],
     // the pod
-    [pod({ schedulerName: 'magic' }), line('spec\\.schedulerName', 'use one of default-scheduler, least-loaded')],
     [
       deployment({}, { nodeName: 'n' }),
       /^not supported: spec\.template\.spec\.nodeName, because .*kubernetes\.io\/hostname: n/,

@@ -1,0 +1,77 @@
+/** Where the control plane's thread spent its time, by what it was for: the innermost file of ours below each sample. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: { readonly functionName: string; readonly url: string };
+  readonly children?: readonly number[];
+}
+
+interface CpuProfile {
+  readonly nodes: readonly ProfileNode[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+export interface Phase {
+  readonly phase: string;
+  /** Of the time that was not idle. */
+  readonly share: number;
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+const phases: readonly (readonly [RegExp, string])[] = [
+  [/^lib\/model\/(codec|plain-codec|stored|sealed)/, 'objects to bytes and back'],
+  [/^lib\/store\/(etcd-watch|message-reader|mirror|etcd-wire)/, 'watch: from etcd'],
+  [/^lib\/store\//, 'transactions: to etcd and back'],
+  [/^control-plane\/state\/commit|^control-plane\/state\/deletion/, 'transactions: of controllers'],
+  [/^control-plane\/state\//, 'mirror: objects and indexes'],
+  [/^control-plane\/scheduler\/(bind|write-parts|refusals|preemption-write|loop)/, 'bindings as transactions'],
+  [/^control-plane\/scheduler\//, 'scheduling'],
+  [/^control-plane\/controllers\//, 'controllers'],
+  [/^control-plane\/events\//, 'events'],
+  [/^control-plane\/session\//, 'node sessions'],
+  [/^control-plane\/api\//, 'API: watchers'],
+  [/^lib\/rpc\//, 'gRPC: to and from clients'],
+  [/^(control-plane|lib|proto)\//, 'the rest of ours'],
+];
+
+export function readPhases(folder: string): Phase[] {
+  const file = readdirSync(folder).find((name) => name.endsWith('.cpuprofile'));
+  if (file === undefined) return [];
+  const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile;
+  const phaseOf = phasesByNode(nodes);
+  const spent = new Map<string, number>();
+  let total = 0;
+  samples.forEach((id, index) => {
+    const phase = phaseOf.get(id)!;
+    const micros = timeDeltas[index + 1] ?? 0;
+    if (phase === '(idle)') return;
+    spent.set(phase, (spent.get(phase) ?? 0) + micros);
+    total += micros;
+  });
+  return [...spent].map(([phase, micros]) => ({ phase, share: micros / total })).sort((a, b) => b.share - a.share);
+}
+
+function phasesByNode(nodes: readonly ProfileNode[]): Map<number, string> {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const found = new Map<number, string>();
+  const visit = (node: ProfileNode, inherited: string): void => {
+    const phase = phaseOfFrame(node) ?? inherited;
+    found.set(node.id, phase);
+    for (const child of node.children ?? []) visit(byId.get(child)!, phase);
+  };
+  visit(nodes[0]!, 'Node, HTTP/2, TLS');
+  return found;
+}
+
+function phaseOfFrame({ callFrame: { functionName, url } }: ProfileNode): string | undefined {
+  if (functionName === '(garbage collector)') return 'garbage collection';
+  if (functionName === '(idle)') return '(idle)';
+  const path = url.replace('file://', '').replace(root, '');
+  if (path.startsWith('/') || path.startsWith('node_modules/')) return undefined;
+  return phases.find(([pattern]) => pattern.test(path))?.[1];
+}
