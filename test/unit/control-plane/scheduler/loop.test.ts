@@ -140,6 +140,50 @@ describe('the scheduling loop', () => {
     });
   });
 
+  it('fills the addresses of a node and no more: the others go elsewhere, or are told why not', async () => {
+    await withScheduler(async (store, refused) => {
+      await put(store, node('n1', { spec: { podCIDR: '10.42.1.0/29' } })); // five pods
+      await put(store, ...Array.from({ length: 7 }, (_, i) => pod(`p${i}`, { owner: 'rs' })));
+      const bound = async () => (await pods(store)).filter((entry) => entry.spec.nodeName);
+      await expect.poll(async () => (await bound()).length).toBe(5);
+      const messages = async () =>
+        (await pods(store)).flatMap(({ spec, status }) =>
+          spec.nodeName ? [] : (status?.conditions?.[0]?.message ?? []),
+        );
+      await expect.poll(messages).toEqual(Array(2).fill('0/1 nodes fit: 1 without a free pod address in 10.42.1.0/29'));
+      await put(store, node('n2', { spec: { podCIDR: '10.42.2.0/29' } }));
+      await expect.poll(async () => (await bound()).length).toBe(7);
+      expect(refused()).toBe(0);
+    });
+  });
+
+  it('does not choose a node again whose addresses are taken by nobody that it knows', async () => {
+    await withScheduler(async (store) => {
+      const leaked = Array.from({ length: 5 }, (_, i) => putOf(podIPKey(`10.42.1.${i + 2}`), Buffer.from('leaked')));
+      await store.transact({ compare: [], success: leaked });
+      await put(store, node('n1', { spec: { podCIDR: '10.42.1.0/29' } }), pod('a'));
+      const message = async () => (await pods(store))[0]!.status?.conditions?.[0]?.message;
+      await expect.poll(message).toBe('0/1 nodes fit: 1 without a free pod address in 10.42.1.0/29');
+      const { revision } = await store.status();
+      await put(store, node('n2', { spec: { podCIDR: '10.42.2.0/29' } }));
+      await expect.poll(async () => (await pods(store))[0]!.spec.nodeName).toBe('n2');
+      expect((await store.status()).revision - revision).toBeLessThan(10n);
+    });
+  });
+
+  it('refuses many pods in few transactions', async () => {
+    await withScheduler(async (store) => {
+      const before = (await store.status()).revision;
+      await put(store, ...Array.from({ length: 100 }, (_, i) => pod(`p${i}`)));
+      const told = async () =>
+        (await pods(store)).filter(({ status }) => status?.conditions?.[0]?.status === 'False').length;
+      await expect.poll(told).toBe(100);
+      const revisions = new Set((await pods(store)).map(({ metadata }) => metadata.resourceVersion));
+      expect(revisions.size).toBeLessThanOrEqual(2);
+      expect((await store.status()).revision - before).toBeLessThan(10n);
+    });
+  });
+
   it('a deposed leader binds nothing', async () => {
     await withScheduler(async (store, refused) => {
       await store.transact({ compare: [], success: [{ kind: 'delete', key: leaderKey }] });
