@@ -22,27 +22,26 @@ export interface MixResult {
 
 const objects = 200;
 const turnMs = 10;
-/** A client that is so far behind waits instead of asking for more. */
-const mostWaiting = 500;
+/** Clients that are so far behind wait instead of asking for more: those that write, and those that read. */
+const mostWaiting = { writes: 200, reads: 100 };
 
 /** Two of three reads are of one pod, the others are lists of a page of fifty. */
 export async function readWriteMix(cluster: ClusterClient, options: MixOptions): Promise<MixResult> {
   const { writesPerSecond, readsPerSecond, durationMs, pods } = options;
-  await Promise.all(
-    Array.from({ length: objects }, (_, index) => cluster.Create({ object: toEnvelope(configMap(index, 0)) })),
-  );
+  for (let index = 0; index < objects; index += 1) await cluster.Create({ object: toEnvelope(configMap(index, 0)) });
   const readMs: number[] = [];
   const writeMs: number[] = [];
   const failures: string[] = [];
-  const waiting = new Set<Promise<unknown>>();
-  const timed = (call: Promise<unknown>, into: number[]): void => {
+  const waiting = { reads: new Set<Promise<unknown>>(), writes: new Set<Promise<unknown>>() };
+  const timed = (call: Promise<unknown>, kind: 'reads' | 'writes'): void => {
+    const into = kind === 'reads' ? readMs : writeMs;
     const beganMs = systemClock.monotonicMs();
     const done = call.then(
       () => into.push(systemClock.monotonicMs() - beganMs),
       (error: Error) => failures.push(error.message),
     );
-    const settled: Promise<unknown> = done.finally(() => waiting.delete(settled));
-    waiting.add(settled);
+    const settled: Promise<unknown> = done.finally(() => waiting[kind].delete(settled));
+    waiting[kind].add(settled);
   };
   let reads = 0;
   let writes = 0;
@@ -55,15 +54,16 @@ export async function readWriteMix(cluster: ClusterClient, options: MixOptions):
   const startMs = systemClock.monotonicMs();
   for (let nowMs = startMs; nowMs < startMs + durationMs; nowMs = systemClock.monotonicMs()) {
     const elapsed = (nowMs - startMs) / 1000;
-    for (; writes < elapsed * writesPerSecond && waiting.size < mostWaiting; writes += 1) {
+    for (; writes < elapsed * writesPerSecond && waiting.writes.size < mostWaiting.writes; writes += 1) {
       const patch = JSON.stringify({ data: { value: String(writes) } });
       const name = `mix-${writes % objects}`;
-      timed(cluster.Patch({ kind: 'ConfigMap', namespace: 'default', name, patch }), writeMs);
+      timed(cluster.Patch({ kind: 'ConfigMap', namespace: 'default', name, patch }), 'writes');
     }
-    for (; reads < elapsed * readsPerSecond && waiting.size < mostWaiting; reads += 1) timed(read(), readMs);
+    for (; reads < elapsed * readsPerSecond && waiting.reads.size < mostWaiting.reads; reads += 1)
+      timed(read(), 'reads');
     await systemClock.sleep(turnMs);
   }
-  await Promise.all(waiting);
+  await Promise.all([...waiting.reads, ...waiting.writes]);
   const seconds = (systemClock.monotonicMs() - startMs) / 1000;
   return {
     writesPerSecond: writeMs.length / seconds,
