@@ -80,6 +80,8 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   const lock = await lockDataDir(flags.dataDir);
   closers.add(() => lock.release());
 
+  // Whoever restarts has less than a lease to be back in session: what takes time begins now.
+  const runtimeIsKnown = runtimeVersion(exec);
   const host = createLinuxHost({ dataDir: flags.dataDir, cgroupParent: flags.cgroupParent, random });
   const facts = await host.facts();
   const token = await readToken(flags);
@@ -111,7 +113,7 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
     port: Number(flags.listen.split(':').at(-1)),
     overlayMAC: overlayMAC(flags.nodeIp),
     version: `gantry-${version}`,
-    runtimeVersion: await runtimeVersion(exec),
+    runtimeVersion: await runtimeIsKnown,
     ...{ host, facts, images, clock, log },
   });
 

@@ -51,11 +51,12 @@ export function startStandIn({ clock, log, identityFile, fencingFolder, lapseMs 
     timer = clock.schedule(turnMs, turn);
   };
   turn();
-  start();
   return {
     target(target) {
       current = target;
-      worker?.postMessage(target);
+      // Not before there is something to keep: a restarted agent has to be back in session soon.
+      if (worker) worker.postMessage(target);
+      else if (target) start();
     },
     async stop() {
       stopped = true;
