@@ -161,19 +161,17 @@ async function haveClass(user: SimUser): Promise<boolean> {
 }
 
 const quotaName = 'team';
+const limitMs = 6_000;
 
-/** A quota about as large as what is there, another size of it, or none any more. */
+/** For a while there may be no more, or hardly more, than what is there. */
 async function limit(user: SimUser): Promise<void> {
   const { checker, random } = user;
-  const present = checker.objects.has(objectKey('ResourceQuota', 'default', quotaName));
-  if (present && random.next() < 0.3) {
-    await user.delete('ResourceQuota', quotaName);
-    return;
-  }
   const pods = checker.list('Pod').filter(({ metadata }) => metadata.namespace === 'default').length;
-  const most = Math.max(1, pods - 1 + Math.floor(random.next() * 4));
+  const most = Math.max(1, pods - 2 + Math.floor(random.next() * 4));
   const metadata = { name: quotaName, namespace: 'default' };
   await user.apply({ apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard: { pods: `${most}` } } });
+  await user.sleep(limitMs * random.next());
+  await user.delete('ResourceQuota', quotaName);
 }
 
 const acts: readonly { readonly weight: number; readonly act: Act }[] = [

@@ -103,16 +103,14 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
-    name: 'what controllers create is charged to no quota',
+    name: 'quotas are taken for unused',
     finds: 'quotas',
     make: () => ({
-      transact: ({ success, ...rest }, { operation }) => ({
-        ...rest,
-        success:
-          operation === undefined && success.some((one) => writes(one, podPrefix))
-            ? success.filter((one) => !writes(one, kindPrefix('ResourceQuota')))
-            : success,
-      }),
+      codec: misreading((object) =>
+        object.kind === 'ResourceQuota' && object.status
+          ? { ...object, status: { ...object.status, used: { pods: '0' } } }
+          : object,
+      ),
     }),
   },
   {
