@@ -177,6 +177,20 @@ describe('ctl drain and cordon', () => {
     }
   });
 
+  it.each([
+    ['', 30],
+    ['--grace-period=7', 7],
+  ])('drain %s gives a pod its %d s to end by itself', async (option, seconds) => {
+    await cluster.create(deployment('web', { replicas: 2 }));
+    await rolledOut('web');
+    cluster.stoppedAgents.add('node-1');
+    const [pod] = cluster.pods().filter(({ spec }) => spec.nodeName === 'node-1');
+    const { err } = await run(`drain node-1 ${option} --timeout=2s`);
+    expect(err).toContain('timed out waiting for pods of node "node-1"');
+    const going = cluster.state.byUID(pod!.metadata.uid ?? '');
+    expect(going?.metadata.deletionGracePeriodSeconds).toBe(seconds);
+  });
+
   it('drain refuses to lose what nothing would replace', async () => {
     await cli.create(manifest(podManifest('bare', {}, { volumes: [{ name: 'scratch', emptyDir: {} }] })));
     await cluster.clock.settle();
