@@ -3,6 +3,7 @@
  * started again, by whichever agent lives, should it end.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bootTimeMs, type Clock, type Timer } from '../../lib/clock.ts';
 import { GantryError, messageOf } from '../../lib/errors.ts';
@@ -35,6 +36,8 @@ const thoughtFreshMs = 2_000;
 
 export function openWatchdog(options: WatchdogProcessOptions): WatchdogProcess {
   const { folder } = options;
+  // Pods' own users pass through the agent's folder on their way to their volumes.
+  mkdirSync(dirname(folder), { recursive: true, mode: 0o711 });
   for (const name of ['pods', 'fenced']) mkdirSync(`${folder}/${name}`, { recursive: true, mode: 0o700 });
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   if (readIfAny(`${folder}/boot`) !== bootId) forgetFormerBoot(folder, bootId);
