@@ -6,6 +6,7 @@
  * is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
  */
 import { systemClock } from '../../lib/clock.ts';
+import { isGantryError, messageOf } from '../../lib/errors.ts';
 import { fromEnvelope } from '../../lib/model/codec.ts';
 import type { Deployment, Pod } from '../../proto/gen/types.ts';
 import { apply, sleepers } from './cluster.ts';
@@ -26,9 +27,13 @@ const bench = 'scale';
 const totalMs = 600_000;
 /** For what comes after the growing: reads and writes, dying nodes, the end. */
 const reservedMs = 160_000;
+/** Of the growing, what is left for pods. */
+const startingMs = 200_000;
 const memoryLimitBytes = 4 * 2 ** 30;
 const agentProcesses = 3;
 const replicasEach = 500;
+/** Ten are left for others. */
+const podsPerNode = 100;
 const nodeStages = [50, 100, 250, 500, 1_000, 2_500, 5_000];
 const podStages = [1_000, 5_000, 15_000, 40_000, 80_000, 150_000];
 const pollMs = 500;
@@ -69,16 +74,16 @@ class Scale {
     const { address, joinPort, folder } = this.#plane;
     this.#fleet = new Fleet({ servers: [address], joinPort, token, dataDir: `${folder}/nodes` }, agentProcesses);
     const reached = await this.#grow();
+    const say: Say = (metric) => this.#say(metric);
     if (this.#held.nodes > 0) {
-      const say: Say = (metric) => this.#say(metric);
-      await measureHeartbeats(this.#plane, this.#held.nodes, say);
-      await countFalsePositives(this.#plane, token, busyAgents, say);
+      await this.#attempt(() => measureHeartbeats(this.#plane, this.#held.nodes, say));
+      await this.#attempt(() => countFalsePositives(this.#plane, token, busyAgents, say));
     }
     if (this.#held.pods > 0) {
-      await this.#measureReads();
-      await this.#killNodes();
+      await this.#attempt(() => this.#measureReads());
+      await this.#attempt(() => this.#killNodes());
     }
-    await this.#drain();
+    await this.#attempt(() => this.#drain());
     this.#summary(reached);
     await this.#plane.stop();
     this.#printProfile();
@@ -91,14 +96,27 @@ class Scale {
 
   /** Whether the size that was asked for was reached. */
   async #grow(): Promise<boolean> {
+    const allNodes = await this.#asFarAsItGoes(stagesTo(nodeStages, this.#wanted.nodes), (nodes) => this.#join(nodes));
+    this.#fleet.kill(this.#fleet.size - this.#held.nodes);
+    const room = Math.min(this.#wanted.pods, this.#held.nodes * podsPerNode);
+    const allPods = await this.#asFarAsItGoes(stagesTo(podStages, room), (pods) => this.#start(pods));
+    return allNodes && allPods && room === this.#wanted.pods;
+  }
+
+  async #asFarAsItGoes(stages: readonly number[], reach: (size: number) => Promise<void>): Promise<boolean> {
+    return await this.#attempt(async () => {
+      for (const stage of stages) if (stage > 0) await reach(stage);
+    });
+  }
+
+  /** False when it did not come to its end: time, memory, or a control plane that answers no more. */
+  async #attempt(phase: () => Promise<void>): Promise<boolean> {
     try {
-      for (const nodes of stagesTo(nodeStages, this.#wanted.nodes)) await this.#join(nodes);
-      for (const pods of stagesTo(podStages, this.#wanted.pods)) await this.#start(pods);
+      await phase();
       return true;
     } catch (error) {
-      if (!(error instanceof NotHeld)) throw error;
-      say(error.message);
-      this.#fleet.kill(this.#fleet.size - this.#held.nodes);
+      if (!(error instanceof NotHeld || isGantryError(error))) throw error;
+      say(`not held: ${messageOf(error)}`);
       return false;
     }
   }
@@ -120,7 +138,7 @@ class Scale {
         if (nowMs - progressMs > stuckMs) throw new NotHeld(`${phase.name}: ${most} is the most that are connected`);
         return connected >= nodes;
       },
-      reservedMs,
+      reservedMs + startingMs,
     );
     phase.end();
     this.#held = { ...this.#held, nodes };
@@ -183,39 +201,25 @@ class Scale {
     const phase = this.#phase(`${count} nodes die`);
     const lostBefore = await this.#plane.nodesLost();
     this.#fleet.kill(count);
-    try {
-      await this.#until('lost', async () => (await this.#plane.nodesLost()) - lostBefore >= count, 30_000);
-      const lost = phase.elapsed();
-      await this.#until('replaced', async () => (await this.#counts()).ready >= this.#held.pods, 20_000);
-      phase.end(`judged lost after ${lost.toFixed(1)} s`);
-      const wrong = (await this.#plane.nodesLost()) - lostBefore - count;
-      this.#say({
-        metric: 'false positives while nodes die',
-        value: wrong,
-        unit: 'nodes',
-        target: { bound: '<=', value: 0 },
-      });
-    } catch (error) {
-      if (!(error instanceof NotHeld)) throw error;
-      say(error.message);
-    }
+    await this.#until('lost', async () => (await this.#plane.nodesLost()) - lostBefore >= count, 30_000);
+    const lost = phase.elapsed();
+    await this.#until('replaced', async () => (await this.#counts()).ready >= this.#held.pods, 20_000);
+    phase.end(`judged lost after ${lost.toFixed(1)} s`);
+    const value = (await this.#plane.nodesLost()) - lostBefore - count;
+    const target = { bound: '<=', value: 0 } as const;
+    this.#say({ metric: 'false positives while nodes die', value, unit: 'nodes', target });
   }
 
   /** Everything scaled to nothing; not waited for when time is short. */
   async #drain(): Promise<void> {
     const phase = this.#phase('scale to zero');
-    try {
-      const { cluster } = this.#plane;
-      const names = Array.from({ length: this.#deployments }, (_, index) => deploymentName(index));
-      await Promise.all(
-        names.map((name) => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 })),
-      );
-      await this.#until(phase.name, () => this.#fleet.pods === 0, 5_000);
-      phase.end();
-    } catch (error) {
-      if (!(error instanceof NotHeld)) throw error;
-      say(error.message);
-    }
+    const { cluster } = this.#plane;
+    const names = Array.from({ length: this.#deployments }, (_, index) => deploymentName(index));
+    await Promise.all(
+      names.map((name) => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 })),
+    );
+    await this.#until(phase.name, () => this.#fleet.pods === 0, 5_000);
+    phase.end();
   }
 
   #summary(reached: boolean): void {
