@@ -1,6 +1,6 @@
-/** What a pod asks of a node, in whole units, read once per pod object (objects never change in place). */
+/** What a pod asks of a node, in whole units, read once per containers object (objects never change in place). */
 import { cpuMillis, wholeUnits } from '../../lib/model/quantity.ts';
-import type { Container, Pod } from '../../proto/gen/types.ts';
+import type { Container, Pod, PodSpec } from '../../proto/gen/types.ts';
 
 export interface Requests {
   readonly cpuMillis: number;
@@ -9,18 +9,25 @@ export interface Requests {
   readonly hostPorts: readonly string[];
 }
 
-const cache = new WeakMap<Pod, Requests>();
+interface Known {
+  readonly initContainers: PodSpec['initContainers'];
+  readonly hostNetwork: boolean | undefined;
+  readonly requests: Requests;
+}
+
+/** By their containers, which replicas share (lib/model/pod-codec.ts). */
+const cache = new WeakMap<PodSpec['containers'], Known>();
 
 /**
  * Containers run together, init containers one after another before them: the larger of the sum of the former and the
  * largest of the latter (Kubernetes' effective request).
  */
 export function requestsOf(pod: Pod): Requests {
-  let requests = cache.get(pod);
-  if (!requests) {
-    requests = compute(pod);
-    cache.set(pod, requests);
-  }
+  const { containers, initContainers, hostNetwork } = pod.spec;
+  const known = cache.get(containers);
+  if (known && known.initContainers === initContainers && known.hostNetwork === hostNetwork) return known.requests;
+  const requests = compute(pod);
+  cache.set(containers, { initContainers, hostNetwork, requests });
   return requests;
 }
 

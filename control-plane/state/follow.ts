@@ -45,14 +45,14 @@ export function followStore(options: FollowOptions): FollowedState {
       const updates = events.map((event) => (event.type === 'put' ? read(event.kv) : { key: event.key }));
       const whole = exact ? withPrevious(events, updates, state, options.codec) : undefined;
       state.apply(updates, revision);
-      if (whole) recent.append(whole, revision);
+      if (whole) recent.append(whole, revision, clock.monotonicMs());
       else recent.reset(revision);
     },
   });
   return Object.assign(state, { finished, recent });
 }
 
-/** The mirror forgets values; what was there before an event is known as an object. `state` shows what was before all. */
+/** Events of objects. The mirror forgets values; what was there before is known as an object. `state` shows what was before all. */
 function withPrevious(
   events: readonly WatchEvent[],
   updates: readonly StateUpdate[],
@@ -60,11 +60,13 @@ function withPrevious(
   codec: ObjectCodec,
 ): WatchEvent[] {
   const newest = new Map<string, KubeObject | undefined>();
-  return events.map((event, index) => {
-    const { key, object } = updates[index]!;
+  return events.flatMap((event, index) => {
+    const { key, object, other } = updates[index]!;
+    if (other) return [];
     const before = newest.has(key) ? newest.get(key) : state.byKey(key);
     newest.set(key, object);
     const { previous, ...rest } = event;
+    if (event.type === 'delete' && !before && state.other(key)) return [];
     return previous && before ? { ...rest, previous: new FormerValue(previous, before, codec) } : (rest as WatchEvent);
   });
 }

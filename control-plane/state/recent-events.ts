@@ -2,13 +2,16 @@
  * The newest events of the mirror's watch, kept for those who follow along (watchers of the API): they are given what has
  * arrived once, instead of each asking the store to read and send it again.
  *
- * Invariant: after `#since` it holds every event of the store, in the order of revisions, whole revisions only. When the
+ * Invariant: after `#since` it holds every event of an object in the store, in the order of revisions, whole revisions only. When the
  * mirror listed again, and so does not know them one by one, it begins anew.
  */
+import { storeRoot } from '../../lib/model/keys.ts';
+import { findKind } from '../../lib/model/schema.ts';
 import type { Store, WatchBatch, WatchEvent, WatchOptions } from '../../lib/store/store.ts';
 
-/** Each holds on to an older version of an object, a kilobyte or two. */
-const mostKept = 16_384;
+/** Each holds on to an older version of an object, a kilobyte or two; after a burst no longer than twice this. */
+const mostKept = 32_768;
+const keptMs = 20_000;
 /** Events that are looked through before others may run. */
 const mostAtOnce = 1000;
 
@@ -16,57 +19,68 @@ export class RecentEvents {
   #events: WatchEvent[] = [];
   #since = 0n;
   #revision = 0n;
+  /** How often it began anew. */
+  #beginnings = 0;
+  /** So many of the events were here already at that time. */
+  #marked = 0;
+  #markedMs = Number.NEGATIVE_INFINITY;
   readonly #waiting = new Set<() => void>();
 
   /** Nothing is known of how it came to this revision. */
   reset(revision: bigint): void {
     this.#events = [];
+    this.#marked = 0;
     this.#since = revision;
     this.#revision = revision;
+    this.#beginnings += 1;
     this.#wake();
   }
 
-  append(events: readonly WatchEvent[], revision: bigint): void {
+  /** All events of objects up to the revision. */
+  append(events: readonly WatchEvent[], revision: bigint, monotonicMs: number): void {
     for (const event of events) this.#events.push(event);
     this.#revision = revision;
     if (this.#events.length > 2 * mostKept) this.#forget(this.#events.length - mostKept);
+    if (monotonicMs - this.#markedMs > keptMs) {
+      this.#forget(this.#marked);
+      this.#marked = this.#events.length;
+      this.#markedMs = monotonicMs;
+    }
     this.#wake();
   }
 
-  /** As `store.watch`, which is asked for what lies further back or is not here yet. */
+  /** As `store.watch`, which is asked for what lies further back. What is not here yet will come by the mirror. */
   async *watch(
     store: Store,
     prefix: string,
     { fromRevision, signal }: WatchOptions,
   ): AsyncGenerator<WatchBatch, void, undefined> {
     let position = fromRevision - 1n;
+    let beginnings = this.#beginnings;
     while (!signal.aborted) {
-      const recent = this.#after(position);
-      if (!recent) {
+      // Ahead of a list: the store was set back, and says so.
+      const isAhead = position > this.#revision && this.#beginnings !== beginnings;
+      if (position < this.#since || isAhead) {
         for await (const batch of store.watch(prefix, { fromRevision: position + 1n, signal })) {
           yield batch;
           if (batch.kind === 'compacted') return;
           position = batch.revision;
-          if (this.#knows(position)) break;
+          if (position >= this.#since) break;
         }
-      } else if (recent.revision === position) {
-        await this.#more(position, signal);
+        beginnings = this.#beginnings;
+      } else if (position >= this.#revision) {
+        await this.#change(signal);
       } else {
-        position = recent.revision;
-        const events = recent.events.filter(({ key }) => key.startsWith(prefix));
-        const last = events.at(-1);
-        if (last) yield { kind: 'events', events, revision: last.modRevision };
+        const { events, revision } = this.#after(position);
+        position = revision;
+        const wanted = events.filter(({ key }) => key.startsWith(prefix));
+        const last = wanted.at(-1);
+        if (last) yield { kind: 'events', events: wanted, revision: last.modRevision };
       }
     }
   }
 
-  /** A revision that the mirror has not reached is none of these: of a store that was set back, it may never come. */
-  #knows(revision: bigint): boolean {
-    return revision >= this.#since && revision <= this.#revision;
-  }
-
-  #after(revision: bigint): { readonly events: readonly WatchEvent[]; readonly revision: bigint } | undefined {
-    if (!this.#knows(revision)) return undefined;
+  #after(revision: bigint): { readonly events: readonly WatchEvent[]; readonly revision: bigint } {
     const start = this.#firstAfter(revision);
     const end = this.#wholeUntil(start + mostAtOnce);
     const isAll = end === this.#events.length;
@@ -76,9 +90,8 @@ export class RecentEvents {
     };
   }
 
-  /** Resolves when there is more than up to this revision, or other than that, or the signal is aborted. */
-  #more(revision: bigint, signal: AbortSignal): Promise<void> {
-    if (this.#revision !== revision || signal.aborted) return Promise.resolve();
+  /** Resolves when something has come, or the signal is aborted. */
+  #change(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
         this.#waiting.delete(done);
@@ -92,8 +105,10 @@ export class RecentEvents {
 
   #forget(count: number): void {
     const end = this.#wholeUntil(count);
+    if (end === 0) return;
     this.#since = this.#events[end - 1]!.modRevision;
     this.#events = this.#events.slice(end);
+    this.#marked = Math.max(0, this.#marked - end);
   }
 
   /** Position of the first event after the revision. */
@@ -124,7 +139,8 @@ export class RecentEvents {
 /** The same store, whose watches are served from the mirror's newest events. */
 export function withRecentEvents(store: Store, recent: RecentEvents): Store {
   return {
-    watch: (prefix, options) => recent.watch(store, prefix, options),
+    watch: (prefix, options) =>
+      isOfObjects(prefix) ? recent.watch(store, prefix, options) : store.watch(prefix, options),
     get: (key, options) => store.get(key, options),
     list: (prefix, options) => store.list(prefix, options),
     transact: (transaction) => store.transact(transaction),
@@ -135,4 +151,10 @@ export function withRecentEvents(store: Store, recent: RecentEvents): Store {
     status: () => store.status(),
     close: () => store.close(),
   };
+}
+
+/** Leader, tokens and allocations are not among what is kept. */
+function isOfObjects(prefix: string): boolean {
+  const [plural = '', ...rest] = prefix.startsWith(storeRoot) ? prefix.slice(storeRoot.length).split('/') : [];
+  return rest.length > 0 && findKind(plural)?.plural === plural;
 }

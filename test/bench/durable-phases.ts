@@ -1,4 +1,7 @@
-/** Where the control plane's thread spent its time, by what it was for: the innermost file of ours below each sample. */
+/**
+ * Where the control plane's thread spent its time, by what it was for: the innermost file of ours below each sample that
+ * says what it is for. What many use (labels, conditions, keys) counts for whoever used it.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,26 +20,30 @@ interface CpuProfile {
 
 export interface Phase {
   readonly phase: string;
-  /** Of the time that was not idle. */
+  /** Of the time that it was at work, from when it had started. */
   readonly share: number;
 }
 
+const starting = 'starting';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const phases: readonly (readonly [RegExp, string])[] = [
-  [/^lib\/model\/(codec|plain-codec|stored|sealed)/, 'objects to bytes and back'],
-  [/^lib\/store\/(etcd-watch|message-reader|mirror|etcd-wire)/, 'watch: from etcd'],
+  [/^lib\/model\/(codec|pod-codec|unknown|stored|sealed)/, 'objects to bytes and back'],
+  [/^lib\/store\/(etcd-watch|message-reader)/, 'watch: from etcd'],
+  [/^lib\/store\/mirror|^control-plane\/state\/(cluster-state|object-index|follow)/, 'mirror: objects and indexes'],
   [/^lib\/store\//, 'transactions: to etcd and back'],
-  [/^control-plane\/state\/commit|^control-plane\/state\/deletion/, 'transactions: of controllers'],
-  [/^control-plane\/state\//, 'mirror: objects and indexes'],
+  [/^control-plane\/state\//, 'transactions: of controllers'],
   [/^control-plane\/scheduler\/(bind|write-parts|refusals|preemption-write|loop)/, 'bindings as transactions'],
+  [/^control-plane\/scheduler\/(view|picture)/, 'the picture of the nodes'],
   [/^control-plane\/scheduler\//, 'scheduling'],
-  [/^control-plane\/controllers\//, 'controllers'],
+  [/^control-plane\/controllers\/(run-controller|keys-of)/, 'controllers: whom a change concerns'],
+  [/^control-plane\/controllers\/[\w-]+\/controller/, 'controllers: whom a change concerns'],
+  [/^control-plane\/controllers\//, 'controllers: reconciling'],
   [/^control-plane\/events\//, 'events'],
   [/^control-plane\/session\//, 'node sessions'],
   [/^control-plane\/api\//, 'API: watchers'],
   [/^lib\/rpc\//, 'gRPC: to and from clients'],
-  [/^(control-plane|lib|proto)\//, 'the rest of ours'],
+  [/^control-plane\//, 'the rest of ours'],
 ];
 
 export function readPhases(folder: string): Phase[] {
@@ -49,7 +56,7 @@ export function readPhases(folder: string): Phase[] {
   samples.forEach((id, index) => {
     const phase = phaseOf.get(id)!;
     const micros = timeDeltas[index + 1] ?? 0;
-    if (phase === '(idle)') return;
+    if (phase === '(idle)' || phase === starting) return;
     spent.set(phase, (spent.get(phase) ?? 0) + micros);
     total += micros;
   });
@@ -71,6 +78,7 @@ function phasesByNode(nodes: readonly ProfileNode[]): Map<number, string> {
 function phaseOfFrame({ callFrame: { functionName, url } }: ProfileNode): string | undefined {
   if (functionName === '(garbage collector)') return 'garbage collection';
   if (functionName === '(idle)') return '(idle)';
+  if (url.startsWith('node:internal/modules/')) return starting;
   const path = url.replace('file://', '').replace(root, '');
   if (path.startsWith('/') || path.startsWith('node_modules/')) return undefined;
   return phases.find(([pattern]) => pattern.test(path))?.[1];

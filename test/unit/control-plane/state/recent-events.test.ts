@@ -26,7 +26,7 @@ async function feed(store: Store, recent: RecentEvents, from: bigint, to: bigint
   for await (const batch of store.watch('/', { fromRevision: from, signal, previous: false })) {
     if (batch.kind !== 'events') throw new Error('compacted');
     const byRevision = Map.groupBy(batch.events, ({ modRevision }) => modRevision);
-    for (const [revision, events] of byRevision) if (revision <= to) recent.append(events as WatchEvent[], revision);
+    for (const [revision, events] of byRevision) if (revision <= to) recent.append(events as WatchEvent[], revision, 0);
     if (batch.revision >= to) return;
   }
 }
@@ -76,6 +76,60 @@ describe('the newest events of the mirror', () => {
     expect(await watching).toEqual(['2 put /a/1', '3 put /a/2', '4 put /a/3']);
     await store.compact(4n);
     expect(await eventsUntil(recent.watch(store, '/a/', { fromRevision: 2n, signal }), 4n)).toEqual(['compacted']);
+  });
+
+  it('what the mirror has not seen yet comes by the mirror: the store is not asked for it', async () => {
+    const store = createMemoryStore({ clock: systemClock });
+    for (const key of ['/a/1', '/a/2']) await put(store, key);
+    const recent = new RecentEvents();
+    recent.reset(2n);
+    const { signal } = new AbortController();
+    const unasked: Store = Object.create(store, {
+      watch: {
+        value: () => {
+          throw new Error('asked');
+        },
+      },
+    });
+    const watching = eventsUntil(recent.watch(unasked, '/a/', { fromRevision: 4n, signal }), 4n);
+    await feed(store, recent, 3n, 3n);
+    await put(store, '/a/3');
+    await feed(store, recent, 4n, 4n);
+    expect(await watching).toEqual(['4 put /a/3']);
+  });
+
+  it('a store that was set back says so to who is ahead of it', async () => {
+    const store = createMemoryStore({ clock: systemClock });
+    await put(store, '/a/1');
+    const recent = new RecentEvents();
+    recent.reset(7n);
+    const { signal } = new AbortController();
+    const watching = eventsUntil(recent.watch(store, '/a/', { fromRevision: 8n, signal }), 9n);
+    recent.reset(2n);
+    expect(await watching).toEqual(['compacted']);
+  });
+
+  it('are forgotten after a while: who then asks for them is sent to the store', async () => {
+    const store = createMemoryStore({ clock: systemClock });
+    for (const key of ['/a/1', '/a/2', '/a/3']) await put(store, key);
+    const { signal } = new AbortController();
+    const events: WatchEvent[] = [];
+    for await (const batch of store.watch('/', { fromRevision: 2n, signal })) {
+      if (batch.kind === 'events') events.push(...batch.events);
+      break;
+    }
+    const recent = new RecentEvents();
+    recent.reset(1n);
+    for (const [index, event] of events.entries()) recent.append([event], event.modRevision, index * 30_000);
+    let asked = 0;
+    const counting: Store = Object.create(store, {
+      watch: { value: (...given: Parameters<Store['watch']>) => ((asked += 1), store.watch(...given)) },
+    });
+    expect(await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 4n, signal }), 4n)).toEqual(['4 put /a/3']);
+    expect(asked).toBe(0);
+    const all = await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 2n, signal }), 4n);
+    expect(all).toEqual(['2 put /a/1', '3 put /a/2', '4 put /a/3']);
+    expect(asked).toBe(1);
   });
 
   it('ends with its signal', async () => {
