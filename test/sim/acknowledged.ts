@@ -87,9 +87,10 @@ export class AcknowledgedWrites {
   }
 }
 
-/** A pod goes with its node, a Job when its time is over, and everything with its namespace. */
+/** A pod goes with its node, a Job when its time is over, everything with its owner and with its namespace. */
 const mayGoUnasked = (object: KubeObject): boolean =>
   object.kind === 'Pod' ||
+  (object.metadata.ownerReferences?.length ?? 0) > 0 ||
   (object.kind === 'Job' && object.spec.ttlSecondsAfterFinished !== undefined) ||
   (object.metadata.namespace !== undefined && object.metadata.namespace !== 'default');
 

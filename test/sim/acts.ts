@@ -117,7 +117,7 @@ export function withHold(object: KubeObject, held: boolean): KubeObject {
 /** Makes, changes, scales or deletes a workload of some kind and name. */
 async function work(user: SimUser): Promise<void> {
   const { random, checker, mostPods } = user;
-  const workload = chooseWorkload(random);
+  const workload = byWeight(user.workloads, random);
   const name = choose(appNames, random)!;
   const namespace = random.next() < 0.15 ? otherNamespace : 'default';
   const dice = random.next();
@@ -186,7 +186,6 @@ const acts: readonly { readonly weight: number; readonly act: Act }[] = [
 ];
 
 export const chooseAct = (random: Random): Act => byWeight(acts, random).act;
-const chooseWorkload = (random: Random): Workload => byWeight(workloads, random);
 
 function byWeight<T extends { readonly weight: number }>(items: readonly T[], random: Random): T {
   const total = items.reduce((sum, { weight }) => sum + weight, 0);

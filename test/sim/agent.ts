@@ -44,6 +44,8 @@ export interface AgentPlants {
   readonly leakAttachments?: boolean;
   /** Nobody hears that a pod is gone. */
   readonly keepRemovals?: boolean;
+  /** There is something new to say whenever the agent looks at its machine. */
+  readonly restless?: boolean;
   /** Heartbeats count as acknowledged when they are sent. */
   readonly renewsItself?: boolean;
 }
@@ -90,7 +92,7 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
   const sliceDisk = process.guard(adapterOf(disk), ['read', 'write'], diskDelayMs);
   const slice = await openSliceStore({ file: 'slice', disk: sliceDisk, clock, log });
   const images = process.guard(machine.images, ['find', 'pull', 'list', 'remove'], diskDelayMs);
-  const reporter = createReporter(machine, process, images, log);
+  const reporter = createReporter(machine, process, plants.restless ? growing(images) : images, log);
   const fencing = createFencing(process.guard(machine.watchdog, ['guard', 'release'], diskDelayMs));
   let pods: Pods | undefined;
   const welcomed = Promise.withResolvers<void>();
@@ -157,6 +159,16 @@ function createReporter(machine: Machine, { clock }: SimProcess, images: ImageSt
     clock,
     log,
   });
+}
+
+/** Every image of it is larger at each look. */
+function growing(images: ImageStore): ImageStore {
+  let looks = 0;
+  const list: ImageStore['list'] = async () => {
+    looks += 1;
+    return (await images.list()).map((image) => ({ ...image, sizeBytes: image.sizeBytes + looks }));
+  };
+  return Object.create(images, { list: { value: list } }) as ImageStore;
 }
 
 /** Its calls are effects, and it is told of changes when it runs. */

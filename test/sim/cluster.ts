@@ -7,7 +7,7 @@ import { createKeyring } from '../../lib/model/stored.ts';
 import type { Authority } from '../../lib/pki/certificates.ts';
 import { createMemoryStore } from '../../lib/store/memory.ts';
 import type { FakeRegistry } from '../../node-agent/images/fake.ts';
-import type { Node } from '../../proto/gen/types.ts';
+import type { KubeObject, Node } from '../../proto/gen/types.ts';
 import { Administrator } from './administrator.ts';
 import type { AgentPlants } from './agent.ts';
 import { HostChecker } from './host-checker.ts';
@@ -37,6 +37,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   readonly users: number;
   readonly mostPods: number;
+  /** What users make; default everything. */
+  readonly kinds?: readonly KubeObject['kind'][];
   readonly authority: Authority;
   readonly plants?: Plants;
   /** Clocks of processes run up to this much too fast or too slow. */
@@ -179,8 +181,9 @@ export class SimCluster {
 
   #makeUser(name: string): SimUser {
     const { checker, report, servers } = this;
-    const { mostPods } = this.#options;
-    return new SimUser(this.world, this.rpc, name, { servers, checker, report, mostPods, pauseMs: 1_500 });
+    const { mostPods, kinds } = this.#options;
+    const options = { servers, checker, report, mostPods, pauseMs: 1_500, ...(kinds && { kinds }) };
+    return new SimUser(this.world, this.rpc, name, options);
   }
 
   #addWatchers(): void {

@@ -1,6 +1,6 @@
 /** Looks at how objects end: nothing that somebody holds, set free, or protects from eviction may go unasked. */
 import { matchesSelector } from '../../lib/model/labels.ts';
-import { isControlledBy, isDeleting } from '../../lib/model/object.ts';
+import { controllerOf, isControlledBy, isDeleting } from '../../lib/model/object.ts';
 import { isPodReady } from '../../lib/model/pods.ts';
 import type { KubeObject, Pod, PodDisruptionBudget } from '../../proto/gen/types.ts';
 import type { Writer } from './store.ts';
@@ -13,8 +13,8 @@ const ownFinalizers: ReadonlySet<string> = new Set([orphanFinalizer, 'foreground
 export class LifecycleChecker {
   readonly #store: StoreChecker;
   readonly #report: Report;
-  /** ReplicaSets that were to stay when their Deployment went. */
-  readonly #setFree = new Set<string>();
+  /** ReplicaSets that were to stay when their Deployment went, and whose they were. */
+  readonly #setFree = new Map<string, string>();
 
   constructor(store: StoreChecker, report: Report) {
     this.#store = store;
@@ -39,14 +39,17 @@ export class LifecycleChecker {
   #followOrphans({ key, object, previous }: Change, writer: Writer | undefined): void {
     if (object?.kind === 'Deployment' && object.metadata.finalizers?.includes(orphanFinalizer)) {
       for (const set of this.#store.list('ReplicaSet'))
-        if (isControlledBy(set, object)) this.#setFree.add(set.metadata.uid!);
+        if (isControlledBy(set, object)) this.#setFree.set(set.metadata.uid!, object.metadata.uid!);
     }
-    if (previous?.kind !== 'ReplicaSet' || !this.#setFree.has(previous.metadata.uid ?? '')) return;
-    const goes = !object || isDeleting(object);
-    if (!goes) return;
+    if (previous?.kind !== 'ReplicaSet') return;
+    const former = this.#setFree.get(previous.metadata.uid ?? '');
+    if (former === undefined) return;
+    const owner = object && controllerOf(object);
+    const isAdopted = owner !== undefined && owner.uid !== former;
+    if (object && !isDeleting(object) && !isAdopted) return;
     this.#setFree.delete(previous.metadata.uid!);
-    // Its namespace may go, and users may delete it as anything else.
-    if (writer?.operation !== undefined || previous.metadata.namespace !== 'default') return;
+    // Somebody else has it now; or its namespace goes, or users delete it as anything else.
+    if (isAdopted || writer?.operation !== undefined || previous.metadata.namespace !== 'default') return;
     this.#report('orphans', `${key} was to stay when its owner went, and was deleted by ${nameOf(writer)}`);
   }
 

@@ -8,6 +8,7 @@ import type { Compare, Operation, Transaction } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { isHeld } from './acts.ts';
 import type { Plants } from './cluster.ts';
+import type { Focus } from './run.ts';
 import type { Invariant } from './violations.ts';
 
 const leaderKey = `${storeRoot}leader`;
@@ -57,6 +58,8 @@ export interface Plant {
   readonly name: string;
   readonly finds: Invariant;
   readonly make: () => Plants;
+  /** What a run must be about to show it soon. */
+  readonly focus?: Focus;
 }
 
 export const plants: readonly Plant[] = [
@@ -68,21 +71,25 @@ export const plants: readonly Plant[] = [
   {
     name: 'a pod that must not run twice goes before its agent has stopped it',
     finds: 'strict-once',
+    focus: { kinds: ['StatefulSet'], faults: [] },
     make: () => ({ transact: removedAtOnce((object) => controllerOf(object)?.kind === 'StatefulSet') }),
   },
   {
     name: 'a node takes its heartbeats for acknowledged',
     finds: 'stop-after-once',
+    focus: { kinds: ['StatefulSet'], faults: ['nodeAlone'] },
     make: () => ({ renewsItself: true }),
   },
   {
     name: 'finalizers hold nothing',
     finds: 'finalizers',
+    focus: { kinds: ['Deployment'] },
     make: () => ({ transact: removedAtOnce(isHeld) }),
   },
   {
     name: 'what is to be set free is not',
     finds: 'orphans',
+    focus: { kinds: ['Deployment'] },
     make: () => ({
       codec: misreading((object) => {
         const { finalizers, ...metadata } = object.metadata;
@@ -93,6 +100,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'an eviction is charged to nobody',
     finds: 'budgets',
+    focus: { kinds: ['Deployment', 'PodDisruptionBudget'], faults: [] },
     make: () => ({
       transact: ({ success, ...rest }, { operation }) => ({
         ...rest,
@@ -127,6 +135,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'the scheduler takes nodes for ten times as large as they are',
     finds: 'no-overcommit',
+    focus: { kinds: ['Deployment', 'StatefulSet'], faults: ['nodeAlone', 'machineBreaks'] },
     make: () => ({
       codec: misreading((object) => {
         if (object.kind !== 'Node' || !object.status?.allocatable) return object;
@@ -197,15 +206,10 @@ export const plants: readonly Plant[] = [
   { name: 'agents do not say when a pod is gone', finds: 'converges', make: () => ({ keepRemovals: true }) },
   { name: 'agents leave network devices behind', finds: 'no-leaks', make: () => ({ leakAttachments: true }) },
   {
-    name: 'a controller never sees what it wrote itself',
+    name: 'agents have something new to say whenever they look at their machines',
     finds: 'comes-to-rest',
-    make: () => ({
-      codec: misreading((object) => {
-        if (object.kind !== 'Deployment' || !object.status) return object;
-        const { observedGeneration: _unseen, ...status } = object.status;
-        return { ...object, status };
-      }),
-    }),
+    focus: { faults: [] },
+    make: () => ({ restless: true }),
   },
   {
     name: 'a handler makes a mistake',

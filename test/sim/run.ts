@@ -2,8 +2,9 @@
 import { systemClock } from '../../lib/clock.ts';
 import { type Authority, createAuthority } from '../../lib/pki/certificates.ts';
 import { systemRandom } from '../../lib/random.ts';
+import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Plants, SimCluster } from './cluster.ts';
-import { Faults } from './faults/faults.ts';
+import { type FaultName, Faults } from './faults/faults.ts';
 import type { Violation } from './violations.ts';
 import { World } from './world.ts';
 
@@ -14,8 +15,16 @@ export interface RunOptions {
   readonly plants?: Plants;
   /** No faults: for looking at the happy path. */
   readonly calm?: boolean;
+  /** A run that is about one thing. */
+  readonly focus?: Focus;
   readonly onLine?: (line: string) => void;
   readonly onLog?: (line: string) => void;
+}
+
+export interface Focus {
+  /** What users make. */
+  readonly kinds?: readonly KubeObject['kind'][];
+  readonly faults?: readonly FaultName[];
 }
 
 export interface RunResult {
@@ -34,7 +43,7 @@ const restMs = 10_000;
 const hourMs = 3_600_000;
 
 export async function runSeed(options: RunOptions): Promise<RunResult> {
-  const { seed, hours, plants, calm = false, onLine, onLog } = options;
+  const { seed, hours, plants, focus = {}, calm = false, onLine, onLog } = options;
   const world = new World(seed);
   world.onLine = onLine;
   const nodes = 3 + Math.floor(world.random.next() * 2);
@@ -46,9 +55,10 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     authority: await authority(),
     clockDrift: calm ? 0 : world.pick([0, 0.001, 0.02]),
     ...(plants && { plants }),
+    ...(focus.kinds && { kinds: focus.kinds }),
     ...(onLog && { onLog }),
   });
-  const faults = new Faults(cluster, calm);
+  const faults = new Faults(cluster, calm ? [] : focus.faults);
   cluster.start();
   do {
     for (const user of cluster.users) void user.work();

@@ -12,6 +12,8 @@ import type { Rpc } from './rpc.ts';
 import { servedOperation } from './store.ts';
 import type { Report, StoreChecker } from './store-checker.ts';
 import { configMap } from './workloads/others.ts';
+import type { Workload } from './workloads/workload.ts';
+import { workloads } from './workloads/workloads.ts';
 import type { World } from './world.ts';
 
 export interface UserOptions {
@@ -20,6 +22,8 @@ export interface UserOptions {
   readonly report: Report;
   /** Pods that all workloads together may ask for. */
   readonly mostPods: number;
+  /** Default: all kinds of workloads. */
+  readonly kinds?: readonly KubeObject['kind'][];
   /** Between two things a user does, on average. */
   readonly pauseMs: number;
 }
@@ -48,6 +52,7 @@ export class SimUser {
   readonly random: Random;
   readonly checker: StoreChecker;
   readonly mostPods: number;
+  readonly workloads: readonly Workload[];
   readonly #rpc: Rpc;
   readonly #options: UserOptions;
   readonly #process: SimProcess;
@@ -59,6 +64,7 @@ export class SimUser {
     this.world = world;
     this.checker = options.checker;
     this.mostPods = options.mostPods;
+    this.workloads = workloads.filter(({ kind }) => options.kinds?.includes(kind) ?? true);
     this.#rpc = rpc;
     this.#options = options;
     this.#process = new SimProcess(world, { name, host: 'users' });

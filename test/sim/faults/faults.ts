@@ -12,7 +12,7 @@ import { wireFaults } from './wires.ts';
 
 const faults = { ...wireFaults, ...processFaults, ...etcdFaults, ...machineFaults } satisfies Menu;
 
-type FaultName = keyof typeof faults;
+export type FaultName = keyof typeof faults;
 const faultNames = Object.keys(faults) as FaultName[];
 
 /** One node after the other is lost, for long enough that its pods are given up, while everything else works. */
@@ -25,16 +25,17 @@ export class Faults {
   readonly #known: readonly FaultName[];
   readonly #meanPauseMs: number;
 
-  constructor(cluster: SimCluster, calm: boolean) {
+  /** `known`: instead of those that the seed draws. */
+  constructor(cluster: SimCluster, known?: readonly FaultName[]) {
     this.#cluster = cluster;
     const { world } = cluster;
     const share = world.pick([0.1, 0.3, 1]);
     const names = faultNames.filter(() => world.chance(share));
     const some = { known: names, meanPauseMs: world.pick([300, 1_000, 3_000]), mostMs: 40_000 };
-    const { known, meanPauseMs, mostMs } = world.chance(0.15) ? lostNodes : some;
-    this.mostMs = mostMs;
-    this.#known = calm ? [] : known;
-    this.#meanPauseMs = meanPauseMs;
+    const drawn = world.chance(0.15) ? lostNodes : some;
+    this.mostMs = drawn.mostMs;
+    this.#known = known ?? drawn.known;
+    this.#meanPauseMs = drawn.meanPauseMs;
     world.trace('faults', `this run knows ${this.#known.join(', ') || 'none'}`);
   }
 
