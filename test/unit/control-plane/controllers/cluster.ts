@@ -2,9 +2,10 @@
  * A small cluster in one process: the real controllers, state and commit over the memory store, under a virtual clock;
  * scheduler and agents are stand-ins that bind pods at once, make them ready, and confirm deletions.
  */
-import { isLost } from '../../../../control-plane/controllers/node-lifecycle/taints.ts';
+
 import { setImmediate as turn } from 'node:timers/promises';
 import { runControllers } from '../../../../control-plane/controllers/all.ts';
+import { isLost } from '../../../../control-plane/controllers/node-lifecycle/taints.ts';
 import { createEventRecorder } from '../../../../control-plane/events/recorder.ts';
 import type { UsageOf } from '../../../../control-plane/metrics/pod-usage.ts';
 import { requiredNodeAffinityHolds } from '../../../../control-plane/scheduler/node-affinity.ts';
