@@ -86,7 +86,7 @@ export class Fleet {
 
   /** As if their plugs were pulled; returns their names. */
   kill(count: number): string[] {
-    const victims = this.#nodes.splice(-count);
+    const victims = this.#nodes.splice(this.#nodes.length - count);
     for (const { node, child } of victims) {
       this.#children[child]!.process.send({ stop: [node.name] } satisfies FleetCommand);
     }
