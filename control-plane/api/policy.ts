@@ -6,7 +6,7 @@
  */
 import { GantryError } from '../../lib/errors.ts';
 import { keyOf, kindPrefix, parseKey } from '../../lib/model/keys.ts';
-import { limitProblems, withLimitDefaults } from '../../lib/model/limit-range.ts';
+import { limitProblems, limitSentence, withLimitDefaults } from '../../lib/model/limit-range.ts';
 import { revisionOf } from '../../lib/model/object.ts';
 import { Allowance, forbidden, isCounted, kindsCountedBy } from '../../lib/model/quota.ts';
 import { type Kind, kindInfo } from '../../lib/model/schema.ts';
@@ -21,12 +21,13 @@ export interface Policies {
 }
 
 const none: Policies = { ranges: [], quotas: [] };
+const limited: ReadonlySet<Kind> = new Set(['Pod', 'PersistentVolumeClaim']);
 
 async function policiesFor(dependencies: ApiDependencies, { kind, metadata }: KubeObject): Promise<Policies> {
   const { namespace } = metadata;
   if (namespace === undefined || kind === 'Event') return none;
   const [ranges, quotas] = await Promise.all([
-    kind === 'Pod' ? listed(dependencies, 'LimitRange', namespace) : [],
+    limited.has(kind) ? listed(dependencies, 'LimitRange', namespace) : [],
     listed(dependencies, 'ResourceQuota', namespace),
   ]);
   return { ranges, quotas };
@@ -54,15 +55,15 @@ export async function underPolicies<T>(
   );
 }
 
-/** A pod with the defaults of its namespace; anything else as it is. */
-export function withinLimits(object: KubeObject, { ranges }: Policies): KubeObject {
-  if (object.kind !== 'Pod' || ranges.length === 0) return object;
-  const pod = withLimitDefaults(object, ranges);
-  const problems = limitProblems(pod, ranges);
-  if (problems.length === 0) return pod;
-  const why = problems.length === 1 ? problems[0]! : `[${problems.join(', ')}]`;
+/** A pod with the defaults of its namespace; anything else as it is. Throws when it is out of bounds. */
+export function withinLimits(given: KubeObject, { ranges }: Policies): KubeObject {
+  if (ranges.length === 0) return given;
+  const object = given.kind === 'Pod' ? withLimitDefaults(given, ranges) : given;
+  const problems = limitProblems(object, ranges);
+  if (problems.length === 0) return object;
   const { name, namespace } = ranges[0]!.metadata;
-  throw refusal(forbidden(pod, why), `ctl describe limitrange ${ranges.length === 1 ? `${name} ` : ''}-n ${namespace}`);
+  const look = `ctl describe limitrange ${ranges.length === 1 ? `${name} ` : ''}-n ${namespace}`;
+  throw refusal(forbidden(object, limitSentence(problems)), look);
 }
 
 /** What the object costs the quotas of its namespace; throws when one has no room. `before`: what it replaces. */

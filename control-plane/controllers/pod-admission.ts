@@ -6,7 +6,7 @@
  */
 import { findCondition } from '../../lib/model/conditions.ts';
 import { keyOf } from '../../lib/model/keys.ts';
-import { limitProblems, withLimitDefaults } from '../../lib/model/limit-range.ts';
+import { limitProblems, limitSentence, withLimitDefaults } from '../../lib/model/limit-range.ts';
 import { Allowance, forbidden, hasMoreRoom } from '../../lib/model/quota.ts';
 import type { Kind } from '../../lib/model/schema.ts';
 import type { KubeObject, LimitRange, Pod } from '../../proto/gen/types.ts';
@@ -45,8 +45,7 @@ function withinLimits(given: Pod, ranges: readonly LimitRange[]): PodAdmission {
   const pod = withLimitDefaults(given, ranges);
   const problems = limitProblems(pod, ranges);
   if (problems.length === 0) return { pods: [pod] };
-  const why = problems.length === 1 ? problems[0]! : `[${problems.join(', ')}]`;
-  return { pods: [], refusal: forbidden(pod, why) };
+  return { pods: [], refusal: forbidden(pod, limitSentence(problems)) };
 }
 
 type Events = NonNullable<ReconcileResult['events']>;

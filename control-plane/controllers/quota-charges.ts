@@ -1,11 +1,12 @@
 /** What creations cost the quotas of their namespaces, as changes for the same transaction. Pure. */
-import { Allowance } from '../../lib/model/quota.ts';
+import { limitProblems, limitSentence } from '../../lib/model/limit-range.ts';
+import { Allowance, forbidden } from '../../lib/model/quota.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import type { Change, Snapshot } from '../state/snapshot.ts';
 
 export type Charged =
   | { readonly changes: readonly Change[] }
-  /** A quota has no room for one of them, so that none can be made; as Kubernetes words it. */
+  /** A policy is against one of them, so that none can be made; as Kubernetes words it. */
   | { readonly refusal: string };
 
 /**
@@ -18,6 +19,12 @@ export function withQuotaCharges(snapshot: Snapshot, changes: readonly Change[],
   const namespaces = new Set(created.flatMap(({ metadata }) => metadata.namespace ?? []));
   const held = [...namespaces].flatMap((name) => snapshot.get('Namespace', undefined, name) ?? []);
   const holds = held.map((object): Change => ({ type: 'unchanged', object }));
+  for (const object of created) {
+    // Pods are within theirs, or would not be here.
+    if (object.kind !== 'PersistentVolumeClaim') continue;
+    const problems = limitProblems(object, snapshot.list('LimitRange', object.metadata.namespace));
+    if (problems.length > 0) return { refusal: forbidden(object, limitSentence(problems)) };
+  }
   if (snapshot.list('ResourceQuota').length === 0) return { changes: [...changes, ...holds] };
   const allowances = new Map([...namespaces].map((name) => [name, allowanceOf(snapshot, name, nowMs)]));
   for (const object of created) {

@@ -1,5 +1,12 @@
-/** LimitRanges: what containers get that say nothing, and the bounds of what pods and containers may say. Pure. */
-import type { Container, LimitRange, LimitRangeItem, Pod } from '../../proto/gen/types.ts';
+/** LimitRanges: what containers get that say nothing, and the bounds of what pods, containers and claims may say. Pure. */
+import type {
+  Container,
+  KubeObject,
+  LimitRange,
+  LimitRangeItem,
+  PersistentVolumeClaim,
+  Pod,
+} from '../../proto/gen/types.ts';
 import { computeResources, containerAmounts, podAmounts, type ResourceAmounts } from './pod-resources.ts';
 import { at, atKey } from './problems.ts';
 import { parseQuantity } from './quantity.ts';
@@ -59,8 +66,32 @@ function withoutPids({ pids: _limitOnly, ...limits }: Resources = {}): Resources
   return limits;
 }
 
-/** What is against a pod that has its defaults, in Kubernetes' words. */
-export function limitProblems(pod: Pod, ranges: readonly LimitRange[]): readonly string[] {
+/** What is against a claim, or a pod that has its defaults, in Kubernetes' words. Nothing is against other kinds. */
+export function limitProblems(object: KubeObject, ranges: readonly LimitRange[]): readonly string[] {
+  if (ranges.length === 0) return [];
+  if (object.kind === 'Pod') return podProblems(object, ranges);
+  return object.kind === 'PersistentVolumeClaim' ? claimProblems(object, ranges) : [];
+}
+
+/** Of several one sentence. */
+export function limitSentence(problems: readonly string[]): string {
+  return problems.length === 1 ? problems[0]! : `[${problems.join(', ')}]`;
+}
+
+function claimProblems({ spec }: PersistentVolumeClaim, ranges: readonly LimitRange[]): readonly string[] {
+  const asked = amountIn('storage', spec.resources.requests?.storage ?? '0');
+  const request = amountText('storage', asked);
+  return itemsOf(ranges, 'PersistentVolumeClaim').flatMap(({ type, min, max }) => [
+    ...eachOf(min, (name, least, text) =>
+      asked < least ? `minimum ${name} usage per ${type} is ${text}, but request is ${request}` : undefined,
+    ),
+    ...eachOf(max, (name, most, text) =>
+      asked > most ? `maximum ${name} usage per ${type} is ${text}, but request is ${request}` : undefined,
+    ),
+  ]);
+}
+
+function podProblems(pod: Pod, ranges: readonly LimitRange[]): readonly string[] {
   const lists = [
     ['containers', pod.spec.containers],
     ['initContainers', pod.spec.initContainers ?? []],

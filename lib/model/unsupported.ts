@@ -291,10 +291,6 @@ const values: Readonly<Record<string, Unsupported>> = {
   'ResourceQuotaSpec.scopes=PriorityClass': later('quotas by priority', 'give these pods a namespace of their own'),
   'ResourceQuotaSpec.scopes=CrossNamespacePodAffinity': later('quotas by affinity', 'remove it'),
   'ResourceQuotaSpec.scopes=VolumeAttributesClass': later('volume attributes', 'remove it'),
-  'LimitRangeItem.type=PersistentVolumeClaim': later(
-    'limits for claims',
-    'use a ResourceQuota with requests.storage, or remove the item',
-  ),
   'EmptyDirVolumeSource.medium=HugePages': later('huge pages', 'use medium: Memory'),
   'EndpointSlice.addressType=IPv6': later('IPv6 endpoints', 'use addressType: IPv4'),
   'EndpointSlice.addressType=FQDN': later('FQDN endpoints', 'use a Service of type ExternalName'),

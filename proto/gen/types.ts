@@ -1348,11 +1348,11 @@ export interface LimitRangeSpec {
   limits: LimitRangeItem[];
 }
 
-/** Resources are cpu, memory and ephemeral-storage. */
+/** Resources are cpu, memory and ephemeral-storage; of a PersistentVolumeClaim it is storage, with min and max. */
 export interface LimitRangeItem {
-  /** Container: each one by itself. Pod: its containers together. */
-  type: 'Container' | 'Pod';
-  /** No limit may be more, and there must be one. */
+  /** Container: each one by itself. Pod: its containers together. PersistentVolumeClaim: each one. */
+  type: 'Container' | 'Pod' | 'PersistentVolumeClaim';
+  /** No limit may be more, and there must be one. Of claims: no request. */
   max?: Record<string, string>;
   /** No request may be less, and there must be one. */
   min?: Record<string, string>;

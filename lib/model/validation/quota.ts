@@ -66,15 +66,18 @@ function checkItem(item: LimitRangeItem, path: string, report: Report): void {
   for (const list of ['min', 'max', 'default', 'defaultRequest', 'maxLimitRequestRatio'] as const) {
     for (const [name, text] of Object.entries(item[list] ?? {})) {
       const here = atKey(at(path, list), name);
-      const isKnown = (computeResources as readonly string[]).includes(name);
-      if (!isKnown) report(here, `there are limits for ${computeResources.join(', ')} only`);
+      const known: readonly string[] = item.type === 'PersistentVolumeClaim' ? ['storage'] : computeResources;
+      if (!known.includes(name)) report(here, `there are limits for ${known.join(', ')} only`);
       if ((parseQuantity(String(text)) ?? 0) < 0) report(here, `${text} is negative`);
     }
   }
-  if (item.type === 'Pod') {
+  if (item.type !== 'Container') {
     for (const list of ['default', 'defaultRequest'] as const) {
       if (item[list]) report(at(path, list), 'only containers have defaults; use an item of type Container');
     }
+  }
+  if (item.type === 'PersistentVolumeClaim' && item.maxLimitRequestRatio) {
+    report(at(path, 'maxLimitRequestRatio'), 'claims have no limits; remove it');
   }
   const pairs: readonly (readonly [List, List])[] = [
     ['min', 'max'],

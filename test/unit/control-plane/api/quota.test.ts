@@ -131,6 +131,21 @@ describe('a LimitRange at the API', () => {
     await expect(harness.create(pod('c'))).rejects.toThrow('requested: requests.cpu=250m, used: requests.cpu=500m');
   });
 
+  it('bounds claims', async () => {
+    await harness.create(limits({ type: 'PersistentVolumeClaim', max: { storage: '1Gi' } }));
+    const claim = (name: string, storage: string) =>
+      manifest({
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { name },
+        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } } },
+      });
+    await harness.create(claim('small', '1Gi'));
+    await expect(harness.create(claim('large', '2Gi'))).rejects.toThrow(
+      'persistentvolumeclaims "large" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi',
+    );
+  });
+
   it('refuses what is out of bounds, all of it at once', async () => {
     await harness.create(
       limits(

@@ -186,6 +186,38 @@ describe('a LimitRange and controllers', () => {
     expect(used()).toEqual({ 'requests.cpu': '200m' });
   });
 
+  it('bounds the claims of a StatefulSet, whose pods wait for them', async () => {
+    cluster = await startCluster();
+    const strict: LimitRange = {
+      ...range,
+      spec: { limits: [{ type: 'PersistentVolumeClaim', max: { storage: '1Gi' } }] },
+    };
+    const claim = { accessModes: ['ReadWriteOnce' as const], resources: { requests: { storage: '2Gi' } } };
+    const set: StatefulSet = {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name: 'db', namespace: 'default' },
+      spec: {
+        replicas: 1,
+        serviceName: 'db',
+        selector: { matchLabels: { app: 'db' } },
+        template: {
+          metadata: { labels: { app: 'db' } },
+          spec: { containers: [{ name: 'main', image: 'db:1' }] },
+        },
+        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: claim }],
+      },
+    };
+    await cluster.create(strict, set);
+    await cluster.until(() => eventsOf('FailedCreate').length > 0, 'a reason');
+    expect(eventsOf('FailedCreate')[0]).toContain(
+      'persistentvolumeclaims "data-db-0" is forbidden: maximum storage usage',
+    );
+    expect(cluster.pods()).toEqual([]);
+    await cluster.remove('LimitRange', 'limits');
+    await cluster.until(() => cluster.pods().length === 1, 'the pod');
+  });
+
   it('refuses pods that are out of bounds, until it is changed', async () => {
     cluster = await startCluster();
     const strict: LimitRange = { ...range, spec: { limits: [{ type: 'Pod', max: { memory: '1Gi' } }] } };

@@ -292,6 +292,24 @@ describe('a LimitRange', () => {
     expect(limitProblems(pod('p', [container]), ranges(item))).toEqual([says]);
   });
 
+  it('bounds what claims ask for', () => {
+    const says = (storage: string): readonly string[] => {
+      const claim = read({
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { name: 'data', namespace: 'default' },
+        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } } },
+      });
+      return limitProblems(
+        claim,
+        ranges({ type: 'PersistentVolumeClaim', min: { storage: '1Gi' }, max: { storage: '5Gi' } }),
+      );
+    };
+    expect(says('2Gi')).toEqual([]);
+    expect(says('500Mi')).toEqual(['minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 500Mi']);
+    expect(says('10Gi')).toEqual(['maximum storage usage per PersistentVolumeClaim is 5Gi, but request is 10Gi']);
+  });
+
   it('says so when its default limit is less than what a container requests', () => {
     const range = ranges(ofContainer({ default: { cpu: '1' } }));
     expect(limitProblems(withLimitDefaults(pod('p', [resources({ cpu: '2' })]), range), range)).toEqual([
@@ -306,10 +324,10 @@ describe('a LimitRange', () => {
     [{ type: 'Pod', default: { cpu: '1' } }, /only containers have defaults/],
     [ofContainer({ maxLimitRequestRatio: { cpu: '0.5' } }), /0\.5 is less than 1/],
     [
-      { type: 'PersistentVolumeClaim', max: { storage: '1Gi' } },
-      /not supported: spec\.limits\[0\]\.type: PersistentVolumeClaim/,
+      { type: 'PersistentVolumeClaim', max: { cpu: '1' }, default: { storage: '1Gi' } },
+      /max\["cpu"\]: there are limits for storage only(.|\n)*default: only containers have defaults/,
     ],
-    [{ max: { cpu: '1' } }, /spec\.limits\[0\]\.type: required; one of Container, Pod/],
+    [{ max: { cpu: '1' } }, /spec\.limits\[0\]\.type: required; one of Container, Pod, PersistentVolumeClaim/],
   ])('as %j is refused', (item, says) => {
     expect(problemsOf(rangeManifest(item)).join('\n')).toMatch(says);
   });
