@@ -5,7 +5,7 @@
  * - It keeps the lease that the agent's session has, at that session's server, and never begins one: whatever has lapsed
  *   takes a session to mend, in which the agent learns what has changed meanwhile.
  * - Each heartbeat says for how long the agent has been silent, so that one that never wakes again is found out.
- * - A stop of the whole process is no silence of the agent: the stand-in stood still as well.
+ * - Time in which the whole process stood still is no silence of the agent: the stand-in did as little.
  */
 import type { Clock, Timer } from '../../lib/clock.ts';
 
@@ -33,8 +33,8 @@ export interface StandInOptions {
 const lookMs = 250;
 /** With its look it stands in after 1.25 s at the latest: the third of a lease that is left is for the connection. */
 const patienceMs = 1_000;
-/** A look that is so late means that nothing of this process ran. */
-const stoppedMs = 1_000;
+/** A look that is later than that: this process stood still, or the machine has too much to do. */
+const lateMs = 1_000;
 /** A connection that was needed once is kept for so long. */
 const keptMs = 60_000;
 
@@ -46,6 +46,8 @@ export class StandIn {
   #sequence = 0;
   #turns = -1;
   #turnedMs: number;
+  /** Of the time since then, what we stood still. */
+  #stoodMs = 0;
   #lookedMs: number;
   #beatMs = Number.NEGATIVE_INFINITY;
   #timer: Timer;
@@ -72,17 +74,19 @@ export class StandIn {
     const { clock, turns } = this.#options;
     const nowMs = clock.monotonicMs();
     this.#timer = clock.schedule(lookMs, () => this.#look());
-    const stood = nowMs - this.#lookedMs > lookMs + stoppedMs;
+    const lateByMs = nowMs - this.#lookedMs - lookMs;
     this.#lookedMs = nowMs;
-    if (stood || turns() !== this.#turns) {
+    if (lateByMs > lateMs) this.#stoodMs += lateByMs;
+    if (turns() !== this.#turns) {
       this.#turns = turns();
       this.#turnedMs = nowMs;
+      this.#stoodMs = 0;
     }
-    const agentSilentMs = nowMs - this.#turnedMs;
-    if (!this.#target || agentSilentMs < patienceMs) {
+    const silentMs = nowMs - this.#turnedMs;
+    if (!this.#target || silentMs < patienceMs) {
       if (nowMs - this.#beatMs > keptMs) this.#hangUp();
     } else if (nowMs - this.#beatMs >= this.#target.heartbeatMs - lookMs / 2) {
-      this.#beat(this.#target, nowMs, Math.round(agentSilentMs));
+      this.#beat(this.#target, nowMs, Math.round(silentMs - this.#stoodMs));
     }
   }
 
