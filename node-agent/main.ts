@@ -209,7 +209,9 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   closers.add(() => begun.stop());
   const directory = createPodDirectory({ pods: begun, runtime, folders });
   usage = new UsageReporter({
-    ...{ runtime, clock, log },
+    runtime,
+    clock,
+    log,
     pod: (uid) => begun.pod(uid),
     send: (usages) => session.usage(usages),
   });
