@@ -77,7 +77,7 @@ async function startLocal(flags: ControlPlaneFlags, pki: ClusterPki, parts: Etcd
   // Whoever has no vote yet is given it through the others; a member that has one finds itself among them.
   const store = storeOf(membership?.endpoints ?? [server.endpoint]);
   try {
-    if (membership?.initialCluster) await untilVoter(store, own, parts, { justEntered: enters });
+    if (membership) await untilVoter(store, own, parts, { justEntered: enters });
   } catch (error) {
     await store.close();
     await server.stop();

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Etcd, startEtcd } from '../../control-plane/etcd.ts';
+import { untilDone } from '../../control-plane/etcd-membership.ts';
 import { joinControlPlane } from '../../control-plane/join.ts';
 import { membershipHandlers } from '../../control-plane/membership.ts';
 import { type ControlPlaneFlags, parseFlags } from '../../control-plane/options.ts';
@@ -176,5 +177,22 @@ describe('joining as another control plane', () => {
     await expect(start(lost.flags)).rejects.toMatchObject({ code: 'notFound' });
     await until(() => storeOf(first).endpoints.length === 2);
     ending.abort();
+  });
+
+  test('nor does the one that began the cluster, when it was removed while it was off', {
+    timeout: 60_000,
+  }, async () => {
+    const [first, second] = replicas as [Replica, Replica];
+    const fourth = await flagsOf(4, '--join', `127.0.0.1:${server.port}`, '--token', await tokenFor('control-plane'));
+    await join2(fourth);
+    await start(fourth); // of three, one may go
+    await first.etcd.stop();
+    const { members } = storeOf(second);
+    await untilDone('remove cp-1', joinParts, async () => {
+      const founder = (await members.list()).find(({ name }) => name === 'cp-1');
+      await members.remove(founder!.id);
+    });
+    expect(await names(second)).toEqual(['cp-2', 'cp-4']);
+    await expect(start(first.flags)).rejects.toMatchObject({ code: 'notFound' });
   });
 });
