@@ -29,24 +29,19 @@ export function sealedCodec(keyring: Keyring): ObjectCodec {
 }
 
 /**
- * Decodes the same bytes once, for those who read them soon after one another: the mirror, and who watches through it.
- * By identity: bytes that only look the same are decoded again.
+ * Decodes the same bytes once, for as long as somebody holds them: the mirror, and those who watch through it. By
+ * identity: bytes that only look the same are decoded again.
  */
 export function decodingOnce(codec: ObjectCodec): ObjectCodec {
-  // Not a WeakMap: tens of thousands of entries in one are what the garbage collector would spend its time on.
-  const newest = new Map<Uint8Array, { readonly modRevision: bigint; readonly object: KubeObject | undefined }>();
+  const decoded = new WeakMap<Uint8Array, { readonly modRevision: bigint; readonly object: KubeObject | undefined }>();
   return {
     encode: codec.encode,
     decode(key, value, modRevision) {
-      const known = newest.get(value);
+      const known = decoded.get(value);
       if (known?.modRevision === modRevision) return known.object;
       const object = codec.decode(key, value, modRevision);
-      newest.set(value, { modRevision, object });
-      if (newest.size > mostDecoded) newest.delete(newest.keys().next().value!);
+      decoded.set(value, { modRevision, object });
       return object;
     },
   };
 }
-
-/** As many as a batch may have, and some more. */
-const mostDecoded = 4096;

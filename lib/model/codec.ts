@@ -5,7 +5,7 @@
  */
 import type protobuf from 'protobufjs/light.js';
 import type { KindMap, KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
-import { decodePod, encodePod, type PodParts } from './pod-codec.ts';
+import { decodePod, type PodParts } from './pod-codec.ts';
 import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
 import { decodeWhole } from './unknown.ts';
 
@@ -35,9 +35,9 @@ const podParts: PodParts = {
 /** Bytes for the store; resourceVersion is left out (it is the key's mod revision). */
 export function encodeObject(object: KubeObject): Uint8Array {
   const { resourceVersion: _stored, ...metadata } = object.metadata;
-  const plain = { ...object, metadata };
-  const known = plain.kind === 'Pod' ? encodePod(plain, podParts) : undefined;
-  return known ?? kindInfo(object.kind).type.encode(plain).finish();
+  return kindInfo(object.kind)
+    .type.encode({ ...object, metadata })
+    .finish();
 }
 
 export function decodeObject<K extends Kind>(kind: K, bytes: Uint8Array, modRevision?: bigint): KindMap[K] {

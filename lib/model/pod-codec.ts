@@ -1,7 +1,7 @@
 /**
  * Pods to and from bytes, of which there are more than of everything else together: replicas of one workload differ in
  * their spec by nodeName alone. So the bytes of a spec that was decoded before are not decoded again but share its
- * object, and whoever writes a pod with such a spec writes those bytes.
+ * object, and whoever writes such a spec writes those bytes.
  *
  * It rests on objects never being changed in place, only replaced. What is not the plain case (fields of a newer schema,
  * a field that appears twice) is left to the general codec.
@@ -56,22 +56,24 @@ export function decodePod(bytes: Uint8Array, parts: PodParts): Pod | undefined {
   return hasUnknown(pod.metadata) || (pod.status && hasUnknown(pod.status)) ? undefined : pod;
 }
 
-/** Undefined when its spec is not known by its bytes. */
-export function encodePod(pod: Pod, parts: PodParts): Uint8Array | undefined {
-  const { apiVersion, kind, metadata, spec, status } = pod;
-  const known = byContainers.get(spec.containers);
-  if (!known || !isSameSpec(spec, known.spec) || Reflect.ownKeys(pod).length > (status ? 5 : 4)) return undefined;
-  const writer = protobuf.Writer.create();
-  writer.uint32(tagOf(podFields.apiVersion)).string(apiVersion);
-  writer.uint32(tagOf(podFields.kind)).string(kind);
-  parts.metadata.encode(metadata, writer.uint32(tagOf(podFields.metadata)).fork()).ldelim();
-  writer.uint32(tagOf(podFields.spec)).fork();
-  writer.raw(known.bytes);
-  if (spec.nodeName !== undefined) writer.uint32(tagOf(nodeNameField)).string(spec.nodeName);
-  writer.ldelim();
-  if (status) parts.status.encode(status, writer.uint32(tagOf(podFields.status)).fork()).ldelim();
-  return writer.finish();
+/** Lets `encode` of PodSpec write the bytes by which a spec is known, wherever it stands: in a pod, a list, a watch. */
+export function passKnownSpecs(type: protobuf.Type): void {
+  const { setup } = type;
+  type.setup = function passing(this: protobuf.Type): protobuf.Type {
+    setup.call(this);
+    const encode = this.encode as Encode;
+    this.encode = ((spec, writer, depth) => {
+      const known = spec.containers && byContainers.get(spec.containers);
+      if (!known || !isSameSpec(spec, known.spec)) return encode(spec, writer, depth);
+      const written = (writer ?? protobuf.Writer.create()).raw(known.bytes);
+      return spec.nodeName === undefined ? written : written.uint32(tagOf(nodeNameField)).string(spec.nodeName);
+    }) satisfies Encode as protobuf.Type['encode'];
+    return this;
+  };
 }
+
+/** As the generated functions of a type call those of its fields' types. */
+type Encode = (plain: PodSpec, writer?: protobuf.Writer, depth?: number) => protobuf.Writer;
 
 function decodeSpec(bytes: Uint8Array, parts: PodParts): PodSpec | undefined {
   const name = fieldsOf(bytes, nodeNameField)?.get(nodeNameField);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs/light.js';
 import type { KindMap } from '../../proto/gen/types.ts';
 import { GantryError } from '../errors.ts';
+import { passKnownSpecs } from './pod-codec.ts';
 import { passUnknown } from './unknown.ts';
 
 export type Kind = keyof KindMap;
@@ -21,6 +22,7 @@ const schemaFile = new URL('../../proto/gen/schema.json', import.meta.url);
 
 export const schemaRoot = protobuf.Root.fromJSON(JSON.parse(readFileSync(schemaFile, 'utf8')));
 passUnknownBelow(schemaRoot);
+passKnownSpecs(schemaRoot.lookupType('gantry.v1.PodSpec'));
 
 function passUnknownBelow(namespace: protobuf.NamespaceBase): void {
   for (const nested of namespace.nestedArray) {

@@ -1,7 +1,7 @@
 /** Pods whose spec is known by its bytes: the same objects and the same content as by the general codec. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeObject, encodeObject } from '../../../../lib/model/codec.ts';
+import { decodeMessage, decodeObject, encodeMessage, encodeObject } from '../../../../lib/model/codec.ts';
 import { kindInfo } from '../../../../lib/model/schema.ts';
 import type { Pod } from '../../../../proto/gen/types.ts';
 
@@ -18,7 +18,8 @@ const pod = (name: string, spec: Partial<Pod['spec']> = {}, status?: Pod['status
   ...(status && { status }),
 });
 
-const generalBytes = (object: Pod): Uint8Array => kindInfo('Pod').type.encode(object).finish();
+/** Copies share nothing, so that nothing of them is known. */
+const generalBytes = (object: Pod): Uint8Array => kindInfo('Pod').type.encode(structuredClone(object)).finish();
 const roundTrip = (object: Pod): Pod => decodeObject('Pod', encodeObject(object));
 
 describe('pods to bytes and back', () => {
@@ -72,6 +73,13 @@ describe('pods to bytes and back', () => {
       (({ priority: _gone, ...rest }) => rest)(read.spec),
     ];
     for (const spec of changed) expect(roundTrip({ ...read, spec }).spec).toEqual(spec);
+  });
+
+  it('is for pods in other messages, too', () => {
+    const read = decodeObject('Pod', generalBytes(pod('a', { nodeName: 'n1' })));
+    const event = { type: 'ADDED', object: { pod: read } };
+    const plain = decodeMessage<typeof event>('WatchEvent', encodeMessage('WatchEvent', event));
+    expect(plain.object.pod).toEqual(read);
   });
 
   it('is for whole pods: bytes that end too early are refused as ever', () => {
