@@ -23,14 +23,13 @@ import type { ObjectChange } from '../state/cluster-state.ts';
 import { Reclamation } from '../storage/reclaim.ts';
 import { acceptEvent } from './agent-events.ts';
 import { nodeIsGone } from './bootstrap.ts';
-import { ConfigurationUsers } from './configuration-users.ts';
 import { createFencedWriter, type FencedWriter, termIsOver } from './fenced-write.ts';
 import { Leases } from './leases.ts';
 import type { NodeSessionsOptions, Verdict } from './node-sessions.ts';
 import { createNodeWriter, type NodeWriter } from './node-writer.ts';
 import { PodWriter } from './pod-writer.ts';
 import { SessionStream } from './session-stream.ts';
-import { SharedSlice } from './shared-slice.ts';
+import { SlicePublisher } from './slice-publisher.ts';
 import { agentStuckAfterMs, type NodeKnowledge } from './status-plan.ts';
 import { within } from './within.ts';
 
@@ -40,12 +39,6 @@ const drainInboxMs = 20;
 /** A mirror that does not catch up with the store for this long is served as it is. */
 const mirrorPatienceMs = 2_000;
 const helloPatienceMs = 10_000;
-/** What is news to every node is gathered for this long for each session, so that telling all takes a part of our time. */
-const gatherMsPerSession = 0.2;
-/** Below this many nobody waits. */
-const manySessions = 100;
-/** Sessions told in one go before others may run. */
-const toldInOneGo = 100;
 
 /** What an agent said of its node last. */
 interface Report {
@@ -65,10 +58,7 @@ export class Term {
   readonly #pods: PodWriter;
   readonly #streams = new Map<string, SessionStream>();
   readonly #reports = new Map<string, Report>();
-  readonly #shared: SharedSlice;
-  readonly #users: ConfigurationUsers;
-  #publishedMs = Number.NEGATIVE_INFINITY;
-  #publishing: Timer | undefined;
+  readonly #slices: SlicePublisher;
   /** Agents that beat, and do nothing else. */
   readonly #stuck = new Set<string>();
   #servers: readonly string[] = [];
@@ -108,8 +98,7 @@ export class Term {
         return this.#writer.write([modRevisionIs(key, revisionOf(volume))], [deleteOf(key)]);
       },
     });
-    this.#shared = new SharedSlice(state);
-    this.#users = new ConfigurationUsers(state);
+    this.#slices = new SlicePublisher(state, clock, this.#streams);
     this.leases = new Leases({ leaseMs: config.leaseMs, tickMs: this.#tickMs, nowMs: clock.monotonicMs() });
   }
 
@@ -134,7 +123,7 @@ export class Term {
       this.reclamation.stop();
       forgetReplicas();
       this.#ticker?.cancel();
-      this.#publishing?.cancel();
+      this.#slices.stop();
       for (const stream of this.#streams.values()) stream.end(termIsOver());
     };
     if (signal.aborted) {
@@ -200,7 +189,7 @@ export class Term {
   #open(nodeName: string, hello: SessionHello): SessionStream {
     const stream = new SessionStream(hello, nodeName, {
       snapshot: this.#options.state,
-      shared: this.#shared,
+      shared: this.#slices.shared,
       heard: (name) => this.#hear(name),
       writeStatus: (name, batch) => this.#writeStatus(name, batch),
       usage: (name, pods) => this.usage.record(name, pods),
@@ -345,42 +334,11 @@ export class Term {
   }
 
   #onChanges(changes: readonly ObjectChange[]): void {
-    for (const change of changes) {
-      const { key, object, previous } = change;
-      const kind = (object ?? previous)!.kind;
-      if (kind === 'Pod') {
-        this.#users.apply(change);
-        for (const node of nodesOf(change)) this.#streams.get(node)?.touch(key);
-      }
+    for (const { object, previous } of changes) {
       if (object?.kind === 'Node') this.leases.grant(object.metadata.name, this.#options.clock.monotonicMs());
       if (previous?.kind === 'Node' && !object) this.#nodeDeleted(previous.metadata.name);
     }
-    for (const { key } of changes) for (const node of this.#users.of(key)) this.#streams.get(node)?.touch(key);
-    if (this.#shared.apply(changes)) this.#publishSoon();
-  }
-
-  #publishSoon(): void {
-    if (this.#publishing) return;
-    const { clock } = this.#options;
-    const gatherMs = this.#streams.size < manySessions ? 0 : this.#streams.size * gatherMsPerSession;
-    const waitMs = this.#publishedMs + gatherMs - clock.monotonicMs();
-    if (waitMs <= 0) this.#publish();
-    else this.#publishing = clock.schedule(waitMs, () => this.#publish());
-  }
-
-  #publish(): void {
-    const { state, clock } = this.#options;
-    this.#publishing = undefined;
-    this.#publishedMs = clock.monotonicMs();
-    this.#shared.publish(state.revision);
-    this.#wakeAll([...this.#streams.values()]);
-  }
-
-  #wakeAll(streams: readonly SessionStream[]): void {
-    for (const stream of streams.slice(0, toldInOneGo)) stream.wake();
-    if (streams.length > toldInOneGo) {
-      this.#options.clock.schedule(0, () => this.#wakeAll(streams.slice(toldInOneGo)));
-    }
+    this.#slices.apply(changes);
   }
 
   #onReplicas(): void {
@@ -394,12 +352,6 @@ export class Term {
     this.#stuck.delete(nodeName);
     this.#streams.get(nodeName)?.end(nodeIsGone(nodeName));
   }
-}
-
-/** The nodes of a pod: where it is, and where it was. */
-function nodesOf({ object, previous }: ObjectChange): Set<string> {
-  const names = [object, previous].flatMap((side) => (side?.kind === 'Pod' && side.spec.nodeName) || []);
-  return new Set(names);
 }
 
 function reportOf({ node }: SessionHello): Report {
