@@ -23,6 +23,7 @@ const everybodys = [
   'replicas.ts', // where this replica is, under its own key
   'session/registration.ts', // a node that joins
   'session/tokens.ts', // join tokens
+  'state/recent-events.ts', // hands on what the API writes
 ];
 const writing = /\b(transact|transactOnce)\(|\bcampaign\(|\.revokeLease\(|\.grantLease\(/;
 /** Stands for election, and so writes the leader key itself. */
