@@ -5,6 +5,7 @@ import { requestWarning, type Scalable, scalableKinds } from '../../lib/model/au
 import type { HorizontalPodAutoscaler, KubeObject, MetricSpec } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { createOne, type PrintOptions } from '../dry-run.ts';
+import { listObjects } from '../objects.ts';
 import { objectOf, type SelectOptions, selectReferences } from '../selection.ts';
 
 export interface AutoscaleOptions extends PrintOptions, Pick<SelectOptions, 'filename' | 'recursive'> {
@@ -40,7 +41,9 @@ export async function autoscale(context: Context, words: readonly string[], opti
   for (const reference of await selectReferences(context, words, options)) {
     const target = await objectOf(context, reference);
     const autoscaler = autoscalerFor(target, options);
-    const warning = requestWarning(autoscaler, target as Scalable);
+    const { namespace = 'default' } = autoscaler.metadata;
+    const ranges = await listObjects(context, 'LimitRange', { namespace });
+    const warning = requestWarning(autoscaler, target as Scalable, ranges);
     if (warning !== undefined) context.warn(`Warning: ${warning}`);
     await createOne(context, autoscaler, 'autoscaled', options);
   }

@@ -93,7 +93,8 @@ function refusal(message: string, look: string): GantryError {
   return new GantryError('permissionDenied', `${message} (see: ${look})`);
 }
 
-async function listed<K extends Kind>(
+/** The objects of a kind in a namespace. */
+export async function listed<K extends Kind>(
   { store, codec }: ApiDependencies,
   kind: K,
   namespace: string,

@@ -4,11 +4,13 @@ import type {
   Deployment,
   HorizontalPodAutoscaler,
   HPAScalingRules,
+  LimitRange,
   MetricSpec,
   PodTemplateSpec,
   ReplicaSet,
   StatefulSet,
 } from '../../proto/gen/types.ts';
+import { withLimitDefaults } from './limit-range.ts';
 
 export const scalableKinds = ['Deployment', 'ReplicaSet', 'StatefulSet'] as const;
 export type ScalableKind = (typeof scalableKinds)[number];
@@ -82,10 +84,15 @@ export function requestOf(
 }
 
 /** A sentence when this autoscaler will not be able to work on that workload; for whoever applies it. */
-export function requestWarning(autoscaler: HorizontalPodAutoscaler, target: Scalable): string | undefined {
+export function requestWarning(
+  autoscaler: HorizontalPodAutoscaler,
+  target: Scalable,
+  ranges: readonly LimitRange[],
+): string | undefined {
+  const template = withLimitDefaults(target.spec.template, ranges);
   for (const { resource } of autoscaler.spec.metrics ?? []) {
     if (resource?.target.type !== 'Utilization') continue;
-    const container = missingRequest(target.spec.template, resource.name);
+    const container = missingRequest(template, resource.name);
     if (container !== undefined) {
       const cure = requestCure(target, container, resource.name);
       return `it cannot scale by ${resource.name} utilization: container ${container} of ${target.kind} ${target.metadata.name} requests no ${resource.name}; ${cure}`;

@@ -30,8 +30,8 @@ function itemsOf(ranges: readonly LimitRange[], type: LimitRangeItem['type']): r
   return ranges.flatMap(({ spec }) => (spec.limits ?? []).filter((item) => item.type === type));
 }
 
-/** The pod with what its containers leave out. The same pod when they leave nothing out. */
-export function withLimitDefaults(pod: Pod, ranges: readonly LimitRange[]): Pod {
+/** The pod or template with what its containers leave out. The same one when they leave nothing out. */
+export function withLimitDefaults<T extends Pick<Pod, 'spec'>>(pod: T, ranges: readonly LimitRange[]): T {
   const items = itemsOf(ranges, 'Container');
   const merged = (pick: (item: LimitRangeItem) => Resources | undefined): Resources =>
     Object.assign({}, ...items.toReversed().map(pick)); // the first one that says something counts

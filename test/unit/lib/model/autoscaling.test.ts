@@ -4,7 +4,7 @@ import { requestWarning, type Scalable } from '../../../../lib/model/autoscaling
 import { checkManifest } from '../../../../lib/model/check.ts';
 import { withDefaults } from '../../../../lib/model/defaults.ts';
 import { problemLine } from '../../../../lib/model/manifest.ts';
-import type { HorizontalPodAutoscaler } from '../../../../proto/gen/types.ts';
+import type { HorizontalPodAutoscaler, LimitRange } from '../../../../proto/gen/types.ts';
 
 const hpa = (spec: object = {}) => ({
   apiVersion: 'autoscaling/v2',
@@ -109,10 +109,18 @@ describe('a HorizontalPodAutoscaler', () => {
         },
       }) as unknown as Scalable;
     const autoscaler = withDefaults(hpa() as HorizontalPodAutoscaler);
-    expect(requestWarning(autoscaler, target({}))).toBe(
+    expect(requestWarning(autoscaler, target({}), [])).toBe(
       'it cannot scale by cpu utilization: container b of Deployment web requests no cpu; ' +
         'set spec.template.spec.containers[1].resources.requests.cpu of Deployment web',
     );
-    expect(requestWarning(autoscaler, target({ requests: { cpu: '1' } }))).toBeUndefined();
+    expect(requestWarning(autoscaler, target({ requests: { cpu: '1' } }), [])).toBeUndefined();
+    const range = (defaultRequest: Readonly<Record<string, string>>): LimitRange => ({
+      apiVersion: 'v1',
+      kind: 'LimitRange',
+      metadata: { name: 'all' },
+      spec: { limits: [{ type: 'Container', defaultRequest }] },
+    });
+    expect(requestWarning(autoscaler, target({}), [range({ cpu: '50m' })])).toBeUndefined();
+    expect(requestWarning(autoscaler, target({}), [range({ memory: '1Mi' })])).toMatch('requests no cpu');
   });
 });
