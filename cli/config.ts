@@ -28,7 +28,7 @@ export function findConfig(flag: string | undefined, env: NodeJS.ProcessEnv): st
   if (found !== undefined) return found;
   throw new GantryError(
     'notFound',
-    "no cluster is configured: start a lab with `npm start` or `ctl lab up`, or copy the control plane's admin.conf to ~/.gantry/config",
+    'no cluster is configured: start a lab with `npm start` or `ctl lab up`; or name the admin.conf of another lab (/var/lib/gantry-lab/LAB/admin.conf) or control plane with --config or $GANTRY_CONFIG, or copy it to ~/.gantry/config',
   );
 }
 

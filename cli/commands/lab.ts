@@ -57,7 +57,7 @@ interface UpOptions extends NameOption {
 }
 
 async function runUp(options: UpOptions): Promise<void> {
-  const { up, host } = await open();
+  const { up, adminConfig, host } = await open();
   const cluster = {
     name: options.name,
     nodes: Number(options.nodes),
@@ -69,6 +69,7 @@ async function runUp(options: UpOptions): Promise<void> {
     return () => console.log(`${step}: ${((systemClock.monotonicMs() - startedMs) / 1000).toFixed(1)} s`);
   });
   console.log(`lab/${options.name} up`);
+  if (options.name !== defaultName) console.log(`ctl finds it with: export GANTRY_CONFIG=${adminConfig(options.name)}`);
 }
 
 async function runStatus(options: NameOption & { output: string }): Promise<void> {

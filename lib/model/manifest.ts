@@ -77,7 +77,7 @@ function findManifestKind(value: Record<string, unknown>): KindInfo | { readonly
     const message =
       apiVersion === undefined || apiVersion === null
         ? `required; write apiVersion: ${info.apiVersion}`
-        : `${kind} is in ${info.apiVersion}, not in ${describeValue(apiVersion)}; write apiVersion: ${info.apiVersion}`;
+        : `${kind} is in ${info.apiVersion}, not in ${typeof apiVersion === 'string' ? JSON.stringify(apiVersion) : describeValue(apiVersion)}; write apiVersion: ${info.apiVersion}`;
     return { problems: [{ path: 'apiVersion', message }] };
   }
   return info;

@@ -38,7 +38,7 @@ describe('a manifest is refused', () => {
     [{ kind: 'Pod' }, /^apiVersion: required; write apiVersion: v1$/],
     [
       { ...deployment(), apiVersion: 'extensions/v1beta1' },
-      /^apiVersion: Deployment is in apps\/v1, not in the string "extensions\/v1beta1"; write apiVersion: apps\/v1$/,
+      /^apiVersion: Deployment is in apps\/v1, not in "extensions\/v1beta1"; write apiVersion: apps\/v1$/,
     ],
     [{ apiVersion: 'v1', kind: 'Pod' }, /^metadata: required$/, /^spec: required$/],
     [pod({}, {}, { name: undefined }), /^metadata\.name: required$/],
