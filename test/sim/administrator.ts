@@ -11,6 +11,7 @@ import { isHeld, withHold } from './acts.ts';
 import type { SimNode } from './node.ts';
 import type { StoreChecker } from './store-checker.ts';
 import type { SimUser } from './users.ts';
+import { isOutlived } from './workloads/batch.ts';
 import { workloadOf, workloads } from './workloads/workloads.ts';
 import type { World } from './world.ts';
 
@@ -99,6 +100,7 @@ export class Administrator {
       else if (object.kind === 'Node' && isBack(object)) changes.push(() => user.update(withoutDeclaration(object)));
       else if (object.kind === 'Deployment' && object.spec.paused) changes.push(() => user.update(resumed(object)));
       else if (object.kind === 'ResourceQuota') changes.push(() => user.delete(object.kind, name));
+      else if (isOutlived(object)) changes.push(() => user.delete('Job', name, namespaceOf(object)));
       else if (object.kind === 'CronJob' && !object.spec.suspend) changes.push(() => user.update(suspended(object)));
     }
     const excess = this.#excess();
@@ -154,5 +156,8 @@ function resumed(deployment: Deployment): Deployment {
   const { paused: _paused, ...spec } = deployment.spec;
   return { ...deployment, spec };
 }
+
+const namespaceOf = ({ metadata: { namespace } }: KubeObject): { readonly namespace?: string } =>
+  namespace === undefined ? {} : { namespace };
 
 const suspended = (cronJob: CronJob): CronJob => ({ ...cronJob, spec: { ...cronJob.spec, suspend: true } });

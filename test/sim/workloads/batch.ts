@@ -1,6 +1,6 @@
 /** Work that comes to an end, once or every minute. */
 import { controllerOf, isControlledBy } from '../../../lib/model/object.ts';
-import type { CronJob, Job } from '../../../proto/gen/types.ts';
+import type { CronJob, Job, KubeObject } from '../../../proto/gen/types.ts';
 import { pick, upTo, type Workload, workingPodSpec } from './workload.ts';
 
 /** Well or badly: pods that faults have killed count against it. */
@@ -26,12 +26,19 @@ export const job: Workload = {
   },
   // What a CronJob makes is counted there.
   load: (object) => (isOver(object as Job) || controllerOf(object) ? 0 : ((object as Job).spec.parallelism ?? 1)),
-  problem: (object) =>
-    isOver(object as Job) || (object as Job).spec.parallelism === 0 ? undefined : 'it has not ended',
+  problem(object) {
+    if (isOutlived(object)) return 'it has ended, and its time to live is not over';
+    return isOver(object as Job) || (object as Job).spec.parallelism === 0 ? undefined : 'it has not ended';
+  },
 };
 
 const conditionIs = ({ status }: Job, type: string): boolean =>
   status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') === true;
+/** A clock that was ahead when it ended would keep it for as long. */
+export function isOutlived(object: KubeObject): boolean {
+  return object.kind === 'Job' && isOver(object) && object.spec.ttlSecondsAfterFinished !== undefined;
+}
+
 const isOver = (one: Job): boolean => conditionIs(one, 'Complete') || conditionIs(one, 'Failed');
 
 /** Before a run comes to rest, somebody suspends them all. */
