@@ -51,7 +51,7 @@ export class Plane {
       const etcd = this.ended ? undefined : this.etcdPid;
       child.kill('SIGKILL');
       if (etcd !== undefined) endIfAlive(etcd);
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     });
   }
 
@@ -152,7 +152,7 @@ export class Plane {
     await this.stop();
     if (etcd !== undefined) endIfAlive(etcd);
     this.#forget();
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 
