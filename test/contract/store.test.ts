@@ -235,6 +235,24 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       expect(watch.batches.at(-1)).toMatchObject({ kind: 'events', revision: last });
     });
 
+    it('leaves previous values out for who does not want them', async () => {
+      const first = await put(store, '/bare/a', '1');
+      await put(store, '/bare/a', '2');
+      const last = await write(store, deleteOf('/bare/a'));
+      const stop = new AbortController();
+      const seen: WatchEvent[] = [];
+      const options = { fromRevision: first, signal: stop.signal, previous: false };
+      for await (const batch of store.watch('/bare/', options)) {
+        if (batch.kind === 'events') seen.push(...batch.events);
+        if (batch.kind === 'compacted' || batch.revision >= last) break;
+      }
+      expect(seen.map((event) => [event.type, event.key, event.previous])).toEqual([
+        ['put', '/bare/a', undefined],
+        ['put', '/bare/a', undefined],
+        ['delete', '/bare/a', undefined],
+      ]);
+    });
+
     it('delivers a transaction in one batch', async () => {
       const before = await put(store, '/batch/0', '0');
       const watch = record(store, '/batch/', before + 1n);

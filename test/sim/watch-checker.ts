@@ -83,7 +83,9 @@ export class ApiWatcher {
   async #follow(address: string): Promise<void> {
     const { process, rpc, kind } = this.#options;
     const since = this.#resumeFrom;
-    const request = { kind, ...(since !== undefined && { resourceVersion: since }) };
+    // Both ways in which events come: one a message, and several.
+    const together = kind === 'Pod';
+    const request = { kind, together, ...(since !== undefined && { resourceVersion: since }) };
     if (since !== undefined) this.#seek(Number(since) + 1);
     // A watch is left now and then, as clients do, so that resuming is tried.
     const leave = AbortSignal.any([]);
@@ -91,24 +93,28 @@ export class ApiWatcher {
     for await (const message of rpc.stream(process, admin('watcher'), address, 'Cluster', 'Watch', request, {
       signal: leave,
     })) {
-      const event = message as WatchEvent;
-      if (event.type === 'BOOKMARK') {
-        if (listed && this.#revision === 0) this.#checkList(listed, BigInt(event.resourceVersion ?? 0));
-        this.#resumeFrom = event.resourceVersion;
-        this.#seek(Number(event.resourceVersion) + 1);
-        listed?.clear();
-        continue;
-      }
-      const object = event.object && fromEnvelope(event.object);
-      if (!object) continue;
-      if (since === undefined && this.#resumeFrom === undefined) {
-        listed?.set(keyOf(object), object.metadata.resourceVersion ?? '');
-        this.#revision = 0;
-        continue;
-      }
-      this.#check(event, object);
-      this.#resumeFrom = event.resourceVersion;
+      const { following = [], ...first } = message as WatchEvent;
+      for (const event of [first, ...following]) this.#take(event, since, listed);
     }
+  }
+
+  #take(event: WatchEvent, since: string | undefined, listed: Map<string, string> | undefined): void {
+    if (event.type === 'BOOKMARK') {
+      if (listed && this.#revision === 0) this.#checkList(listed, BigInt(event.resourceVersion ?? 0));
+      this.#resumeFrom = event.resourceVersion;
+      this.#seek(Number(event.resourceVersion) + 1);
+      listed?.clear();
+      return;
+    }
+    const object = event.object && fromEnvelope(event.object);
+    if (!object) return;
+    if (since === undefined && this.#resumeFrom === undefined) {
+      listed?.set(keyOf(object), object.metadata.resourceVersion ?? '');
+      this.#revision = 0;
+      return;
+    }
+    this.#check(event, object);
+    this.#resumeFrom = event.resourceVersion;
   }
 
   #seek(revision: number): void {

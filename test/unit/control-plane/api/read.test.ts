@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { authorize } from '../../../../control-plane/api/roles.ts';
 import { GantryError, isGantryError } from '../../../../lib/errors.ts';
 import { fromEnvelope } from '../../../../lib/model/codec.ts';
-import { objectKey } from '../../../../lib/model/keys.ts';
-import { deleteOf } from '../../../../lib/store/store.ts';
+import { keyOf, objectKey } from '../../../../lib/model/keys.ts';
+import { deleteOf, putOf } from '../../../../lib/store/store.ts';
 import type { KubeObject, Pod, WatchEvent, WatchRequest } from '../../../../proto/gen/types.ts';
 import {
   admin,
@@ -134,6 +134,31 @@ describe('watch', () => {
     expect(await watch.lines(3)).toEqual(['ADDED e', 'MODIFIED e', 'DELETED e']);
     watch.stop.abort();
     expect(await watch.ended()).toBe(true);
+  });
+
+  it('tells several changes in one message to who says that they may come together, in order', async () => {
+    const harness = await withPods();
+    const { resourceVersion = '' } = await harness.api.List({ kind: 'Pod' }, admin);
+    const together = watching(harness, { kind: 'Pod', resourceVersion, together: true });
+    const apart = watching(harness, { kind: 'Pod', resourceVersion });
+    const names = Array.from({ length: 100 }, (_, i) => `p-${String(i).padStart(3, '0')}`);
+    const pods = names.map((name) => manifest<Pod>(podManifest(name)));
+    await harness.store.transact({
+      compare: [],
+      success: pods.map((pod) => putOf(keyOf(pod), harness.dependencies.codec.encode(pod))),
+    });
+    const events: WatchEvent[] = [];
+    let messages = 0;
+    while (events.length < names.length) {
+      const { following = [], ...first } = await together.next();
+      events.push(first, ...following);
+      messages += 1;
+    }
+    expect(messages).toBeLessThanOrEqual(4);
+    for (const event of events) expect(event).toEqual(await apart.next());
+    expect(events.map(({ object }) => nameOf(fromEnvelope(object)))).toEqual(names);
+    together.stop.abort();
+    apart.stop.abort();
   });
 
   it('resumes from a list without losing or repeating anything', async () => {
