@@ -46,9 +46,11 @@ export interface RunParts {
 const mostAtOnce = 16;
 /** Turns in one go before others may run. */
 const turnsInOneGo = 64;
-const longTurnMs = 5;
-/** How many times as long as a long turn its key then rests. */
-const restPerTurn = 5;
+const briefTurnMs = 0.25;
+/** How many times as long as a turn its key then rests: with many replicas each of their changes would be a look at all. */
+const restPerTurn = { brief: 100, long: 5 };
+/** The most that a brief turn is followed by. */
+const briefRestMs = 25;
 const firstBackoffMs = 10;
 const longestBackoffMs = 30_000;
 /** The mirror may never show the revision of a lost race when the winner wrote outside our keys. */
@@ -185,7 +187,7 @@ class ControllerLoop {
     const result = this.#controller.reconcile(state, key, clock.nowMs());
     const endedMs = clock.monotonicMs();
     const tookMs = endedMs - startedMs;
-    if (tookMs >= longTurnMs) this.#restUntilMs.set(key, endedMs + tookMs * restPerTurn);
+    if (tookMs >= briefTurnMs) this.#restUntilMs.set(key, endedMs + restAfterMs(tookMs));
     else this.#restUntilMs.delete(key);
     return result;
   }
@@ -277,6 +279,10 @@ class ControllerLoop {
     const fullMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 20));
     return fullMs * (1 - this.#parts.random.next() / 2);
   }
+}
+
+function restAfterMs(tookMs: number): number {
+  return Math.max(Math.min(tookMs * restPerTurn.brief, briefRestMs), tookMs * restPerTurn.long);
 }
 
 function* everythingIn(state: ClusterState): Iterable<ObjectChange> {
