@@ -1,9 +1,11 @@
 /** Metadata of every kind. */
-import type { KubeObject, ObjectMeta } from '../../../proto/gen/types.ts';
+import type { KubeObject, ObjectMeta, PodTemplateSpec } from '../../../proto/gen/types.ts';
+import { fencingAnnotations } from '../fencing.ts';
 import { dnsLabelProblem, dnsSubdomainProblem, qualifiedNameProblem, serviceNameProblem } from '../formats.ts';
 import { at, atKey } from '../problems.ts';
 import { autoRollbackAnnotation, configRolloutAnnotation } from '../rollouts.ts';
 import { type Kind, kindInfo } from '../schema.ts';
+import { suggest } from '../suggest.ts';
 import { checkLabels, type Report } from './checks.ts';
 
 const longestAnnotationsBytes = 256 * 1024;
@@ -42,12 +44,21 @@ export function checkMetadata(object: KubeObject, report: Report): void {
 function checkAnnotations({ annotations = {} }: ObjectMeta, report: Report): void {
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations)) {
-    report(atKey('metadata.annotations', key), qualifiedNameProblem(key));
+    report(atKey('metadata.annotations', key), qualifiedNameProblem(key) ?? misspelt(key));
     bytes += key.length + Buffer.byteLength(value ?? '');
   }
   if (bytes > longestAnnotationsBytes) {
     report('metadata.annotations', `${bytes} bytes together; at most ${longestAnnotationsBytes} are allowed`);
   }
+}
+
+/** The annotations by which users ask for something: one that is misspelt would be passed over in silence. */
+const asked: readonly string[] = [autoRollbackAnnotation, configRolloutAnnotation, ...fencingAnnotations];
+
+function misspelt(key: string): string | undefined {
+  if (!key.startsWith('gantry.dev/') || asked.includes(key)) return undefined;
+  const meant = suggest(key, asked);
+  return meant && `unknown annotation; did you mean ${meant}?`;
 }
 
 const kindsWithTemplate: readonly Kind[] = ['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob'];
@@ -59,9 +70,15 @@ const rolloutAnnotations: readonly { readonly name: string; readonly kinds: read
 
 /** What asks for nothing that would be done is a mistake, but for kinds that have no pods: tools annotate all objects. */
 function checkRolloutAnnotations(object: KubeObject, report: Report): void {
+  if (!kindsWithTemplate.includes(object.kind)) return;
+  const template = (object as { spec?: { template?: PodTemplateSpec } }).spec?.template?.metadata?.annotations;
   for (const { name, kinds } of rolloutAnnotations) {
+    if (template?.[name] !== undefined && template[name] !== 'false') {
+      const cure = kinds.includes(object.kind) ? 'move it to metadata.annotations' : 'remove it';
+      report(atKey('spec.template.metadata.annotations', name), `does nothing for pods; ${cure}`);
+    }
     const value = object.metadata.annotations?.[name];
-    if (value === undefined || !kindsWithTemplate.includes(object.kind)) continue;
+    if (value === undefined) continue;
     const path = atKey('metadata.annotations', name);
     if (value !== 'true' && value !== 'false') report(path, `${JSON.stringify(value)} is neither "true" nor "false"`);
     else if (value === 'true' && !kinds.includes(object.kind)) {

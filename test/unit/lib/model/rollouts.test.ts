@@ -3,9 +3,13 @@ import { checkManifest } from '../../../../lib/model/check.ts';
 import { problemLine } from '../../../../lib/model/manifest.ts';
 import { copyNamesOf } from '../../../../lib/model/rollouts.ts';
 
-const problemsOf = (kind: string, annotations: Record<string, string>): string[] => {
+type Annotations = Record<string, string>;
+const problemsOf = (kind: string, annotations: Annotations, ofTemplate: Annotations = {}): string[] => {
   const labels = { app: 'x' };
-  const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'i:1' }] } };
+  const template = {
+    metadata: { labels, annotations: ofTemplate },
+    spec: { containers: [{ name: 'c', image: 'i:1' }] },
+  };
   const spec = { selector: { matchLabels: labels }, template };
   const parts = kind === 'ConfigMap' ? { apiVersion: 'v1' } : { apiVersion: 'apps/v1', spec };
   return checkManifest({ ...parts, kind, metadata: { name: 'x', annotations } }).problems.map(problemLine);
@@ -30,6 +34,21 @@ describe('the annotations of rollouts', () => {
     ['ReplicaSet', { [config]: 'true' }, /only for Deployment, StatefulSet, DaemonSet; remove it/],
   ])('are refused otherwise: %s %o', (kind, annotations, message) => {
     expect(problemsOf(kind, annotations)).toEqual([expect.stringMatching(message)]);
+  });
+
+  it.each([
+    ['Deployment', { [auto]: 'true' }, /^spec\.template\..*does nothing for pods; move it to metadata\.annotations$/],
+    ['StatefulSet', { [auto]: 'yes' }, /^spec\.template\..*does nothing for pods; remove it$/],
+  ])('are refused on a template: %s %o', (kind, annotations, message) => {
+    expect(problemsOf(kind, {}, annotations)).toEqual([expect.stringMatching(message)]);
+    expect(problemsOf(kind, {}, { [auto]: 'false' })).toEqual([]);
+  });
+
+  it('are not passed over when they are misspelt', () => {
+    const refused = [expect.stringMatching(/unknown annotation; did you mean gantry\.dev\/auto-rollback\?$/)];
+    expect(problemsOf('Deployment', { 'gantry.dev/auto-rolback': 'true' })).toEqual(refused);
+    const others = ['undo-to', 'configuration-copies', 'copy-of', 'counted', 'unreadable', 'of-tomorrow'];
+    expect(problemsOf('Deployment', Object.fromEntries(others.map((name) => [`gantry.dev/${name}`, 'x'])))).toEqual([]);
   });
 
   it('are looked at also when there is nothing else', () => {
