@@ -3,6 +3,7 @@ import type { KubeObject, Node, Pod } from '../../proto/gen/types.ts';
 import { findCondition } from './conditions.ts';
 import { isDeleting } from './object.ts';
 import { isPodBound } from './pods.ts';
+import { claimProtection, volumeProtection } from './storage.ts';
 
 /** Goes when nothing is left of what it owns (as far as a reference says blockOwnerDeletion). */
 export const foregroundFinalizer = 'foregroundDeletion';
@@ -29,10 +30,7 @@ export function holdersOf(object: KubeObject, world: World, depth = 0): Holder[]
   const finalizers = object.metadata.finalizers ?? [];
   const own: Holder[] = finalizers
     .filter((finalizer) => finalizer !== foregroundFinalizer && finalizer !== orphanFinalizer)
-    .map((finalizer) => ({
-      sentence: `finalizer ${finalizer} of ${nameOf(object)}, which whoever set it must take away`,
-      isStuck: true,
-    }));
+    .map((finalizer) => ({ sentence: finalizerSentence(finalizer, nameOf(object)), isStuck: true }));
   if (finalizers.includes(orphanFinalizer)) {
     own.push({ sentence: `what ${nameOf(object)} owns being set free`, isStuck: false });
   }
@@ -40,6 +38,13 @@ export function holdersOf(object: KubeObject, world: World, depth = 0): Holder[]
   if (object.kind === 'Namespace') own.push(...content(object));
   if (!finalizers.includes(foregroundFinalizer) || depth === deepest) return own;
   return [...own, ...blockingDependents(object, world).flatMap((one) => dependentHolders(one, world, depth))];
+}
+
+/** Gantry's own go with what they are there for. */
+function finalizerSentence(finalizer: string, name: string): string {
+  if (finalizer === claimProtection) return `the pods that use ${name}; it goes when they are deleted`;
+  if (finalizer === volumeProtection) return `the claim that ${name} is bound to; it goes when that is deleted`;
+  return `finalizer ${finalizer} of ${name}, which whoever set it must take away`;
 }
 
 /** Those that hold up its deletion in the foreground. Nothing waits for itself. */

@@ -6,6 +6,7 @@
  * - Writes: the namespace's `status`, and the deletions.
  */
 import { setCondition } from '../../../lib/model/conditions.ts';
+import { type Holder, holdersOf, holdersSentence } from '../../../lib/model/deletion-holders.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { type Kind, kinds } from '../../../lib/model/schema.ts';
 import type { KubeObject, Namespace, Pod } from '../../../proto/gen/types.ts';
@@ -59,6 +60,12 @@ function report(namespace: Namespace, content: readonly KubeObject[], nowMs: num
   return isSame(status, namespace.status) ? [] : [{ type: 'update', object: { ...namespace, status } }];
 }
 
+/** Of pods it is said where they stop. */
+function finalizersOf(object: KubeObject): Holder[] {
+  if (object.kind === 'Pod') return [];
+  return holdersOf(object, { dependentsOf: () => [], node: () => undefined }).filter(({ isStuck }) => isStuck);
+}
+
 function whatRemains(content: readonly KubeObject[]): string {
   const counts = new Map<string, number>();
   for (const { kind } of content) if (kind !== last) counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -66,5 +73,6 @@ function whatRemains(content: readonly KubeObject[]): string {
   const pods = content.filter((object): object is Pod => object.kind === 'Pod');
   const where = [...new Set(pods.map(({ spec }) => spec.nodeName).filter(Boolean))].sort();
   const nodes = where.length > 0 ? ` (pods are stopping on ${where.join(', ')})` : '';
-  return `${parts.join(', ') || 'Events'} left${nodes}`;
+  const stuck = holdersSentence(content.filter(isDeleting).flatMap(finalizersOf));
+  return `${parts.join(', ') || 'Events'} left${nodes}${stuck === undefined ? '' : `; ${stuck}`}`;
 }

@@ -1,5 +1,6 @@
 /** Owners and what they own, with the real controllers over the memory store. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findCondition } from '../../../../lib/model/conditions.ts';
 import { holdersOf, holdersSentence } from '../../../../lib/model/deletion-holders.ts';
 import { isDeleting } from '../../../../lib/model/object.ts';
 import type { ConfigMap, KubeObject, Node, OwnerReference, Pod } from '../../../../proto/gen/types.ts';
@@ -106,6 +107,28 @@ describe('deletion in the foreground', () => {
     await cluster.clock.advance(40_000);
     expect(events('DeletionBlocked').map(({ message }) => message)).toContain(
       'Deletion waits for finalizer example.com/hold of ConfigMap default/held, which whoever set it must take away',
+    );
+  });
+
+  it('of a namespace says which object in it is held, and by what', async () => {
+    await cluster.create(namespace('team'));
+    await cluster.create(configMap('held', { namespace: 'team', finalizers: ['example.com/hold'] }), configMap('free'));
+    await cluster.remove('Namespace', 'team');
+    const conditions = () => cluster.state.get('Namespace', undefined, 'team')?.status?.conditions;
+    const expected =
+      '1 ConfigMap left; waits for finalizer example.com/hold of ConfigMap team/held, which whoever set it must take away';
+    await cluster.until(
+      () => findCondition(conditions(), 'NamespaceContentRemaining')?.message === expected,
+      'the sentence',
+    );
+  });
+
+  it('is not held by finalizers of Gantry that somebody should take away', () => {
+    const metadata = { name: 'data', namespace: 'default', finalizers: ['kubernetes.io/pvc-protection'] };
+    const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata, spec: {} } as unknown as KubeObject;
+    const holders = holdersOf(claim, { dependentsOf: () => [], node: () => undefined });
+    expect(holdersSentence(holders)).toBe(
+      'waits for the pods that use PersistentVolumeClaim default/data; it goes when they are deleted',
     );
   });
 
