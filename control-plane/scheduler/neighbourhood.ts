@@ -5,12 +5,12 @@
  *
  * A "place" is the set of nodes that share a value of a topology label.
  */
-import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '../../proto/gen/types.ts';
-import { staticAnswers } from './candidates.ts';
-import { type Check, nodeAffinity, nodeSelector } from './filters.ts';
+import type { Pod, PodAffinityTerm } from '../../proto/gen/types.ts';
+import { CountedSpread, CountedTerm } from './counted-places.ts';
+import type { Check } from './filters.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { Picture, Places } from './picture.ts';
-import { isInScope, namespaceOf, type Repellent, type Scope, scopeOf } from './pod-groups.ts';
+import type { Repellent } from './pod-groups.ts';
 
 export interface Neighbourhood {
   /** False: the class minds nobody, every answer below is the same for all nodes and stays so. */
@@ -182,132 +182,9 @@ function weighted(rules: AffinityRules | undefined, sign: 1 | -1) {
   }));
 }
 
-/** Calls back with every node that has such pods, and how many. */
-function eachMatching(scope: Scope, picture: Picture, callback: (info: NodeInfo, pods: number) => void): void {
-  for (const { perNode } of picture.groups.matching(scope)) {
-    for (const [info, pods] of perNode) callback(info, pods);
-  }
-}
-
 function forbiddenPlaces({ topologyKey, perNode }: Repellent, picture: Picture): (info: NodeInfo) => boolean {
   const { ids, size } = picture.places(topologyKey);
   const forbidden = new Uint8Array(size);
   for (const { index } of perNode.keys()) if (ids[index]! >= 0) forbidden[ids[index]!] = 1;
   return ({ index }) => ids[index]! >= 0 && forbidden[ids[index]!] === 1;
-}
-
-/** The pods that a term is about, by place. */
-class CountedTerm {
-  readonly places: Places;
-  readonly #counts: Int32Array;
-  readonly #matchesItself: boolean;
-  #total = 0;
-
-  constructor(term: PodAffinityTerm, owner: Pod, picture: Picture) {
-    const scope = scopeOf(term, owner);
-    this.places = picture.places(term.topologyKey);
-    this.#counts = new Int32Array(this.places.size);
-    this.#matchesItself = isOneOf(scope, owner);
-    eachMatching(scope, picture, (info, pods) => this.#add(info, pods));
-  }
-
-  count({ index }: NodeInfo): number {
-    const place = this.places.ids[index]!;
-    return place < 0 ? 0 : this.#counts[place]!;
-  }
-
-  /** The first of a group that wants to be together may go anywhere that is a place. */
-  attracts(info: NodeInfo): boolean {
-    if (this.#total === 0 && this.#matchesItself) return this.places.ids[info.index]! >= 0;
-    return this.count(info) > 0;
-  }
-
-  placed(info: NodeInfo): void {
-    if (this.#matchesItself) this.#add(info, 1);
-  }
-
-  #add({ index }: NodeInfo, pods: number): void {
-    this.#total += pods;
-    const place = this.places.ids[index]!;
-    if (place >= 0) this.#counts[place]! += pods;
-  }
-}
-
-/** The pods that a spread constraint evens out, by the places that its pod could use. */
-class CountedSpread {
-  readonly places: Places;
-  readonly hard: boolean;
-  readonly #counts: Int32Array;
-  readonly #isPlace: Uint8Array;
-  readonly #skew: number;
-  readonly #matchesItself: boolean;
-  #least = 0;
-  /** Places with the least count. */
-  #atLeast = 0;
-
-  constructor(
-    { topologyKey, labelSelector, maxSkew, whenUnsatisfiable }: TopologySpreadConstraint,
-    pod: Pod,
-    picture: Picture,
-  ) {
-    const scope = { namespaces: [namespaceOf(pod)], selector: labelSelector };
-    this.places = picture.places(topologyKey);
-    this.hard = whenUnsatisfiable === 'DoNotSchedule';
-    this.#counts = new Int32Array(this.places.size);
-    this.#isPlace = new Uint8Array(this.places.size);
-    this.#matchesItself = isOneOf(scope, pod);
-    this.#skew = maxSkew - Number(this.#matchesItself);
-    const usable = usableNodes(pod, picture);
-    const { ids } = this.places;
-    for (let index = 0; index < ids.length; index += 1) {
-      if (ids[index]! >= 0 && usable(index)) this.#isPlace[ids[index]!] = 1;
-    }
-    eachMatching(scope, picture, ({ index }, pods) => {
-      if (ids[index]! >= 0 && usable(index)) this.#counts[ids[index]!]! += pods;
-    });
-    this.#findLeast();
-  }
-
-  count({ index }: NodeInfo): number {
-    const place = this.places.ids[index]!;
-    return place < 0 ? 0 : this.#counts[place]!;
-  }
-
-  /** Whether the constraint lets the next pod into the node's place. */
-  allows({ index }: NodeInfo): boolean {
-    const place = this.places.ids[index]!;
-    return place >= 0 && this.#counts[place]! - this.#least <= this.#skew;
-  }
-
-  placed({ index }: NodeInfo): void {
-    const place = this.places.ids[index]!;
-    if (!this.#matchesItself || place < 0) return;
-    this.#counts[place]! += 1;
-    if (this.#counts[place]! - 1 !== this.#least || this.#isPlace[place] === 0) return;
-    this.#atLeast -= 1;
-    if (this.#atLeast === 0) this.#findLeast();
-  }
-
-  #findLeast(): void {
-    let least = Number.POSITIVE_INFINITY;
-    let atLeast = 0;
-    for (let place = 0; place < this.#counts.length; place += 1) {
-      if (this.#isPlace[place] === 0 || this.#counts[place]! > least) continue;
-      atLeast = this.#counts[place] === least ? atLeast + 1 : 1;
-      least = this.#counts[place]!;
-    }
-    this.#least = atLeast === 0 ? 0 : least;
-    this.#atLeast = atLeast;
-  }
-}
-
-function isOneOf(scope: Scope, pod: Pod): boolean {
-  return isInScope(scope, { namespace: namespaceOf(pod), labels: pod.metadata.labels });
-}
-
-/** Nodes that the pod could never use are no places to be even with. */
-function usableNodes(pod: Pod, picture: Picture): (index: number) => boolean {
-  const selected = staticAnswers(nodeSelector, pod, picture);
-  const liked = staticAnswers(nodeAffinity, pod, picture);
-  return (index) => selected?.[index] !== 0 && liked?.[index] !== 0;
 }

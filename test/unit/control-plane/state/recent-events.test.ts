@@ -123,7 +123,12 @@ describe('the newest events of the mirror', () => {
     for (const [index, event] of events.entries()) recent.append([event], event.modRevision, index * 30_000);
     let asked = 0;
     const counting: Store = Object.create(store, {
-      watch: { value: (...given: Parameters<Store['watch']>) => ((asked += 1), store.watch(...given)) },
+      watch: {
+        value: (...given: Parameters<Store['watch']>) => {
+          asked += 1;
+          return store.watch(...given);
+        },
+      },
     });
     expect(await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 4n, signal }), 4n)).toEqual(['4 put /a/3']);
     expect(asked).toBe(0);
