@@ -1,4 +1,5 @@
 /** One client over all replicas of the control plane: the next one is tried when one cannot be reached. */
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { GantryError, isGantryError, messageOf } from '../lib/errors.ts';
 import { type Connection, connect } from '../lib/rpc/client.ts';
 import { methodKind, serviceDefinition } from '../lib/rpc/service.ts';
@@ -15,6 +16,8 @@ export interface Replica {
 
 /** A host that is up answers at once; with others to turn to, there is no point in waiting long for one that is not. */
 const patienceMs = { only: 5_000, oneOfSeveral: 1_500 };
+/** At the first call nobody is known to be well: the next host is dialled beside one that takes longer than this. */
+const headStartMs = 250;
 
 export function connectTo(config: ClientConfig): ClusterClient {
   const tls = new ReloadableTls({
@@ -41,8 +44,15 @@ function replicaAt(address: string, tls: ReloadableTls, withinMs: number): Repli
 type Call = (input: unknown, options?: unknown) => Promise<unknown> | AsyncIterable<unknown>;
 
 /** The replica that answered last stays the first choice; one that let a call wait in vain is none. */
-export function overReplicas(replicas: readonly Replica[]): ClusterClient {
+export function overReplicas(replicas: readonly Replica[], clock: Clock = systemClock): ClusterClient {
   let first = 0;
+  let choosing: Promise<void> | undefined;
+  const chosen = (): Promise<void> => {
+    choosing ??= firstReached(replicas, clock).then((index) => {
+      first = index;
+    });
+    return choosing;
+  };
   const order = (): Replica[] => replicas.map((_, i) => replicas[(first + i) % replicas.length]!);
   const methodOf = async (replica: Replica, name: string): Promise<Call> => {
     const client = await replica.reached();
@@ -50,6 +60,7 @@ export function overReplicas(replicas: readonly Replica[]): ClusterClient {
   };
 
   const unary = (name: string) => async (input: unknown, options: unknown) => {
+    await chosen();
     let failure: unknown;
     for (const replica of order()) {
       try {
@@ -71,6 +82,7 @@ export function overReplicas(replicas: readonly Replica[]): ClusterClient {
     async function* (input: unknown, options: unknown): AsyncGenerator<unknown> {
       // Input that is itself a stream may be half consumed: it cannot be sent again.
       const repeatable = !(Symbol.asyncIterator in (input as object));
+      await chosen();
       let failure: unknown;
       for (const replica of order()) {
         let started = false;
@@ -98,6 +110,31 @@ export function overReplicas(replicas: readonly Replica[]): ClusterClient {
     methodKind(method) === 'unary' ? unary(name) : stream(name),
   ]);
   return Object.fromEntries(methods) as ClusterClient;
+}
+
+/** The index of the one that is reached first, the earlier ones having a head start; 0 when none is. */
+async function firstReached(replicas: readonly Replica[], clock: Clock): Promise<number> {
+  if (replicas.length < 2) return 0;
+  const over = new AbortController();
+  let earlier: Promise<unknown> = Promise.resolve();
+  const attempts = replicas.map((replica, index) => {
+    const turn = earlier;
+    const attempt = turn.then(() => {
+      over.signal.throwIfAborted();
+      return replica.reached();
+    });
+    const headStart = turn.then(() => clock.sleep(headStartMs, over.signal)).catch(() => {});
+    const failed = new Promise<void>((resolve) => attempt.catch(() => resolve()));
+    earlier = Promise.race([headStart, failed]);
+    return attempt.then(() => index);
+  });
+  try {
+    return await Promise.any(attempts);
+  } catch {
+    return 0;
+  } finally {
+    over.abort();
+  }
 }
 
 /** The server itself may say that something behind it is unavailable, a node or the store: that is its answer. */

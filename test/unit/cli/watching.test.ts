@@ -149,6 +149,38 @@ describe('overReplicas', () => {
     );
   });
 
+  it('does not wait for a silent host while another one answers', async () => {
+    const clock = virtualClock();
+    let dialled = 0;
+    const reached = () => {
+      dialled += 1;
+      return new Promise<ClusterClient>(() => {});
+    };
+    const client = overReplicas([{ address: 'a:1', reached }, replica('b:1', answers('b'))], clock);
+    const answer = client.Get({});
+    const startedMs = clock.monotonicMs();
+    let done = false;
+    void answer.then(() => {
+      done = true;
+    });
+    await clock.until(() => done, 1_000, 'an answer');
+    expect(await answer).toEqual({ name: 'b' });
+    expect(clock.monotonicMs() - startedMs).toBeLessThanOrEqual(250);
+    expect(await client.Get({})).toEqual({ name: 'b' });
+    expect(dialled).toBe(1);
+  });
+
+  it('dials one host alone when it answers', async () => {
+    let dialled = 0;
+    const reached = async () => {
+      dialled += 1;
+      return answers('b');
+    };
+    const client = overReplicas([replica('a:1', answers('a')), { address: 'b:1', reached }]);
+    expect(await client.Get({})).toEqual({ name: 'a' });
+    expect(dialled).toBe(0);
+  });
+
   it('asks another one next when a call was waited for in vain, and repeats nothing by itself', async () => {
     const calls: string[] = [];
     const stopped = {
