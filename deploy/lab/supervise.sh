@@ -1,7 +1,7 @@
 #!/bin/sh
 # Keeps one program running on a lab machine, as systemd's Restart=always would. Only the program itself is started
 # again: what it left behind (containers and their shims) is adopted by the machine's init and lives on. One that has ended
-# ten times within moments of its start is given a longer rest each time.
+# ten times within moments of its start rests longer.
 # usage: supervise.sh PROGRAM COMMAND...
 program=$1
 shift
