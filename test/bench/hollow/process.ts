@@ -21,7 +21,8 @@ async function start(nodes: readonly { readonly name: string; readonly ip: strin
       const place = { nodeName, nodeIP, servers, joinPort, token, dataDir: `${dataDir}/${nodeName}`, log };
       const agent = new HollowAgent(place);
       agents.set(nodeName, agent);
-      await agent.start();
+      // One that is stopped on its way in has not failed.
+      await agent.start().catch((error: unknown) => agents.has(nodeName) && fail(error));
     }
   };
   await Promise.all(Array.from({ length: joinsAtOnce }, worker));
