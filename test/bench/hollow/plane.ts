@@ -47,8 +47,9 @@ export class Plane {
     this.pid = child.pid!;
     this.cluster = cluster;
     this.#process = child;
+    // It outlives a control plane that was killed: known from the begin.
+    const etcd = childNamed(child.pid!, 'etcd');
     this.#forget = onInterrupt(() => {
-      const etcd = this.ended ? undefined : this.etcdPid;
       child.kill('SIGKILL');
       if (etcd !== undefined) endIfAlive(etcd);
       rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
