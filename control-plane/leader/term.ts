@@ -46,7 +46,7 @@ export async function serveTerm(leadership: Leadership, parts: TermParts): Promi
       log,
       signal,
       async commit(changes, owner): Promise<CommitResult> {
-        if (!leadership.isHeld()) return { outcome: 'deposed' };
+        if (signal.aborted) return { outcome: 'deposed' };
         return commit({ store, codec, clock, random, fence, stored: (key) => state.byKey(key) }, changes, owner);
       },
       onDeposed: () => log.warn({}, 'another control plane leads; this term writes nothing any more'),

@@ -22,7 +22,7 @@ const retryMs = 200;
 
 export function createFencedWriter(store: Store, leadership: Leadership, clock: Clock): FencedWriter {
   const checkTerm = (): void => {
-    if (!leadership.isHeld()) throw termIsOver();
+    if (leadership.signal.aborted) throw termIsOver();
   };
   return {
     leadership,

@@ -11,6 +11,8 @@ export class Term implements Leadership {
   reason = '';
   readonly #clock: Clock;
   readonly #marginMs: number;
+  /** After the deadline, for answers that have arrived while this process was busy: less than is left of the lease. */
+  readonly #drainMs: number;
   readonly #over = new AbortController();
   #deadlineMs: number;
   #timer: Timer;
@@ -22,6 +24,7 @@ export class Term implements Leadership {
     this.lease = lease;
     this.#clock = clock;
     this.#marginMs = lease.ttlMs / 5;
+    this.#drainMs = this.#marginMs / 2;
     this.#deadlineMs = leaseSentMs + lease.ttlMs - this.#marginMs;
     this.#timer = this.#watchDeadline();
   }
@@ -32,13 +35,11 @@ export class Term implements Leadership {
 
   isHeld(): boolean {
     // A stopped process wakes with its timers late: the clock decides, not the timer.
-    if (!this.#over.signal.aborted && this.#clock.monotonicMs() >= this.#deadlineMs) this.#expire();
-    return !this.#over.signal.aborted;
+    return !this.#over.signal.aborted && this.#clock.monotonicMs() < this.#deadlineMs;
   }
 
   /** The lease is now known to last until `leaseEndMs`. */
   extend(leaseEndMs: number): void {
-    if (!this.isHeld()) return;
     this.#deadlineMs = Math.max(this.#deadlineMs, leaseEndMs - this.#marginMs);
   }
 
@@ -49,13 +50,12 @@ export class Term implements Leadership {
     this.#over.abort();
   }
 
-  #expire(): void {
-    this.end('its lease could not be renewed in time');
-  }
-
   #watchDeadline(): Timer {
-    return this.#clock.schedule(this.#deadlineMs - this.#clock.monotonicMs(), () => {
-      if (this.isHeld()) this.#timer = this.#watchDeadline();
+    const leftMs = this.#deadlineMs - this.#clock.monotonicMs();
+    const isOver = leftMs <= 0;
+    return this.#clock.schedule(isOver ? this.#drainMs : leftMs, () => {
+      if (isOver && !this.isHeld()) this.end('its lease could not be renewed in time');
+      else this.#timer = this.#watchDeadline();
     });
   }
 }

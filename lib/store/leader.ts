@@ -4,7 +4,8 @@
  * - The leader's name for its term is the key's create revision. Every write of the leader compares it
  *   (`leadership.fence`), so a deposed leader's writes fail wherever they were delayed.
  * - What cannot be fenced in a transaction asks `isHeld()`. It turns false, by the monotonic clock, a margin before the
- *   lease can end at the store, counted from when the last confirmed renewal was *sent*.
+ *   lease can end at the store, counted from when the last confirmed renewal was *sent*. The term itself ends a moment
+ *   later: a process that was too busy to read the answer to its renewal reads it first, and goes on.
  * - The store's absence or restart ends at most a term; the campaign goes on by itself.
  */
 import type { Clock } from '../clock.ts';
@@ -19,7 +20,7 @@ export interface Leadership {
   readonly createRevision: bigint;
   /** For every transaction of this term. */
   readonly fence: Compare;
-  /** Whether the term surely still lasts. Once false it stays false. */
+  /** Whether the term surely still lasts. False also while that is not known, when it may yet turn out that it does. */
   isHeld(): boolean;
   /** Aborted when the term ends. */
   readonly signal: AbortSignal;
@@ -92,7 +93,7 @@ class Candidate implements Campaign {
   }
 
   get leadership(): Leadership | undefined {
-    return this.#term?.isHeld() ? this.#term : undefined;
+    return this.#term?.signal.aborted === false ? this.#term : undefined;
   }
 
   async resign(): Promise<void> {
@@ -171,7 +172,7 @@ class Candidate implements Campaign {
     this.#ending.addEventListener('abort', resign, { once: true });
     try {
       if (this.#ending.aborted) resign();
-      if (!term.isHeld()) return;
+      if (term.signal.aborted) return;
       this.#term = term;
       this.#log.info({ createRevision: `${term.createRevision}` }, 'elected');
       onElected.call(this.#options, term);
@@ -195,9 +196,9 @@ class Candidate implements Campaign {
     const { clock } = this.#options;
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // nobody waits for it any more when the term is over
-    while (term.isHeld()) {
+    while (!term.signal.aborted) {
       await Promise.race([clock.sleep(term.lease.ttlMs / 4, term.signal).catch(() => {}), broken.promise]);
-      if (term.isHeld()) this.#renewOnce(term).catch(broken.reject);
+      if (!term.signal.aborted) this.#renewOnce(term).catch(broken.reject);
     }
   }
 
@@ -205,8 +206,7 @@ class Candidate implements Campaign {
     const { key, clock } = this.#options;
     const sentMs = clock.monotonicMs();
     try {
-      const leaseMs = await this.#store.keepAliveLease(term.lease.id);
-      const { kv } = await this.#store.get(key);
+      const [leaseMs, { kv }] = await Promise.all([this.#store.keepAliveLease(term.lease.id), this.#store.get(key)]);
       if (kv?.createRevision !== term.createRevision) term.end('its key was taken away');
       else term.extend(sentMs + leaseMs);
     } catch (error) {

@@ -14,16 +14,16 @@ import type { Pod, PodStatusUpdate } from '../../../../proto/gen/types.ts';
 
 let store: MemoryStore;
 let state: MutableClusterState;
-let isHeld: boolean;
+let term: AbortController;
 let pods: PodWriter;
 
 beforeEach(() => {
   store = createMemoryStore({ clock: systemClock });
   state = new MutableClusterState();
   state.replace([], 1n);
-  isHeld = true;
+  term = new AbortController();
   const leadership = {
-    isHeld: () => isHeld,
+    signal: term.signal,
     fence: absent('/gantry/other-leader'),
   } as unknown as FencedWriter['leadership'];
   const writer = createFencedWriter(store, leadership, systemClock);
@@ -110,7 +110,7 @@ describe('statuses of many nodes', () => {
 
   it('are refused once the term is over', async () => {
     await put(podOf('p', 'n'));
-    isHeld = false;
+    term.abort();
     await expect(pods.write('n', [runs('p')])).rejects.toThrow(/does not lead any more/);
   });
 });

@@ -50,7 +50,8 @@ describe('campaign', () => {
       expect((await store.get('/leader')).kv?.createRevision).toBe(term.createRevision);
       await clock.advance(10);
     }
-    // Not held, though the lease still lasts.
+    // Not held, and then over, though the lease still lasts.
+    await clock.until(() => term.signal.aborted, 500);
     expect((await store.get('/leader')).kv?.createRevision).toBe(term.createRevision);
     expect(log).toEqual(['a elected', 'a lost: its lease could not be renewed in time']);
     await clock.until(() => log.includes('b elected'), 3000);
@@ -89,7 +90,22 @@ describe('campaign', () => {
     const term = a.leadership!;
     skewMs = 2500;
     expect(term.isHeld()).toBe(false);
-    expect(term.signal.aborted).toBe(true);
+    await a.resign();
+  });
+
+  it('goes on after a stall when its renewal is answered in time, and holds nothing until then', async () => {
+    const { clock, store, log, stand } = setup();
+    let skewMs = 0;
+    const stopped = { ...clock, monotonicMs: () => clock.monotonicMs() + skewMs };
+    const a = stand('a', store, { clock: stopped });
+    await clock.until(() => a.leadership !== undefined, 1000);
+    const term = a.leadership!;
+    skewMs = 2500;
+    expect(term.isHeld()).toBe(false);
+    await clock.until(() => term.isHeld(), 3000);
+    await clock.advance(10_000);
+    expect(term.isHeld()).toBe(true);
+    expect(log).toEqual(['a elected']);
     await a.resign();
   });
 
