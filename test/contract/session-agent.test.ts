@@ -230,7 +230,13 @@ describe('the agent’s port', () => {
     const controlPlane = await tlsOf({ ...nodeSubject, commonName: 'control-plane:a', organization: 'control-plane' });
     const { pods } = await dial(controlPlane);
     expect(pods).toEqual([
-      { namespace: 'default', name: 'web', uid: 'u1', containers: [expect.objectContaining({ name: 'main' })] },
+      {
+        namespace: 'default',
+        name: 'web',
+        uid: 'u1',
+        windowMs: expect.any(Number),
+        containers: [expect.objectContaining({ name: 'main' })],
+      },
     ]);
   });
 
