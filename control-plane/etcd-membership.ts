@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
-import { GantryError, messageOf } from '../lib/errors.ts';
+import { GantryError, isGantryError, messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { readFileIfAny, writeFileAtomic } from '../lib/pki/files.ts';
 import { createEtcdStore, type EtcdStore } from '../lib/store/etcd.ts';
@@ -64,7 +64,11 @@ export async function enterCluster(
   const store = createEtcdStore({ endpoints, tls, ...parts });
   try {
     const members = await untilDone('become a member of the etcd cluster', parts, () =>
-      admit(store.members, own, parts),
+      admit(store.members, own, parts).catch((error: unknown) => {
+        // The list that a member gave was older than what another one knows: it is read again.
+        if (isGantryError(error, 'notFound')) throw new GantryError('unavailable', messageOf(error), { cause: error });
+        throw error;
+      }),
     );
     // Of a member that has not started the name is not known, and not looked at either.
     return members.map(({ id, name, peerUrl }) => `${peerUrl === own.peerUrl ? own.name : name || id}=${peerUrl}`);
