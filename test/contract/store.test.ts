@@ -603,7 +603,15 @@ describe('memory and etcd', () => {
         const answers = await Promise.all(sides.map((side) => ask(side, question)));
         expect(answers[1], `seed ${seed} step ${step}: ${describeQuestion(question)}`).toEqual(answers[0]);
       }
-      await until(() => watches[0]!.events.length === watches[1]!.events.length);
+      // Both have seen everything when they have seen what comes last.
+      await Promise.all(sides.map(({ store }) => put(store, '/r/marker', 'end')));
+      for (const { events, batches } of watches) {
+        await until(() => {
+          const last = events.at(-1);
+          expect(batches.at(-1)?.kind, `seed ${seed}: the watch goes on`).toBe('events');
+          return last?.type === 'put' && textOf(last.kv.value) === 'end';
+        });
+      }
       const seen = watches.map(({ events }, i) => relative(events, sides[i]!));
       expect(seen[1], `seed ${seed}: watch`).toEqual(seen[0]);
       await Promise.all(watches.map((watch) => watch.stop()));
