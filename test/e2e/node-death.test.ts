@@ -152,9 +152,12 @@ describe('a node that is killed', () => {
 
   test('is a story that ctl events -w tells in order', async () => {
     const gone = nameOf(lost[0]!);
-    const next = (await lab.api.readyPods('app=echo')).at(-1)!;
-    const newest = next.metadata.creationTimestamp!;
-    const made = (await lab.api.readyPods('app=echo')).filter(({ metadata }) => metadata.creationTimestamp === newest);
+    const ready = await lab.api.readyPods('app=echo');
+    const newest = ready
+      .map(({ metadata }) => metadata.creationTimestamp!)
+      .toSorted()
+      .at(-1);
+    const made = ready.filter(({ metadata }) => metadata.creationTimestamp === newest);
     const name = nameOf(made[0]!);
     const story = [
       /NodeNotReady +Node\/node-3/,
