@@ -152,11 +152,18 @@ export class SessionAttempt {
     const leftMs = (): number => this.#aliveMs + this.#leaseMs - this.#options.clock.monotonicMs();
     this.#later(leftMs(), () => {
       if (leftMs() > 0) return this.#watchSilence();
-      // Perhaps it was us who stood still: what has arrived meanwhile is taken in first.
-      this.#later(drainInboxMs, () => {
-        if (leftMs() > 0) this.#watchSilence();
-        else this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
-      });
+      this.#judgeAfterInbox(leftMs);
+    });
+  }
+
+  /** Perhaps it was us who stood still, or had no time: what has arrived meanwhile is taken in first, however long that takes. */
+  #judgeAfterInbox(leftMs: () => number): void {
+    const { clock } = this.#options;
+    const dueMs = clock.monotonicMs() + drainInboxMs;
+    this.#later(drainInboxMs, () => {
+      if (leftMs() > 0) this.#watchSilence();
+      else if (clock.monotonicMs() > dueMs + drainInboxMs) this.#judgeAfterInbox(leftMs);
+      else this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
     });
   }
 
