@@ -4,18 +4,23 @@
  * The leader one was told of comes first; else it is everyone's turn. A server that kept silent is left alone for a
  * while, even if the others still take it for the leader: they learn of its end only when its lease is over. One that
  * does not answer the dial is left alone longer each time, and given longer: it may be dead, or have thousands to greet.
+ * One whose session broke or fell silent is given little time at first: whoever names it has likely not heard of its
+ * end yet, and each moment spent on it is one that the new leader waits for us.
  */
 
 /** Shorter than a node's lease: a leader that comes back finds its nodes again. */
 const leftAloneMs = 2_000;
 const longestLeftAloneMs = 8_000;
-const shortestPatienceMs = 2_000;
+const usualPatienceMs = 2_000;
+const suspectPatienceMs = 500;
 const longestPatienceMs = 5_000;
 
 interface Silence {
   /** Dials without an answer, one after the other. */
   readonly dials: number;
   readonly untilMs: number;
+  /** For the next dial. */
+  readonly patienceMs: number;
 }
 
 export class ServerChoice {
@@ -50,7 +55,7 @@ export class ServerChoice {
   /** How long to wait for its welcome. */
   patienceMs(address: string): number {
     if (this.#servers.length === 1) return longestPatienceMs;
-    return Math.min(longestPatienceMs, shortestPatienceMs * 2 ** (this.#silences.get(address)?.dials ?? 0));
+    return this.#silences.get(address)?.patienceMs ?? usualPatienceMs;
   }
 
   welcomed(address: string): void {
@@ -62,14 +67,33 @@ export class ServerChoice {
     const before = this.#silences.get(address)?.dials ?? 0;
     const dials = when === 'dialed' ? Math.min(before + 1, 10) : before;
     const aloneMs = Math.min(longestLeftAloneMs, leftAloneMs * 2 ** dials);
-    this.#silences.set(address, { dials, untilMs: nowMs + aloneMs });
-    this.#turn += 1;
+    const patienceMs = when === 'dialed' ? this.#longerPatienceMs(address) : suspectPatienceMs;
+    this.#silences.set(address, { dials, untilMs: nowMs + aloneMs, patienceMs });
+    this.#passOn(address);
   }
 
-  /** It answered, with a refusal or a broken connection, and perhaps with the leader's address. */
+  /** The connection broke, or there was none to be had. It may be back at any moment: it is not left alone. */
+  broke(address: string, nowMs: number): void {
+    if (!this.#silences.has(address)) {
+      this.#silences.set(address, { dials: 0, untilMs: nowMs, patienceMs: suspectPatienceMs });
+    }
+    this.#passOn(address);
+  }
+
+  /** It answered with a refusal, and perhaps with the leader's address. */
   refused(address: string, leader: string | undefined, nowMs: number): void {
     if (leader && leader !== address && !this.#isSilent(leader, nowMs)) this.#leader = leader;
-    else this.#turn += 1;
+    else this.#passOn(address);
+  }
+
+  /** The one after it is next. */
+  #passOn(address: string): void {
+    const index = this.#servers.indexOf(address);
+    if (index >= 0) this.#turn = index + 1;
+  }
+
+  #longerPatienceMs(address: string): number {
+    return Math.min(longestPatienceMs, 2 * (this.#silences.get(address)?.patienceMs ?? usualPatienceMs));
   }
 
   #isSilent(address: string, nowMs: number): boolean {

@@ -206,6 +206,7 @@ class ReconnectingClient implements SessionClient {
     this.#failures += 1;
     const told = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
     if (error instanceof SilentServerError) this.#choice.silent(address, error.when, clock.monotonicMs());
+    else if (isGantryError(error, 'unavailable')) this.#choice.broke(address, clock.monotonicMs());
     else this.#choice.refused(address, told, clock.monotonicMs());
     const { leader } = this.#choice;
     const fields = { server: address, error: messageOf(error), ...(leader && { leader }) };

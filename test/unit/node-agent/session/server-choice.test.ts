@@ -33,7 +33,6 @@ describe('the choice of a server', () => {
 
   test('waits longer for one that does not answer the dial, and leaves it alone longer, until it does', () => {
     const choice = new ServerChoice(servers);
-    choice.silent('a:1', 'in session', 0);
     expect(choice.patienceMs('a:1')).toBe(2000);
     choice.silent('a:1', 'dialed', 0);
     expect([choice.patienceMs('a:1'), choice.patienceMs('b:1')]).toEqual([4000, 2000]);
@@ -47,6 +46,25 @@ describe('the choice of a server', () => {
     choice.welcomed('a:1');
     expect(choice.patienceMs('a:1')).toBe(2000);
     expect(new ServerChoice(['a:1']).patienceMs('a:1')).toBe(5000);
+  });
+
+  test('waits little for one whose session broke or fell silent, and then longer each time', () => {
+    const choice = new ServerChoice(servers);
+    choice.silent('a:1', 'in session', 0);
+    const patience = [choice.patienceMs('a:1')];
+    for (let dial = 0; dial < 4; dial += 1) {
+      choice.silent('a:1', 'dialed', 0);
+      patience.push(choice.patienceMs('a:1'));
+    }
+    expect(patience).toEqual([500, 1000, 2000, 4000, 5000]);
+    choice.broke('a:1', 0); // a connection refused while it starts again changes nothing
+    expect(choice.patienceMs('a:1')).toBe(5000);
+    expect(choice.next(0)).toBe('b:1');
+    choice.broke('b:1', 0);
+    expect(choice.next(0)).toBe('c:1');
+    expect(choice.patienceMs('b:1')).toBe(500);
+    choice.refused('c:1', 'b:1', 1);
+    expect(choice.next(1)).toBe('b:1');
   });
 
   test('turns to the control planes it learns of, and to those it was given', () => {
