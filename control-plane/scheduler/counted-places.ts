@@ -4,10 +4,10 @@ import { staticAnswers } from './candidates.ts';
 import { nodeAffinity, nodeSelector } from './filters.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { Picture, Places } from './picture.ts';
-import { isInScope, namespaceOf, type Scope, scopeOf } from './pod-groups.ts';
+import { isInScope, namespaceOf, type Scope, scopeOf } from './scope.ts';
 
 /** Calls back with every node that has such pods, and how many. */
-function eachMatching(scope: Scope, picture: Picture, callback: (info: NodeInfo, pods: number) => void): void {
+export function eachMatching(scope: Scope, picture: Picture, callback: (info: NodeInfo, pods: number) => void): void {
   for (const { perNode } of picture.groups.matching(scope)) {
     for (const [info, pods] of perNode) callback(info, pods);
   }
@@ -118,7 +118,7 @@ export class CountedSpread {
   }
 }
 
-function isOneOf(scope: Scope, pod: Pod): boolean {
+export function isOneOf(scope: Scope, pod: Pod): boolean {
   return isInScope(scope, { namespace: namespaceOf(pod), labels: pod.metadata.labels });
 }
 

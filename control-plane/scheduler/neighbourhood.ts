@@ -1,16 +1,17 @@
 /**
- * What a class of identical pods minds about the pods on all nodes: pod affinity and anti-affinity (its own terms, and
- * those of pods already there), and topology spread. Counted once for the class, by places, then kept up to date by
- * each placement.
+ * What a class of identical pods minds about the pods on all nodes, and they about it: pod affinity and anti-affinity
+ * (its own terms, and those of pods already there), and topology spread. Counted once for the class, by places, then
+ * kept up to date by each placement.
  *
  * A "place" is the set of nodes that share a value of a topology label.
  */
 import type { Pod, PodAffinityTerm } from '../../proto/gen/types.ts';
 import { CountedSpread, CountedTerm } from './counted-places.ts';
 import type { Check } from './filters.ts';
+import type { HeldTerm } from './held-terms.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { Picture, Places } from './picture.ts';
-import type { Repellent } from './pod-groups.ts';
+import { needed, preferences } from './place-scores.ts';
 
 export interface Neighbourhood {
   /** False: the class minds nobody, every answer below is the same for all nodes and stays so. */
@@ -21,8 +22,10 @@ export interface Neighbourhood {
   readonly postpones?: Check;
   /** What the nodes of one group, whose places are the same, have in common. */
   readonly grouping: Grouping;
-  /** Higher is better: weights of preferred terms by matching pods. */
+  /** Higher is better: weights of preferred terms by matching pods, both ways. */
   readonly preference: ByPlace;
+  /** 0 to 1, higher is better: how much pods in the node's place need such a pod. Stays as it is. Absent: nobody does. */
+  readonly needed?: (info: NodeInfo) => number;
   /** Lower is better: matching pods in the node's place, summed over the spread constraints except the leading one. */
   readonly crowding: ByPlace;
   placed(info: NodeInfo): void;
@@ -64,21 +67,26 @@ const indifferent: Neighbourhood = {
 
 export function neighbourhood(pod: Pod, picture: Picture): Neighbourhood {
   const { affinity, topologySpreadConstraints = [] } = pod.spec;
-  const repelling = picture.groups.repelling(pod);
+  const held = picture.terms.about(pod);
+  const need = needed(held, picture);
   const minds =
-    affinity?.podAffinity || affinity?.podAntiAffinity || topologySpreadConstraints.length > 0 || repelling.length > 0;
-  if (!minds) return indifferent;
+    affinity?.podAffinity ||
+    affinity?.podAntiAffinity ||
+    topologySpreadConstraints.length > 0 ||
+    held.some(({ effect }) => effect !== 'needs');
+  if (!minds) return need ? { ...indifferent, needed: need } : indifferent;
 
   const counted = (term: PodAffinityTerm): CountedTerm => new CountedTerm(term, pod, picture);
   const attract = required(affinity?.podAffinity).map(counted);
   const repel = required(affinity?.podAntiAffinity).map(counted);
-  const preferred = [...weighted(affinity?.podAffinity, 1), ...weighted(affinity?.podAntiAffinity, -1)].map(
-    ({ weight, term }) => ({ weight, term: counted(term) }),
-  );
+  const preferred = preferences(pod, held, picture);
   const spreads = topologySpreadConstraints.map((constraint) => new CountedSpread(constraint, pod, picture));
-  const keptFree = repelling.map((repellent) => forbiddenPlaces(repellent, picture));
-  const terms = preferred.map(({ term }) => term);
-  const grouped = groupedPlaces([...spreads, ...terms].map(({ places }) => places));
+  const keptFree = held
+    .filter(({ effect }) => effect === 'keepsAway')
+    .map((repellent) => forbiddenPlaces(repellent, picture));
+  // What no placement of this class changes is the node's own.
+  const changing = [...spreads, ...preferred.filter(({ gain }) => gain !== 0)];
+  const grouped = groupedPlaces(changing.map(({ places }) => places));
   const isGrouped = ({ places }: { places: Places }): boolean => grouped.includes(places);
   const leading = spreads.filter(isGrouped).sort((a, b) => Number(b.hard) - Number(a.hard))[0];
   const others = spreads.filter((spread) => spread !== leading);
@@ -103,14 +111,15 @@ export function neighbourhood(pod: Pod, picture: Picture): Neighbourhood {
         isClosed: (info) => spreads.some((spread) => spread.hard && isGrouped(spread) && !spread.allows(info)),
       }),
       ...postponing(spreads.filter((spread) => !isGrouped(spread))),
-      shifts: [...spreads, ...terms].some((one) => !isGrouped(one) && one.places.size < one.places.ids.length),
+      shifts: changing.some((one) => !isGrouped(one) && one.places.size < one.places.ids.length),
     },
-    preference: summed(preferred.map(({ weight, term }) => ({ weight, counts: term, grouped: isGrouped(term) }))),
-    crowding: summed(others.map((spread) => ({ weight: 1, counts: spread, grouped: isGrouped(spread) }))),
+    preference: summed(preferred, isGrouped),
+    ...(need && { needed: need }),
+    crowding: summed(others, isGrouped),
     placed(info) {
       for (const term of attract) term.placed(info);
       for (const term of repel) term.placed(info);
-      for (const term of terms) term.placed(info);
+      for (const scores of preferred) scores.placed(info);
       for (const spread of spreads) spread.placed(info);
     },
   };
@@ -147,20 +156,19 @@ function groupNumber(grouped: readonly Places[]): (info: NodeInfo) => number {
   };
 }
 
-interface Weighted {
-  readonly weight: number;
-  readonly counts: { count(info: NodeInfo): number };
-  readonly grouped: boolean;
+interface Counts {
+  readonly places: Places;
+  count(info: NodeInfo): number;
 }
 
-function summed(all: readonly Weighted[]): ByPlace {
-  const sum = (some: readonly Weighted[]) => (info: NodeInfo) => {
+function summed(all: readonly Counts[], isGrouped: (counts: Counts) => boolean): ByPlace {
+  const sum = (some: readonly Counts[]) => (info: NodeInfo) => {
     let total = 0;
-    for (const { weight, counts } of some) total += weight * counts.count(info);
+    for (const counts of some) total += counts.count(info);
     return total;
   };
-  const ofGroup = all.filter(({ grouped }) => grouped);
-  const ofNode = all.filter(({ grouped }) => !grouped);
+  const ofGroup = all.filter(isGrouped);
+  const ofNode = all.filter((counts) => !isGrouped(counts));
   return { ...(ofGroup.length > 0 && { group: sum(ofGroup) }), ...(ofNode.length > 0 && { node: sum(ofNode) }) };
 }
 
@@ -175,14 +183,7 @@ function required(rules: AffinityRules | undefined): readonly PodAffinityTerm[] 
   return rules?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
 }
 
-function weighted(rules: AffinityRules | undefined, sign: 1 | -1) {
-  return (rules?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, podAffinityTerm }) => ({
-    weight: sign * weight,
-    term: podAffinityTerm,
-  }));
-}
-
-function forbiddenPlaces({ topologyKey, perNode }: Repellent, picture: Picture): (info: NodeInfo) => boolean {
+function forbiddenPlaces({ topologyKey, perNode }: HeldTerm, picture: Picture): (info: NodeInfo) => boolean {
   const { ids, size } = picture.places(topologyKey);
   const forbidden = new Uint8Array(size);
   for (const { index } of perNode.keys()) if (ids[index]! >= 0) forbidden[ids[index]!] = 1;

@@ -7,8 +7,9 @@
  */
 import { isSame } from '../../lib/model/object.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
+import { type HeldTerm, HeldTerms } from './held-terms.ts';
 import { holdsResources, type NodeInfo, nodeInfo, readNode, workloadOf } from './node-info.ts';
-import { count, type PodGroup, PodGroups, type Repellent } from './pod-groups.ts';
+import { count, type PodGroup, PodGroups } from './pod-groups.ts';
 import { type Requests, requestsOf } from './requests.ts';
 
 /** What placing a pod changes; the same for identical pods, so that it is read once for all of them. */
@@ -19,7 +20,8 @@ export interface PodFacts {
   readonly siblings: Map<NodeInfo, number> | undefined;
   /** Undefined for a pod on its way out: it is no replica any more, and no neighbour. */
   readonly group: PodGroup | undefined;
-  readonly repellents: readonly Repellent[];
+  /** What it wants of the pods that come after it. */
+  readonly terms: readonly HeldTerm[];
 }
 
 /** The values of a topology label, numbered. */
@@ -44,6 +46,7 @@ const softEffect = 'PreferNoSchedule';
 
 export class Picture {
   readonly groups = new PodGroups();
+  readonly terms = new HeldTerms();
   readonly #infos = new Map<string, NodeInfo>();
   #ordered: readonly NodeInfo[] | undefined;
   /** Bound pods whose node is not there, by its name. */
@@ -178,7 +181,7 @@ export class Picture {
       takesAddress: takesAddress(pod),
       siblings: workload === undefined ? undefined : (this.workload(workload) as Map<NodeInfo, number>),
       group: pod.metadata.deletionTimestamp === undefined ? this.groups.groupOf(pod) : undefined,
-      repellents: this.groups.repellentsOf(pod),
+      terms: this.terms.of(pod),
     };
   }
 
@@ -237,7 +240,7 @@ export class Picture {
 
   /** Forgets what no pod belongs to any more. Not within an attempt. */
   prune(): void {
-    this.groups.prune();
+    if (this.groups.prune()) this.terms.prune();
     for (const [uid, perNode] of this.#workloads) if (perNode.size === 0) this.#workloads.delete(uid);
   }
 
@@ -294,7 +297,7 @@ function apply(info: NodeInfo, facts: PodFacts, by: 1 | -1): void {
   info.podCount += by;
   if (facts.takesAddress) info.addressesTaken += by;
   for (const port of requests.hostPorts) count(info.hostPorts, port, by);
-  for (const { perNode } of facts.repellents) count(perNode, info, by);
+  for (const { perNode } of facts.terms) count(perNode, info, by);
   if (!group) return;
   count(group.perNode, info, by);
   if (siblings) count(siblings, info, by);

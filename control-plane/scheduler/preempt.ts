@@ -60,12 +60,13 @@ export function preempt(
 ): Preemption | undefined {
   let best: Candidate | undefined;
   let examined = 0;
+  const neighbours = neighbourhood(pod, picture);
   const world: World = {
     picture,
     budgets,
     leaving,
     // Fewer pods never make neighbours matter that do not matter now.
-    neighboursMatter: neighbourhood(pod, picture).minds,
+    neighboursMatter: neighbours.refuses !== undefined || neighbours.postpones !== undefined,
     lasting: checksFor(pod, filters.filter(isStatic)),
     passing: checksFor(
       pod,
