@@ -192,9 +192,10 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   closers.add(() => dns.stop());
 
   const folders = { dataDir: flags.dataDir, runDir: flags.runDir };
+  const files = createDiskPodFiles(folders, exec, log);
   pods = createPods({
     nodeName: flags.nodeName,
-    files: createDiskPodFiles(folders, exec, log),
+    files,
     prober: createProber(runtime, clock),
     fencing,
     sink: session,
@@ -218,7 +219,7 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   usage.want(usageWanted);
   closers.add(() => usage?.stop());
   remover = new VolumeRemover({
-    ...{ folders, clock, log },
+    ...{ files, clock, log },
     pods: () => directory.pods(),
     removed: (paths) => session.volumesRemoved(paths),
   });

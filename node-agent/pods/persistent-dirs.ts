@@ -7,6 +7,7 @@ import type { Log } from '../../lib/log.ts';
 import { isPodFinished } from '../../lib/model/pods.ts';
 import type { Pod, RemoveVolumes } from '../../proto/gen/types.ts';
 import { type AgentFolders, persistentDir } from './paths.ts';
+import type { PodFiles } from './pod-files.ts';
 import { requireVolumePath, type VolumeOwner } from './volumes.ts';
 
 /** Complete or not there at all. What pods made of one that is there stays: its owner and mode, too. */
@@ -25,8 +26,14 @@ export async function makePersistentDir(dir: string, owner: VolumeOwner): Promis
   await rename(unfinished, dir);
 }
 
+/** Done when nothing is left of it. */
+export async function removePersistentDir(folders: AgentFolders, path: string): Promise<void> {
+  requireVolumePath(path);
+  await rm(persistentDir(folders, path), { recursive: true, force: true });
+}
+
 export interface VolumeRemoverOptions {
-  readonly folders: AgentFolders;
+  readonly files: Pick<PodFiles, 'removePersistentDir'>;
   /** Of which something is on this node. */
   readonly pods: () => readonly Pod[];
   readonly removed: (paths: string[]) => void;
@@ -70,11 +77,10 @@ export class VolumeRemover {
   }
 
   async #remove(path: string): Promise<boolean> {
-    const { folders, pods, log } = this.#options;
+    const { files, pods, log } = this.#options;
     if (pods().some((pod) => usesPath(pod, path))) return false;
     try {
-      requireVolumePath(path);
-      await rm(persistentDir(folders, path), { recursive: true, force: true });
+      await files.removePersistentDir(path);
       return true;
     } catch (error) {
       log.warn({ path, error: messageOf(error) }, 'a volume cannot be removed; trying again');

@@ -23,7 +23,7 @@ import {
   terminationFile,
   volumeDir,
 } from './paths.ts';
-import { makePersistentDir } from './persistent-dirs.ts';
+import { makePersistentDir, removePersistentDir } from './persistent-dirs.ts';
 import type { ContainerFiles, PodFiles } from './pod-files.ts';
 import type { PodRecord } from './record.ts';
 import { isTmpfs, mountTmpfs, unmountBelow } from './tmpfs.ts';
@@ -109,6 +109,7 @@ export function createDiskPodFiles(folders: AgentFolders, exec: Exec, log: Log):
       }
       await rm(podDir(folders, uid), { recursive: true, force: true });
     },
+    removePersistentDir: (path) => removePersistentDir(folders, path),
   };
 }
 

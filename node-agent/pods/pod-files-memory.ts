@@ -2,13 +2,17 @@
 import type { GantryError } from '../../lib/errors.ts';
 import type { PodFiles } from './pod-files.ts';
 import type { PodRecord } from './record.ts';
-import type { VolumePlan } from './volumes.ts';
+import { requireVolumePath, type VolumePlan } from './volumes.ts';
+
+type FailingOperation = 'saveRecord' | 'prepareVolumes' | 'prepareContainer' | 'removePod' | 'removePersistentDir';
 
 export interface MemoryPodFiles extends PodFiles {
   readonly records: ReadonlyMap<string, PodRecord>;
   readonly volumes: ReadonlyMap<string, readonly VolumePlan[]>;
+  /** Paths of the directories of persistent volumes. */
+  readonly persistentDirs: ReadonlySet<string>;
   readonly terminationMessages: Map<string, string>;
-  failNext(operation: 'saveRecord' | 'prepareVolumes' | 'prepareContainer' | 'removePod', error: GantryError): void;
+  failNext(operation: FailingOperation, error: GantryError): void;
   /** Of the failures asked for, those that have not happened yet will not. */
   forgetFailures(): void;
 }
@@ -16,6 +20,7 @@ export interface MemoryPodFiles extends PodFiles {
 export function createMemoryPodFiles(): MemoryPodFiles {
   const records = new Map<string, PodRecord>();
   const volumes = new Map<string, readonly VolumePlan[]>();
+  const persistentDirs = new Set<string>();
   const terminationMessages = new Map<string, string>();
   const failures = new Map<string, GantryError[]>();
   const enter = async (operation: string): Promise<void> => {
@@ -25,6 +30,7 @@ export function createMemoryPodFiles(): MemoryPodFiles {
   return {
     records,
     volumes,
+    persistentDirs,
     terminationMessages,
     failNext(operation, error) {
       failures.set(operation, [...(failures.get(operation) ?? []), error]);
@@ -39,6 +45,7 @@ export function createMemoryPodFiles(): MemoryPodFiles {
     async prepareVolumes(podUid, plans) {
       await enter('prepareVolumes');
       volumes.set(podUid, plans);
+      for (const plan of plans) if (plan.type === 'persistent') persistentDirs.add(plan.path);
     },
     async prepareContainer() {
       await enter('prepareContainer');
@@ -54,6 +61,11 @@ export function createMemoryPodFiles(): MemoryPodFiles {
       await enter('removePod');
       volumes.delete(pod.metadata.uid!);
       records.delete(pod.metadata.uid!);
+    },
+    async removePersistentDir(path) {
+      await enter('removePersistentDir');
+      requireVolumePath(path);
+      persistentDirs.delete(path);
     },
   };
 }

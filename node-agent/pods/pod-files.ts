@@ -31,6 +31,8 @@ export interface PodFiles {
   pruneLogs(pod: Pod, name: string, attempt: number): Promise<void>;
   /** Volumes and /etc; logs and record stay. */
   removeVolumes(podUid: string): Promise<void>;
-  /** Everything. */
+  /** Everything. Not the directories of persistent volumes. */
   removePod(pod: Pod): Promise<void>;
+  /** The directory of a persistent volume, with the data in it. */
+  removePersistentDir(path: string): Promise<void>;
 }

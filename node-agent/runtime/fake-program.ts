@@ -10,6 +10,8 @@ export interface FakeProgram {
   readonly exitCode?: number;
   /** Needs SIGKILL: as process 1 of its namespace it has no default action for signals. */
   readonly ignoresSigterm?: boolean;
+  /** What it uses while it runs. Default 10. */
+  readonly cpuMillis?: number;
   /** Exit status after SIGTERM. Default 143. */
   readonly exitCodeOnSigterm?: number;
 }

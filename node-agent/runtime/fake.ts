@@ -252,11 +252,11 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
         const running = [...containers.values()].filter(({ status, config }) => {
           return status.state === 'running' && (podUids?.includes(config.podUid) ?? true);
         });
-        return running.map(({ config, status }) => ({
+        return running.map(({ config, status, program }) => ({
           containerId: config.id,
           podUid: config.podUid,
           name: config.name,
-          cpuUsageNanos: BigInt(Math.max(0, Math.round(clock.nowMs() - (status.startedAtMs ?? 0)))) * 10_000n,
+          cpuUsageNanos: usedNanos(clock.nowMs() - (status.startedAtMs ?? 0), program),
           memoryBytes: config.resources.memoryRequestBytes ?? 2 ** 20,
           pids: 1,
         }));
@@ -310,6 +310,10 @@ export function createFakeHost(options: FakeHostOptions): FakeHost {
     },
     imageInUse: (imageId) => [...containers.values()].some((container) => container.config.imageId === imageId),
   };
+}
+
+function usedNanos(ranMs: number, { cpuMillis = 10 }: FakeProgram): bigint {
+  return BigInt(Math.max(0, Math.round(ranMs * cpuMillis * 1_000)));
 }
 
 function defaultExec(request: ExecRequest): FakeExecResult {

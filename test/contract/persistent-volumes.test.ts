@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { virtualClock } from '../../lib/clock-virtual.ts';
 import { silentLog } from '../../lib/log.ts';
-import { makePersistentDir, VolumeRemover } from '../../node-agent/pods/persistent-dirs.ts';
+import { makePersistentDir, removePersistentDir, VolumeRemover } from '../../node-agent/pods/persistent-dirs.ts';
 import type { PersistentVolume, Pod } from '../../proto/gen/types.ts';
 import { startSessionCluster } from './session-cluster.ts';
 
@@ -66,8 +66,9 @@ describe('removal', () => {
     const clock = virtualClock();
     const removed: string[] = [];
     let pods: Pod[] = [podOn('Running')];
+    const folders = { dataDir, runDir: dataDir };
     const remover = new VolumeRemover({
-      folders: { dataDir, runDir: dataDir },
+      files: { removePersistentDir: (dir) => removePersistentDir(folders, dir) },
       pods: () => pods,
       removed: (paths) => void removed.push(...paths),
       clock,

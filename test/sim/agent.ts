@@ -9,6 +9,7 @@ import { createFencing } from '../../node-agent/fencing/fencing.ts';
 import type { HostFacts } from '../../node-agent/host/facts.ts';
 import { createNodeReporter, type NodeReporter } from '../../node-agent/host/node-reporter.ts';
 import type { ImageStore } from '../../node-agent/images/images.ts';
+import { VolumeRemover } from '../../node-agent/pods/persistent-dirs.ts';
 import type { MemoryPodFiles } from '../../node-agent/pods/pod-files-memory.ts';
 import { createPods, type Pods } from '../../node-agent/pods/pods.ts';
 import type { Prober } from '../../node-agent/pods/prober.ts';
@@ -17,7 +18,8 @@ import type { FakeHost } from '../../node-agent/runtime/fake.ts';
 import type { Runtime } from '../../node-agent/runtime/runtime.ts';
 import { createSessionClient, type SessionTransport } from '../../node-agent/session/session-client.ts';
 import { openSliceStore, type SliceDisk } from '../../node-agent/session/slice-store.ts';
-import type { JoinRequest, JoinResponse, SessionDown } from '../../proto/gen/types.ts';
+import { UsageReporter } from '../../node-agent/usage/reporter.ts';
+import type { JoinRequest, JoinResponse, SessionDown, UsageWanted } from '../../proto/gen/types.ts';
 import type { FakePodNetwork } from './fake-network.ts';
 import type { SimProcess } from './process.ts';
 import type { Rpc } from './rpc.ts';
@@ -69,6 +71,7 @@ const runtimeMethods = [
   'removeContainer',
   'exec',
   'list',
+  'stats',
   'rotateLogs',
 ] as const;
 const fileMethods = [
@@ -78,6 +81,7 @@ const fileMethods = [
   'prepareContainer',
   'removeVolumes',
   'removePod',
+  'removePersistentDir',
 ] as const;
 
 /** Resolves when the agent is up; rejects when it ends by itself. */
@@ -95,6 +99,10 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
   const reporter = createReporter(machine, process, plants.restless ? growing(images) : images, log);
   const fencing = createFencing(process.guard(machine.watchdog, ['guard', 'release'], diskDelayMs));
   let pods: Pods | undefined;
+  let usage: UsageReporter | undefined;
+  let usageWanted: UsageWanted = {};
+  let remover: VolumeRemover | undefined;
+  const volumesToRemove = new Set<string>();
   const welcomed = Promise.withResolvers<void>();
   const session = createSessionClient({
     servers: machine.servers,
@@ -110,6 +118,14 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
       disk.set('settings', new Uint8Array());
       welcomed.resolve();
     },
+    onUsageWanted: (wanted) => {
+      usageWanted = wanted;
+      usage?.want(wanted);
+    },
+    onRemoveVolumes: ({ paths = [] }) => {
+      for (const path of paths) volumesToRemove.add(path);
+      remover?.want({ paths });
+    },
     lease: fencing,
     slice,
     clock,
@@ -123,9 +139,10 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
   if (!disk.has('settings')) await welcomed.promise;
   const network = process.guard(machine.network, ['attach', 'detach', 'retain'], runtimeDelayMs);
   if (plants.leakAttachments) Object.defineProperty(network, 'detach', { value: async () => {} });
+  const files = process.guard(machine.files, fileMethods, diskDelayMs);
   pods = createPods({
     nodeName: machine.name,
-    files: process.guard(machine.files, fileMethods, diskDelayMs),
+    files,
     prober: proberOf(machine, process),
     fencing,
     sink: plants.keepRemovals ? { ...sinkOf(session), removed() {} } : session,
@@ -142,7 +159,20 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
     folders: { dataDir: '/data', runDir: '/run' },
   });
   onPods(pods);
-  await pods.start();
+  const begun = pods;
+  await begun.start();
+  usage = new UsageReporter({
+    ...{ runtime, clock, log },
+    pod: (uid) => begun.pod(uid),
+    send: (usages) => session.usage(usages),
+  });
+  usage.want(usageWanted);
+  remover = new VolumeRemover({
+    ...{ files, clock, log },
+    pods: () => begun.uids().flatMap((uid) => begun.pod(uid) ?? []),
+    removed: (paths) => session.volumesRemoved(paths),
+  });
+  remover.want({ paths: [...volumesToRemove] });
 }
 
 function createReporter(machine: Machine, { clock }: SimProcess, images: ImageStore, log: Log): NodeReporter {
