@@ -11,16 +11,27 @@ export interface NodeVerdict {
   readonly reason?: string;
 }
 
-/** What each node says to the pod. */
+/** What each node says to the pod: its first reason, and of what there is too little all of it, with figures. */
 export function verdicts(
   pod: Pod,
   picture: Picture,
   neighbours: Neighbourhood = neighbourhood(pod, picture),
   asked: readonly Filter[] = filters,
 ): NodeVerdict[] {
-  const checks = [...checksFor(pod, asked), neighbourCheck(neighbours)];
+  const asking = asked.flatMap((filter) => {
+    const check = filter.checkFor(pod);
+    return check ? [{ filter, check }] : [];
+  });
   return picture.infos.map((info) => {
-    const reason = firstReason(checks, info);
+    const refusing = asking.filter(({ check }) => check(info) !== undefined);
+    const short = refusing.filter(({ filter }) => filter.shortage !== undefined);
+    const [first] = refusing;
+    const told = first && short.includes(first) ? short : refusing.slice(0, 1);
+    const reasons = told.map(({ filter, check }) => {
+      const missing = filter.shortage?.(pod, info);
+      return missing === undefined ? check(info)! : `${check(info)!}: ${missing}`;
+    });
+    const reason = first ? reasons.join('; ') : neighbourReason(neighbours, info);
     return { nodeName: info.name, ...(reason !== undefined && { reason }) };
   });
 }

@@ -8,6 +8,7 @@
  * the same. The others depend on what is already placed on the node and are asked again after every placement.
  * What depends on pods of other nodes as well (pod affinity, topology spread) is in neighbourhood.ts.
  */
+import { amountText } from '../../lib/model/resource-amounts.ts';
 import { isTolerated } from '../../lib/model/tolerations.ts';
 import type { Pod, Taint } from '../../proto/gen/types.ts';
 import { requiredNodeAffinityHolds } from './node-affinity.ts';
@@ -24,6 +25,8 @@ export interface Filter {
   readonly reads?: (pod: Pod) => unknown;
   /** Undefined: it has nothing against any node. */
   checkFor(pod: Pod): Check | undefined;
+  /** For who looks at a node that it refuses: what is missing ("needs 500m, 120m of 2 free"). */
+  shortage?(pod: Pod, info: NodeInfo): string;
 }
 
 const ready: Filter = {
@@ -99,7 +102,18 @@ const taints: Filter = {
 const podCount: Filter = {
   name: 'PodCount',
   checkFor: () => (info) => (info.podCount < info.allocatable.pods ? undefined : 'too many pods'),
+  shortage: (_pod, info) => `${info.podCount} of ${info.allocatable.pods}`,
 };
+
+/** What is needed is told exactly, what is free never as more than there is. */
+function needsOf(resource: 'cpu' | 'memory', needed: number, used: number, allocatable: number): string {
+  const whole = (amount: number): number =>
+    resource === 'memory' && amount > mebibyte ? amount - (amount % mebibyte) : amount;
+  const free = amountText(resource, whole(Math.max(0, allocatable - used)));
+  return `needs ${amountText(resource, needed)}, ${free} of ${amountText(resource, whole(allocatable))} free`;
+}
+
+const mebibyte = 1024 * 1024;
 
 /** A pod of the host's network has the node's address, of which there is always one more. */
 const podAddresses: Filter = {
@@ -123,6 +137,8 @@ const cpu: Filter = {
     return (info) =>
       info.requestedCpuMillis + cpuMillis > info.allocatable.cpuMillis ? 'insufficient cpu' : undefined;
   },
+  shortage: (pod, { requestedCpuMillis, allocatable }) =>
+    needsOf('cpu', requestsOf(pod).cpuMillis, requestedCpuMillis, allocatable.cpuMillis),
 };
 
 const memory: Filter = {
@@ -133,6 +149,8 @@ const memory: Filter = {
     return (info) =>
       info.requestedMemoryBytes + memoryBytes > info.allocatable.memoryBytes ? 'insufficient memory' : undefined;
   },
+  shortage: (pod, { requestedMemoryBytes, allocatable }) =>
+    needsOf('memory', requestsOf(pod).memoryBytes, requestedMemoryBytes, allocatable.memoryBytes),
 };
 
 const hostPorts: Filter = {

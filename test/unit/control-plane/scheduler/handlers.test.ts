@@ -1,7 +1,7 @@
 /** What the scheduler answers to questions, through ctl and from the mirror alone. */
 import { describe, expect, it } from 'vitest';
 import { admitApplied } from '../../../../control-plane/api/admission.ts';
-import { schedulingHandlers } from '../../../../control-plane/scheduler/handlers.ts';
+import { explainPending, schedulingHandlers } from '../../../../control-plane/scheduler/handlers.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import { seededRandom } from '../../../../lib/random.ts';
@@ -45,12 +45,37 @@ describe('ctl explain-pending', () => {
         '0/3 nodes fit: 1 cordoned, 1 insufficient cpu, 1 not ready',
         '',
         'NODE   VERDICT        REASON',
-        'n1     does not fit   insufficient cpu',
+        'n1     does not fit   insufficient cpu: needs 3, 2 of 2 free',
         'n2     does not fit   cordoned',
         'n3     does not fit   not ready',
         '',
       ].join('\n'),
     );
+  });
+
+  it('says of every resource how much is needed and how much is free', () => {
+    const picture = [
+      node('n1', { cpu: '2', memory: '1Gi', pods: '2' }),
+      node('n2', { cpu: '3500m', memory: `${300 * 2 ** 20 + 4097}` }),
+      pod('a', { cpu: '1880m', memory: '256Mi', spec: { nodeName: 'n1' } }),
+      pod('b', { cpu: '50m', spec: { nodeName: 'n1' } }),
+      pod('c', { cpu: '100m', memory: '1Mi', spec: { nodeName: 'n2' } }),
+    ];
+    const asking = pod('asking', { cpu: '500m', memory: '1Gi' });
+    expect(explainPending(stateOf(...picture, asking), asking)).toEqual({
+      nodes: [
+        {
+          nodeName: 'n1',
+          reason: [
+            'too many pods: 2 of 2',
+            'insufficient cpu: needs 500m, 70m of 2 free',
+            'insufficient memory: needs 1Gi, 768Mi of 1Gi free',
+          ].join('; '),
+        },
+        { nodeName: 'n2', reason: 'insufficient memory: needs 1Gi, 299Mi of 300Mi free' },
+      ],
+      summary: '0/2 nodes fit: 1 insufficient memory, 1 too many pods',
+    });
   });
 
   it('says where a pod is that does not wait, and when there is none', async () => {
@@ -67,7 +92,9 @@ describe('ctl explain-pending', () => {
     const cli = await createCli({ scheduling: questionsTo(state) });
     await cli.put(waiting);
     const { out } = await cli.run('describe pod big');
-    expect(out).toMatch(/Scheduling: +0\/3 nodes fit: .*\n +n1: +insufficient cpu\n +n2: +cordoned\n/);
+    expect(out).toMatch(
+      /Scheduling: +0\/3 nodes fit: .*\n +n1: +insufficient cpu: needs 3, 2 of 2 free\n +n2: +cordoned\n/,
+    );
     await cli.put({ ...waiting, spec: { ...waiting.spec, nodeName: 'n1' } });
     expect((await cli.run('describe pod big')).out).not.toContain('Scheduling:');
   });
