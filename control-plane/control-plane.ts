@@ -37,6 +37,7 @@ import type { ClusterState } from './state/cluster-state.ts';
 import { type FollowedState, followStore } from './state/follow.ts';
 import { decodingOnce, type ObjectCodec } from './state/object-codec.ts';
 import { withRecentEvents } from './state/recent-events.ts';
+import { upToDateState } from './state/up-to-date.ts';
 
 export interface ControlPlaneConfig {
   readonly name: string;
@@ -180,6 +181,7 @@ function servicesOf(
   const Cluster = createClusterService({
     store: withRecentEvents(store, state.recent),
     codec,
+    upToDate: upToDateState({ store, state, clock }),
     clock,
     random,
     log: log.child({ component: 'api' }),

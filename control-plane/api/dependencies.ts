@@ -5,6 +5,7 @@ import type { Random } from '../../lib/random.ts';
 import type { Handlers } from '../../lib/rpc/server.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
+import type { UpToDate } from '../state/up-to-date.ts';
 import type { Overlaps } from './overlaps.ts';
 import type { Turns } from './turns.ts';
 
@@ -26,6 +27,8 @@ export interface ApiDependencies {
   readonly store: Store;
   /** Seals Secrets: sealedCodec of ../state/object-codec.ts. */
   readonly codec: ObjectCodec;
+  /** The mirror, to read from instead of the store; absent: the store is read. */
+  readonly upToDate?: UpToDate;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

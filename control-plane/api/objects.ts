@@ -55,7 +55,13 @@ export function nameOf({ kind, metadata }: KubeObject): string {
   return `${kind} ${JSON.stringify(metadata?.name || `${metadata?.generateName ?? ''}...`)}`;
 }
 
-export async function readObject({ store, codec }: ApiDependencies, target: Target): Promise<KubeObject | undefined> {
+export async function readObject(
+  { store, codec, upToDate }: ApiDependencies,
+  target: Target,
+): Promise<KubeObject | undefined> {
+  // What the mirror does not show may be there nevertheless, and unreadable: the store has the last word.
+  const shown = (await upToDate?.())?.byKey(target.key);
+  if (shown) return shown;
   const { kv } = await store.get(target.key);
   return kv && codec.decode(target.key, kv.value, kv.modRevision);
 }

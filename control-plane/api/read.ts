@@ -1,7 +1,9 @@
 /** Get, List and GetClusterInfo. */
 import { GantryError } from '../../lib/errors.ts';
 import { toEnvelope } from '../../lib/model/codec.ts';
+import { keyOf } from '../../lib/model/keys.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
+import type { ClusterState } from '../state/cluster-state.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { readExisting, targetOf } from './objects.ts';
 import { authorizeKind } from './roles.ts';
@@ -49,11 +51,15 @@ export interface Page {
 
 /** Everything selected at one revision; with a limit, at most that many. */
 export async function listPage(
-  { store, codec }: ApiDependencies,
+  { store, codec, upToDate }: ApiDependencies,
   selection: Selection,
   limit: number,
   token?: string,
 ): Promise<Page> {
+  // In the mirror objects are in no order. And a Secret that cannot be opened is not in it.
+  const isWhole = limit === 0 && !token && selection.kind !== 'Secret';
+  const state = isWhole ? await upToDate?.() : undefined;
+  if (state) return wholeList(state, selection);
   const start = token ? parseContinueToken(token, selection.prefix) : undefined;
   const objects: KubeObject[] = [];
   let revision = start?.revision;
@@ -75,6 +81,15 @@ export async function listPage(
     }
     if (!page.more) return { objects, revision };
   }
+}
+
+function wholeList(state: ClusterState, { kind, namespace, matches }: Selection): Page {
+  const keyed = state
+    .list(kind, namespace)
+    .filter(matches)
+    .map((object) => ({ key: keyOf(object), object }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { objects: keyed.map(({ object }) => object), revision: state.revision };
 }
 
 function continueToken(revision: bigint, lastKey: string): string {

@@ -4,7 +4,7 @@
  */
 import { GantryError } from '../../lib/errors.ts';
 import { type Kind, kindInfo } from '../../lib/model/schema.ts';
-import type { Peer } from '../../lib/rpc/server.ts';
+import type { Peer } from '../../lib/rpc/peer.ts';
 
 export const roles = ['viewer', 'editor', 'admin'] as const;
 export type Role = (typeof roles)[number];

@@ -9,6 +9,8 @@ import { checkKeyPart, requestedKind } from './objects.ts';
 
 export interface Selection {
   readonly kind: Kind;
+  /** Undefined: all. */
+  readonly namespace: string | undefined;
   /** Prefix of the keys in question. */
   readonly prefix: string;
   /** False when only the prefix selects, so that nobody needs to look at an object to know. */
@@ -24,12 +26,13 @@ interface SelectingRequest {
 }
 
 export function selectionOf(request: SelectingRequest): Selection {
-  const { kind } = requestedKind(request);
+  const { kind, clusterScoped } = requestedKind(request);
   checkKeyPart(request.namespace ?? '');
   const labels: LabelSelector = parseSelector(request.labelSelector ?? '');
   const fields = parseFieldSelector(kind, request.fieldSelector ?? '');
   return {
     kind,
+    namespace: clusterScoped ? undefined : request.namespace || undefined,
     prefix: kindPrefix(kind, request.namespace),
     looksInside: labels.matchExpressions !== undefined || fields.length > 0,
     matches: (object) => matchesSelector(labels, object.metadata.labels) && fields.every((field) => field(object)),

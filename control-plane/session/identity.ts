@@ -1,7 +1,7 @@
 /** Who is at the other end of a connection, from what its certificate says. */
 import { GantryError } from '../../lib/errors.ts';
 import { hostOf } from '../../lib/pki/host.ts';
-import type { Peer } from '../../lib/rpc/server.ts';
+import type { Peer } from '../../lib/rpc/peer.ts';
 
 const nodePrefix = 'node:';
 

@@ -14,6 +14,7 @@ import { systemClock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createHealth } from './health.ts';
+import { type Peer, peerOf } from './peer.ts';
 import { addReflection } from './reflection.ts';
 import {
   fullServiceName,
@@ -26,15 +27,6 @@ import {
 import { toStatus } from './status.ts';
 import { drain } from './streams.ts';
 import { type ReloadableTls, serverCredentials } from './tls.ts';
-
-export interface Peer {
-  /** Certificate subject CN; empty when the peer showed no certificate. */
-  readonly commonName: string;
-  /** Certificate subject O: admin, editor, viewer, node, control-plane; empty without a certificate. */
-  readonly organization: string;
-  /** host:port */
-  readonly address: string;
-}
 
 export interface CallContext {
   readonly peer: Peer;
@@ -231,13 +223,4 @@ class OpenCalls {
     for (const cancel of this.#open) cancel.abort(reason);
     this.#open.clear();
   }
-}
-
-function peerOf(call: AnyCall): Peer {
-  const subject = call.getAuthContext()?.sslPeerCertificate?.subject;
-  return { commonName: one(subject?.CN), organization: one(subject?.O), address: call.getPeer() };
-}
-
-function one(value: string | string[] | undefined): string {
-  return (Array.isArray(value) ? value[0] : value) ?? '';
 }

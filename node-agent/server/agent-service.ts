@@ -2,7 +2,8 @@
 import type { Clock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import { type Handlers, type Peer, type RunningServer, startServer } from '../../lib/rpc/server.ts';
+import type { Peer } from '../../lib/rpc/peer.ts';
+import { type Handlers, type RunningServer, startServer } from '../../lib/rpc/server.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { LogsRequest } from '../../proto/gen/types.ts';
 import type { NodeMeter } from '../host/node-meter.ts';

@@ -1,7 +1,8 @@
 /** One call of the simulated RPC: a connection of its own with a pipe each way, and all that can become of it. */
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { GantryError } from '../../lib/errors.ts';
-import type { CallContext, Handlers, Peer } from '../../lib/rpc/server.ts';
+import type { Peer } from '../../lib/rpc/peer.ts';
+import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
 import { type MethodShape, methodKind, type ServiceName, type serviceDefinition } from '../../lib/rpc/service.ts';
 import { fromServiceError, toStatus } from '../../lib/rpc/status.ts';
 import { Inbox } from './inbox.ts';

@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { GantryError } from '../../lib/errors.ts';
-import type { Peer } from '../../lib/rpc/server.ts';
+import type { Peer } from '../../lib/rpc/peer.ts';
 import { type Methods, type ServiceName, serviceDefinition } from '../../lib/rpc/service.ts';
 import type { Network } from './network.ts';
 import type { SimProcess } from './process.ts';

@@ -3,7 +3,7 @@ import { type GantryError, isGantryError, messageOf } from '../../lib/errors.ts'
 import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { keyOf, objectKey } from '../../lib/model/keys.ts';
 import type { Random } from '../../lib/random.ts';
-import type { Peer } from '../../lib/rpc/server.ts';
+import type { Peer } from '../../lib/rpc/peer.ts';
 import type { KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
 import { counterPrefix } from './acknowledged.ts';
 import { chooseAct } from './acts.ts';

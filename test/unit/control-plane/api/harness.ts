@@ -3,7 +3,9 @@
 import { ensureDefaults } from '../../../../control-plane/api/bootstrap.ts';
 import { createClusterService } from '../../../../control-plane/api/cluster-service.ts';
 import type { ApiDependencies, ClusterHandlers } from '../../../../control-plane/api/dependencies.ts';
+import { followStore } from '../../../../control-plane/state/follow.ts';
 import { sealedCodec } from '../../../../control-plane/state/object-codec.ts';
+import { upToDateState } from '../../../../control-plane/state/up-to-date.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import type { Log } from '../../../../lib/log.ts';
 import { fromEnvelope, toEnvelope } from '../../../../lib/model/codec.ts';
@@ -38,7 +40,7 @@ export function contextOf(organization = 'admin', signal = new AbortController()
 
 export const admin = contextOf();
 
-export async function createHarness(parts: Partial<ApiDependencies> = {}): Promise<Harness> {
+export async function createHarness(given: Partial<ApiDependencies> = {}): Promise<Harness> {
   const store = createMemoryStore({ clock: systemClock });
   const random = seededRandom(1);
   const codec = sealedCodec(createKeyring(new Uint8Array(32).fill(7), random));
@@ -58,7 +60,10 @@ export async function createHarness(parts: Partial<ApiDependencies> = {}): Promi
     version: '0.0.0',
     defaultScheduler: 'least-loaded',
   };
-  const dependencies: ApiDependencies = { store, codec, clock: systemClock, random, log, config, ...parts };
+  const parts = { codec, clock: systemClock, random, log };
+  const state = followStore({ store, ...parts, signal: new AbortController().signal });
+  const upToDate = upToDateState({ store, state, clock: systemClock });
+  const dependencies: ApiDependencies = { store, ...parts, upToDate, config, ...given };
   await ensureDefaults(dependencies);
   const api = createClusterService(dependencies);
   const objectOf = <T extends KubeObject>(answer: { object?: object }): T => fromEnvelope(answer.object) as T;

@@ -1,0 +1,92 @@
+/** Reading from the mirror shows what reading from the store would have shown. */
+import { describe, expect, test } from 'vitest';
+import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { upToDateState } from '../../../../control-plane/state/up-to-date.ts';
+import { virtualClock } from '../../../../lib/clock-virtual.ts';
+import type { GetResult } from '../../../../lib/store/store.ts';
+
+/** A store whose answers come when told, and a mirror moved by hand. */
+function scene() {
+  const clock = virtualClock();
+  const state = new MutableClusterState();
+  const questions: { answer(revision: bigint): void; fail(): void }[] = [];
+  const get = (): Promise<GetResult> =>
+    new Promise((resolve, reject) => {
+      questions.push({ answer: (revision) => resolve({ revision }), fail: () => reject(new Error('away')) });
+    });
+  const upToDate = upToDateState({ store: { get }, state, clock });
+  state.replace([], 10n);
+  return { clock, state, questions, upToDate };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('the up-to-date state', () => {
+  test('is the mirror when it has come as far as the store, at the earliest', async () => {
+    const { state, questions, upToDate } = scene();
+    let shown: unknown = 'nothing';
+    void upToDate().then((found) => (shown = found));
+    await turn();
+    questions[0]!.answer(12n);
+    await turn();
+    expect(shown).toBe('nothing');
+    state.apply([], 11n);
+    await turn();
+    expect(shown).toBe('nothing');
+    state.apply([], 12n);
+    await turn();
+    expect(shown).toBe(state);
+  });
+
+  test('asks the store once for all who come while it is being asked, but not for those by the earlier answer', async () => {
+    const { state, questions, upToDate } = scene();
+    const first = upToDate();
+    await turn();
+    const later = [upToDate(), upToDate(), upToDate()];
+    await turn();
+    expect(questions.length).toBe(1);
+    questions[0]!.answer(10n);
+    expect(await first).toBe(state);
+    await turn();
+    expect(questions.length).toBe(2);
+    let shown = 0;
+    for (const one of later) void one.then(() => (shown += 1));
+    questions[1]!.answer(11n);
+    await turn();
+    expect(shown).toBe(0);
+    state.apply([], 11n);
+    await turn();
+    expect([shown, questions.length]).toEqual([3, 2]);
+  });
+
+  test('is none when the mirror does not get there soon, nor for a while after; then it is asked again', async () => {
+    const { clock, state, questions, upToDate } = scene();
+    const first = upToDate();
+    await turn();
+    questions[0]!.answer(12n);
+    await turn();
+    await clock.advance(100);
+    expect(await first).toBeUndefined();
+    expect(await upToDate()).toBeUndefined();
+    expect(questions.length).toBe(1);
+    await clock.advance(1000);
+    const second = upToDate();
+    await turn();
+    questions[1]!.answer(10n);
+    expect(await second).toBe(state);
+  });
+
+  test('is none when the store does not answer, and before there is a mirror', async () => {
+    const { questions, upToDate } = scene();
+    const first = upToDate();
+    await turn();
+    questions[0]!.fail();
+    expect(await first).toBeUndefined();
+    const unsynced = new MutableClusterState();
+    expect(await upToDateState({ store: { get: fails }, state: unsynced, clock: scene().clock })()).toBeUndefined();
+  });
+});
+
+const fails = (): never => {
+  throw new Error('not to be asked');
+};
