@@ -194,6 +194,7 @@ function servicesOf(
       state,
       defaultStrategy: defaultScheduler,
       admit: (given, live) => admitApplied(given, live, random, clock.nowMs()),
+      nowMs: () => clock.nowMs(),
     }),
     membership: membershipHandlers({
       ...{ state, store, clock, log },

@@ -21,7 +21,7 @@ export interface PodAdmission {
 }
 
 /** `pods`: of one namespace; the same object may be there many times. */
-export function admitPods(snapshot: Snapshot, pods: readonly Pod[], nowMs: number): PodAdmission {
+export function admitPods(snapshot: Pick<Snapshot, 'list'>, pods: readonly Pod[], nowMs: number): PodAdmission {
   const namespace = pods[0]?.metadata.namespace;
   if (namespace === undefined) return { pods };
   const ranges = snapshot.list('LimitRange', namespace);

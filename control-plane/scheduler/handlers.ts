@@ -22,11 +22,12 @@ export interface SchedulingQuestions {
   readonly defaultStrategy: StrategyName;
   /** An applied object as it would be stored. Throws with what is wrong with it. */
   readonly admit: (given: KubeObject, live: KubeObject | undefined) => KubeObject;
+  readonly nowMs: () => number;
 }
 
 type SchedulingHandlers = Pick<Handlers<'Cluster'>, 'ExplainPending' | 'Simulate'>;
 
-export function schedulingHandlers({ state, defaultStrategy, admit }: SchedulingQuestions): SchedulingHandlers {
+export function schedulingHandlers({ state, defaultStrategy, admit, nowMs }: SchedulingQuestions): SchedulingHandlers {
   return {
     async ExplainPending({ namespace = 'default', name = '' }) {
       const pod = state.get('Pod', namespace, name);
@@ -45,7 +46,7 @@ export function schedulingHandlers({ state, defaultStrategy, admit }: Scheduling
         const { namespace, name } = given.metadata;
         return [admit(given, name ? state.get(given.kind, namespace ?? 'default', name) : undefined)];
       });
-      const pods = simulate(state, { killNodes, objects: admitted }, defaultStrategy);
+      const pods = simulate(state, { killNodes, objects: admitted, nowMs: nowMs() }, defaultStrategy);
       return { pods, summary: summaryOf(pods), resourceVersion: state.revision.toString() };
     },
   };

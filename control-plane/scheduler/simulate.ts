@@ -2,8 +2,8 @@
  * What would happen: the production scheduler on a copy of the picture, until nothing moves any more. Pure.
  *
  * Controllers are thought to have done their part: pods of a lost node that a workload owns are replaced, a workload
- * that is applied has all of its pods, those of an older template gone. Budgets, priorities and preemption are those of
- * the cluster.
+ * that is applied has all of its pods, those of an older template gone, as far as the quotas and limit ranges of its
+ * namespace let it. Budgets, priorities and preemption are those of the cluster.
  */
 import { controllerOf, isDeleting, isSame } from '../../lib/model/object.ts';
 import { isPodFinished } from '../../lib/model/pods.ts';
@@ -16,6 +16,7 @@ import { pictureOf } from './picture.ts';
 import { isPending } from './pod-classes.ts';
 import { budgetFor } from './preemption-write.ts';
 import { schedule } from './schedule.ts';
+import { SimulatedPolicies } from './simulated-policies.ts';
 import type { StrategyName } from './strategies.ts';
 import { withVolumes } from './volumes.ts';
 
@@ -23,6 +24,8 @@ export interface WhatIf {
   readonly killNodes: readonly string[];
   /** Admitted, each as it would be stored. */
   readonly objects: readonly KubeObject[];
+  /** Wall time: a pod that should long be gone is counted by no quota. */
+  readonly nowMs: number;
 }
 
 /** Priorities fall with each round of victims; more rounds than this would be a mistake of ours. */
@@ -43,6 +46,9 @@ class SimulatedWorld {
   readonly #nodes: readonly Node[];
   #bound: Pod[];
   #pending: Pod[];
+  /** Neither here nor there: on their way out, or finished before they were placed. */
+  readonly #others: readonly Pod[];
+  readonly #policies: SimulatedPolicies;
   /** In the order in which pods came into it, by uid. */
   readonly #rows = new Map<string, SimulatedPod>();
   /** Why pods left their nodes, by uid. */
@@ -56,6 +62,9 @@ class SimulatedWorld {
     const pods = snapshot.list('Pod');
     this.#bound = pods.filter((pod) => pod.spec.nodeName !== undefined);
     this.#pending = pods.filter(isPending);
+    this.#others = pods.filter((pod) => pod.spec.nodeName === undefined && !isPending(pod));
+    const all = () => [...this.#bound, ...this.#pending, ...this.#others];
+    this.#policies = new SimulatedPolicies(snapshot, all, whatIf.nowMs);
   }
 
   kill(nodeName: string): void {
@@ -65,15 +74,16 @@ class SimulatedWorld {
     }
   }
 
-  apply(object: KubeObject): void {
+  apply(given: KubeObject): void {
+    const live = this.#snapshot.get(given.kind, given.metadata.namespace, given.metadata.name);
+    const object = this.#policies.admit(given, live);
     if (object.kind === 'Pod') {
-      if (!this.#snapshot.get('Pod', object.metadata.namespace, object.metadata.name)) this.#add(object, undefined);
+      if (!live) this.#add(object, undefined);
       return;
     }
     const wanted = podsWanted(object);
     if (wanted === undefined) return;
     const { template } = (object as Templated).spec;
-    const live = this.#snapshot.get(object.kind, object.metadata.namespace, object.metadata.name);
     const own = live ? [...this.#bound, ...this.#pending].filter((pod) => this.#belongsTo(pod, live)) : [];
     const active = own.filter((pod) => !isPodFinished(pod) && !isDeleting(pod));
     const isSameTemplate = live !== undefined && isSame((live as Templated).spec.template, template);
@@ -84,8 +94,11 @@ class SimulatedWorld {
         reason: isSameTemplate ? 'removed: fewer replicas' : 'removed: the template changed',
       });
     }
-    const missing = wanted - (active.length - surplus.length);
-    for (let index = 1; index <= missing; index += 1) this.#add(newPod(object, template, index), object);
+    const missing = Math.max(0, wanted - (active.length - surplus.length));
+    const coming = Array.from({ length: missing }, (_, index) => newPod(object, template, index + 1));
+    const { pods, refusal } = this.#policies.admitPods(coming);
+    for (const pod of pods) this.#add(pod, object);
+    for (const pod of coming.slice(pods.length)) this.#refuse(pod, object, refusal ?? '');
   }
 
   /** Passes of the scheduler, with victims gone at once and replaced, until nothing changes. */
@@ -145,18 +158,19 @@ class SimulatedWorld {
       this.#tell(pod, 'Gone', { reason: `${reason}; ${why}` });
       return;
     }
-    this.#tell(pod, 'Waiting', { reason });
-    this.#pending.push(waiting(pod));
+    const { pods, refusal } = this.#policies.admitPods([waiting(pod)]);
+    this.#tell(pod, 'Waiting', { reason: refusal === undefined ? reason : `${reason}; ${refusal}` });
+    this.#pending.push(...pods);
   }
 
   #add(pod: Pod, owner: KubeObject | undefined): void {
-    const workload = owner && `${owner.kind}/${owner.metadata.name}`;
-    this.#rows.set(pod.metadata.uid!, {
-      namespace: pod.metadata.namespace ?? 'default',
-      name: pod.metadata.name,
-      ...(workload && { workload }),
-    });
+    this.#rows.set(pod.metadata.uid!, newRow(pod, owner));
     this.#pending.push(pod);
+  }
+
+  /** A policy is against it: its workload asks again and again. */
+  #refuse(pod: Pod, owner: KubeObject, reason: string): void {
+    this.#rows.set(pod.metadata.uid!, { ...newRow(pod, owner), reason, outcome: 'Waiting' });
   }
 
   #bind(pod: Pod, to: string): void {
@@ -231,6 +245,11 @@ function newPod(
     spec,
     status: { phase: 'Pending' },
   };
+}
+
+function newRow({ metadata }: Pod, owner: KubeObject | undefined): SimulatedPod {
+  const workload = owner && `${owner.kind}/${owner.metadata.name}`;
+  return { namespace: metadata.namespace ?? 'default', name: metadata.name, ...(workload && { workload }) };
 }
 
 function waiting(pod: Pod): Pod {

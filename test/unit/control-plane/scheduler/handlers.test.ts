@@ -24,6 +24,7 @@ const questionsTo = (state: MutableClusterState) =>
     state,
     defaultStrategy: 'least-loaded',
     admit: (given, live) => admitApplied(given, live, seededRandom(1), 0),
+    nowMs: () => 0,
   });
 
 describe('ctl explain-pending', () => {
@@ -155,5 +156,85 @@ describe('ctl simulate', () => {
     const wrong = await apply(deploymentManifest('other', { replicas: -1 }));
     expect(wrong.err).toContain('spec.replicas');
     expect((await cli.run('simulate')).err).toContain('say what would happen');
+  });
+
+  describe('the policies of the namespace', () => {
+    const quota = (hard: Record<string, string>, used?: Record<string, string>): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'team', namespace: 'default', uid: 'quota', resourceVersion: '1' },
+      spec: { hard },
+      ...(used && { status: { hard, used } }),
+    });
+    const range: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'LimitRange',
+      metadata: { name: 'sizes', namespace: 'default', uid: 'range', resourceVersion: '1' },
+      spec: {
+        limits: [{ type: 'Container', default: { cpu: '3500m' }, defaultRequest: { cpu: '3' }, max: { cpu: '3500m' } }],
+      },
+    };
+    const applying = async (state: MutableClusterState, ...objects: readonly unknown[]) => {
+      const before = JSON.stringify([...state.all()]);
+      const cli = await createCli({ scheduling: questionsTo(state) });
+      const input = objects.map((object) => JSON.stringify(object)).join('\n---\n');
+      const result = await cli.run('simulate --apply -', { input });
+      expect(JSON.stringify([...state.all()])).toBe(before);
+      return result;
+    };
+
+    it('a quota that is full keeps pods away, with its own sentence', async () => {
+      const state = world(quota({ pods: '4' }, { pods: '0' })); // nobody has counted since: two are there
+      const { out } = await applying(state, deploymentManifest('other', { replicas: 3 }));
+      expect(out).toMatch(/other-\(new 2\) +Deployment\/other +<none> +n\d\n/);
+      expect(out).toMatch(
+        /other-\(new 3\) +Deployment\/other +<none> +<none> +pods "other-\(new 3\)" is forbidden: exceeded quota: team, requested: pods=1, used: pods=4, limited: pods=4\n/,
+      );
+      expect(out).toContain('0 would move, 2 would be placed, 1 would wait, 0 would be gone; nothing was changed');
+    });
+
+    it('pods that go make room in it for those that come', async () => {
+      const state = world(quota({ pods: '2' }));
+      const changed = { ...(deploymentManifest('web', { replicas: 2 }) as object), kind: 'ReplicaSet' };
+      const { out } = await applying(state, changed);
+      expect(out).toContain('0 would move, 2 would be placed, 0 would wait, 2 would be gone');
+    });
+
+    it('a quota that is applied holds what comes after it, and replacements', async () => {
+      const applied = quota({ pods: '1' });
+      const { uid: _uid, resourceVersion: _version, ...metadata } = applied.metadata;
+      const { out } = await applying(world(), { ...applied, metadata }, deploymentManifest('other', { replicas: 1 }));
+      expect(out).toContain('exceeded quota: team, requested: pods=1, used: pods=2, limited: pods=1');
+      const cli = await createCli({ scheduling: questionsTo(world(quota({ pods: '0' }))) });
+      expect((await cli.run('simulate --kill n1')).out).toMatch(
+        /web-a +ReplicaSet\/web +n1 +<none> +lost with node n1; pods "web-a" is forbidden: exceeded quota: team/,
+      );
+    });
+
+    it('refuses what the API would refuse', async () => {
+      const { err, code } = await applying(
+        world(quota({ 'count/deployments.apps': '0' })),
+        deploymentManifest('other', { replicas: 1 }),
+      );
+      expect(code).toBe(1);
+      expect(err).toContain('deployments "other" is forbidden: exceeded quota: team');
+      expect(err).toContain('ctl describe quota team -n default');
+    });
+
+    it('a limit range gives pods what they leave out, and keeps away what is too large', async () => {
+      const containers = (cpu?: string) => ({
+        containers: [{ name: 'main', image: 'busybox:1', ...(cpu && { resources: { requests: { cpu } } }) }],
+      });
+      const manifestOf = (cpu?: string) => ({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'one' },
+        spec: containers(cpu),
+      });
+      const { out } = await applying(world(range), manifestOf());
+      expect(out).toMatch(/one +<none> +<none> +<none> +0\/3 nodes fit: 3 insufficient cpu\n/);
+      const { err } = await applying(world(range), manifestOf('3600m'));
+      expect(err).toContain('pods "one" is forbidden: [maximum cpu usage per Container is 3500m, but request is 3600m');
+    });
   });
 });
