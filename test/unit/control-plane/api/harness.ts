@@ -63,7 +63,9 @@ export async function createHarness(given: Partial<ApiDependencies> = {}): Promi
   const parts = { codec, clock: systemClock, random, log };
   const state = followStore({ store, ...parts, signal: new AbortController().signal });
   const upToDate = upToDateState({ store, state, clock: systemClock });
-  const dependencies: ApiDependencies = { store, ...parts, upToDate, config, ...given };
+  // The mirror is of the store that is made here: with another one the API reads that.
+  const mirror = given.store === undefined ? { upToDate } : {};
+  const dependencies: ApiDependencies = { store, ...parts, ...mirror, config, ...given };
   await ensureDefaults(dependencies);
   const api = createClusterService(dependencies);
   const objectOf = <T extends KubeObject>(answer: { object?: object }): T => fromEnvelope(answer.object) as T;
