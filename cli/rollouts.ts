@@ -1,6 +1,6 @@
 /** The workloads that roll out, and the templates that they have had. */
 import { GantryError } from '../lib/errors.ts';
-import { controllerOf } from '../lib/model/object.ts';
+import { controllerOf, isSame } from '../lib/model/object.ts';
 import { type CopyNames, copyNamesOf, withOriginalNames } from '../lib/model/rollouts.ts';
 import type { DaemonSet, Deployment, KubeObject, PodTemplateSpec, StatefulSet } from '../proto/gen/types.ts';
 import type { Context } from './context.ts';
@@ -68,6 +68,39 @@ function revision(number: number, kept: KubeObject, template: PodTemplateSpec): 
   const copies = copyNamesOf(kept);
   const original = withOriginalNames(template, copies);
   return { name, number, template: original, copies, ...(changeCause !== undefined && { changeCause }) };
+}
+
+export const noCause = '<none>';
+
+/**
+ * Why there is each of them, oldest first: what its author said, and the content that changed with it. What was said of
+ * the revision before is not said again of one that only has other content.
+ */
+export function changeCauses(revisions: readonly Revision[]): string[] {
+  return revisions.map((revision, index) => {
+    const before = revisions[index - 1];
+    const changed = before ? changedContent(revision, before) : [];
+    const isSaid =
+      before === undefined ||
+      changed.length === 0 ||
+      revision.changeCause !== before.changeCause ||
+      !isSame(withoutHash(revision.template), withoutHash(before.template));
+    const said = revision.changeCause === undefined || !isSaid ? [] : [revision.changeCause];
+    return [...said, ...changed].join('; ') || noCause;
+  });
+}
+
+function changedContent({ copies }: Revision, { copies: before }: Revision): string[] {
+  return Object.entries(copies).flatMap(([original, copy]) =>
+    before[original] === undefined || before[original] === copy
+      ? []
+      : [`${original.replace('/', ' ')} changed to ${contentHash(copy)}`],
+  );
+}
+
+/** A copy is called after its content. */
+export function contentHash(copy: string): string {
+  return copy.slice(copy.lastIndexOf('-') + 1);
 }
 
 /** `0` is the one before the one in use; after a rollback that nobody asked for, it is the one that runs since. */

@@ -14,6 +14,9 @@ import { templateLines } from '../output/describe/template.ts';
 import { qualifiedName, resourceKind } from '../resources.ts';
 import {
   changeCauseAnnotation,
+  changeCauses,
+  contentHash,
+  noCause,
   type Revision,
   type RolloutObject,
   type RolloutTarget,
@@ -156,8 +159,10 @@ async function history(context: Context, target: RolloutTarget, { revision = '0'
   const revisions = await revisionsOf(context, object);
   const title = qualifiedName(target.kind, target.name);
   if (revision !== '0') {
-    const { number, template, copies, changeCause } = wantedRevision(revisions, object, revision);
-    const cause = changeCause === undefined ? [] : [`Change-Cause:\t${changeCause}`];
+    const wanted = wantedRevision(revisions, object, revision);
+    const { number, template, copies } = wanted;
+    const why = changeCauses(revisions)[revisions.indexOf(wanted)]!;
+    const cause = why === noCause ? [] : [`Change-Cause:\t${why}`];
     const lines = [...cause, 'Pod Template:', ...templateLines(template), ...copyLines(copies)];
     return context.write(`${title} with revision #${number}\n${alignTabs(lines)}\n`);
   }
@@ -167,13 +172,20 @@ async function history(context: Context, target: RolloutTarget, { revision = '0'
       `no rollout history found for ${resourceKind(target.kind).plural}/${target.name}`,
     );
   }
-  const rows = revisions.map(({ number, changeCause = '<none>' }) => `${number}\t${changeCause}`);
+  const causes = changeCauses(revisions);
+  const rows = revisions.map(({ number }, index) => `${number}\t${causes[index]}`);
   context.write(`${title} \n${alignTabs(['REVISION\tCHANGE-CAUSE', ...rows])}\n`);
 }
 
-/** Where the content of that time is. */
+/** Which content it had, and where that is kept. */
 function copyLines(copies: CopyNames): string[] {
   const entries = Object.entries(copies);
   if (entries.length === 0) return [];
-  return ['Configuration:', ...entries.map(([original, copy]) => `  ${original.replace('/', ' ')}:\t${copy}`)];
+  return [
+    'Configuration:',
+    ...entries.map(([original, copy]) => {
+      const [kind = ''] = original.split('/');
+      return `  ${original.replace('/', ' ')}:\tcontent ${contentHash(copy)}, kept in ${kind.toLowerCase()}/${copy}`;
+    }),
+  ];
 }
