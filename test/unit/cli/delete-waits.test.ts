@@ -1,31 +1,17 @@
 /** Deletions that do not end, and what ctl says they wait for; with the real API and controllers. */
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { plainCodec } from '../../../control-plane/state/object-codec.ts';
 import type { ConfigMap } from '../../../proto/gen/types.ts';
-import { type Cluster, deployment, startCluster } from '../control-plane/controllers/cluster.ts';
-import { type Cli, createCli, type Result } from './harness.ts';
+import { type Cluster, deployment } from '../control-plane/controllers/cluster.ts';
+import { type LiveCli, loadCommands, startLive } from './live.ts';
 
 let cluster: Cluster;
-let cli: Cli;
+let run: LiveCli['run'];
 
-/** Modules load in real time, while the virtual clock would run away. */
-beforeAll(async () => {
-  await (await createCli()).run('help delete wait describe patch get');
-});
+beforeAll(() => loadCommands('delete wait describe patch get'));
 beforeEach(async () => {
-  cluster = await startCluster({ nodes: 1 });
-  cli = await createCli({ store: cluster.store, codec: plainCodec, clock: cluster.clock });
+  ({ cluster, run } = await startLive(1));
 });
 afterEach(() => cluster.stop());
-
-async function run(line: string): Promise<Result> {
-  let result: Result | undefined;
-  void cli.run(line).then((value) => {
-    result = value;
-  });
-  await cluster.clock.until(() => result !== undefined, 120_000, line);
-  return result!;
-}
 
 it('in the foreground: for the pod of a lost node, wherever it is asked', async () => {
   await cluster.create(deployment('web', { replicas: 1 }));

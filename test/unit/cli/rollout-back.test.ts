@@ -1,32 +1,20 @@
 /** ctl about rollouts that went back, and back to former content; with the real API and controllers. */
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { plainCodec } from '../../../control-plane/state/object-codec.ts';
 import { isPodActive, isPodReady } from '../../../lib/model/pods.ts';
 import type { ConfigMap, Deployment } from '../../../proto/gen/types.ts';
-import { type Cluster, deployment, startCluster, withImage } from '../control-plane/controllers/cluster.ts';
-import { type Cli, createCli, type Result } from './harness.ts';
+import { type Cluster, deployment, withImage } from '../control-plane/controllers/cluster.ts';
+import type { Cli } from './harness.ts';
+import { type LiveCli, loadCommands, startLive } from './live.ts';
 
 let cluster: Cluster;
 let cli: Cli;
+let run: LiveCli['run'];
 
-/** Modules load in real time, while the virtual clock would run away. */
-beforeAll(async () => {
-  await (await createCli()).run('help rollout annotate set describe');
-});
+beforeAll(() => loadCommands('rollout annotate set describe'));
 beforeEach(async () => {
-  cluster = await startCluster({ nodes: 2 });
-  cli = await createCli({ store: cluster.store, codec: plainCodec, clock: cluster.clock });
+  ({ cluster, cli, run } = await startLive(2));
 });
 afterEach(() => cluster.stop());
-
-async function run(line: string): Promise<Result> {
-  let result: Result | undefined;
-  void cli.run(line).then((value) => {
-    result = value;
-  });
-  await cluster.clock.until(() => result !== undefined, 120_000, line);
-  return result!;
-}
 
 const current = (): Deployment => cluster.state.get('Deployment', 'default', 'web')!;
 const active = () => cluster.pods().filter((pod) => isPodActive(pod) && isPodReady(pod));
@@ -96,7 +84,13 @@ it('undo brings the content of a revision back, with the same template', async (
 
   const history = await run('rollout history deploy/web --revision=1');
   expect(history.out).toMatch(/settings\s+ConfigMap\s+Optional: false/);
-  expect(history.out).toMatch(/Configuration:\n\s+ConfigMap settings:\s+web-settings-\w{10}\n/);
+  expect(history.out).toMatch(
+    /Configuration:\n\s+ConfigMap settings:\s+content (\w{10}), kept in configmap\/web-settings-\1\n/,
+  );
+  const [, green] = /content (\w+)/.exec((await run('rollout history deploy/web --revision=2')).out)!;
+  expect((await run('rollout history deploy/web')).out).toBe(
+    `deployment.apps/web \nREVISION  CHANGE-CAUSE\n1         <none>\n2         ConfigMap settings changed to ${green}\n\n`,
+  );
   expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
   await cluster.until(() => colors().join() === 'red,red,red', 'the former content');
   expect((await run('rollout status deploy/web')).code).toBe(0);

@@ -1,40 +1,23 @@
 /** rollout, drain, wait and describe with the real API and controllers, under a virtual clock. */
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { rolloutState } from '../../../cli/output/rollout.ts';
-import { plainCodec } from '../../../control-plane/state/object-codec.ts';
 import type { Deployment, DeploymentStatus } from '../../../proto/gen/types.ts';
 import { manifest, podManifest } from '../control-plane/api/harness.ts';
-import { type Cluster, deployment, startCluster } from '../control-plane/controllers/cluster.ts';
-import { type Cli, createCli, type Result, type Running } from './harness.ts';
+import { type Cluster, deployment } from '../control-plane/controllers/cluster.ts';
+import type { Cli } from './harness.ts';
+import { type LiveCli, loadCommands, startLive } from './live.ts';
 import { deployment as stored } from './objects.ts';
 
 let cluster: Cluster;
 let cli: Cli;
+let run: LiveCli['run'];
+let ended: LiveCli['ended'];
 
-/** Modules load in real time, while the virtual clock would run away. */
-beforeAll(async () => {
-  const names = 'rollout annotate set wait drain cordon uncordon events describe get delete';
-  await (await createCli()).run(`help ${names}`);
-});
-
+beforeAll(() => loadCommands('rollout annotate set wait drain cordon uncordon events describe get delete'));
 beforeEach(async () => {
-  cluster = await startCluster({ nodes: 2 });
-  cli = await createCli({ store: cluster.store, codec: plainCodec, clock: cluster.clock });
+  ({ cluster, cli, run, ended } = await startLive(2));
 });
-
 afterEach(() => cluster.stop());
-
-/** Lets virtual time pass until the command has ended. */
-async function ended(running: Running, limitMs = 60_000): Promise<Result> {
-  let result: Result | undefined;
-  void running.then((value) => {
-    result = value;
-  });
-  await cluster.clock.until(() => result !== undefined, limitMs, 'the command to end');
-  return result!;
-}
-
-const run = (line: string, limitMs?: number): Promise<Result> => ended(cli.run(line), limitMs);
 
 async function rolledOut(name: string): Promise<void> {
   const { out } = await run(`rollout status deploy/${name}`);
