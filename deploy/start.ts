@@ -1,6 +1,6 @@
 /**
  * `npm start`: a lab of three nodes with the sample on it, and what to try next. Called again while the lab is up, it
- * finds every step done. usage: npm start -- [--name LAB] [--nodes N]
+ * finds every step done, and the lab keeps its size. usage: npm start -- [--name LAB] [--nodes N]
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,26 +18,26 @@ const sampleTimeoutMs = 120_000;
 const sample = 'examples/app.yaml';
 
 const { values } = parseArgs({
-  options: { name: { type: 'string', default: 'default' }, nodes: { type: 'string', default: '3' } },
+  options: { name: { type: 'string', default: 'default' }, nodes: { type: 'string' } },
 });
 const host: Host = { exec: systemExec(), clock: systemClock };
 const steps = createSteps(systemClock, process.stdout);
 
 try {
-  await start(values.name, Number(values.nodes));
+  await start(values.name, values.nodes === undefined ? undefined : Number(values.nodes));
 } catch (error) {
   steps.fail(error);
   console.log('\nTry again with: npm start     Take down what is there with: npm stop');
   process.exitCode = 1;
 }
 
-async function start(name: string, nodes: number): Promise<void> {
+async function start(name: string, nodes: number | undefined): Promise<void> {
   const startedMs = systemClock.monotonicMs();
   if (isUp(name)) console.log(`The lab "${name}" is up already; checking it.`);
   let done = steps.begin('images');
   await ensureImages(host);
   done();
-  await up(host, { name, nodes }, steps.begin);
+  await up(host, { name, ...(nodes !== undefined && { nodes }) }, steps.begin);
 
   done = steps.begin(`sample applied (${sample})`);
   const applied = await ctl(host, name, ['apply', '-f', join(cloneFolder, sample)]);

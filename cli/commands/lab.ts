@@ -19,7 +19,7 @@ export function registerLab(program: Command): void {
     lab.command(usage).description(description).option('--name <lab>', 'which lab', defaultName);
 
   command('up', 'make the lab, or start again what of it does not run')
-    .option('--nodes <count>', 'how many nodes', '3')
+    .option('--nodes <count>', 'how many nodes; default: as many as the lab has, 3 for a new one')
     .option('--control-planes <count>', 'how many replicas of the control plane, each with an etcd member')
     .option('--scheduler <profile>', 'scheduler profile of pods that name none')
     .action(runUp);
@@ -51,7 +51,7 @@ async function open() {
 }
 
 interface UpOptions extends NameOption {
-  readonly nodes: string;
+  readonly nodes?: string;
   readonly controlPlanes?: string;
   readonly scheduler?: string;
 }
@@ -60,7 +60,7 @@ async function runUp(options: UpOptions): Promise<void> {
   const { up, adminConfig, host } = await open();
   const cluster = {
     name: options.name,
-    nodes: Number(options.nodes),
+    ...(options.nodes !== undefined && { nodes: Number(options.nodes) }),
     ...(options.controlPlanes !== undefined && { controlPlanes: Number(options.controlPlanes) }),
     ...(options.scheduler !== undefined && { scheduler: options.scheduler }),
   };

@@ -6,7 +6,7 @@ import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from
 import { join } from 'node:path';
 import { GantryError } from '../../lib/errors.ts';
 import { compileCacheFolder, warmCompileCache } from './compile-cache.ts';
-import { openLab, programLog, startMachine } from './lab.ts';
+import { openLab, programLog, recordNodes, startMachine } from './lab.ts';
 import type { Host } from './machine.ts';
 import {
   type ControlPlaneOptions,
@@ -25,25 +25,29 @@ import { mostControlPlanes, mostNodes } from './underlay.ts';
 
 export interface ClusterOptions extends ControlPlaneOptions {
   readonly name: string;
-  readonly nodes: number;
+  /** Default: as many as the lab has, or should have had; 3 for a new one. */
+  readonly nodes?: number;
 }
 
 /** Called as each step begins; its result is called when the step has ended well. */
 export type Progress = (step: string) => () => void;
 
 const readyTimeoutMs = 60_000;
+const newLabNodes = 3;
 const silent: Progress = () => () => {};
 
 /** Returns when every node is Ready. */
 export async function up(host: Host, options: ClusterOptions, progress: Progress = silent): Promise<void> {
-  const { name, nodes } = options;
+  const { name } = options;
   checkCounts(options);
   const state = await openLab(host, name);
+  const nodes = options.nodes ?? nodesOf(state);
   const { subnet } = state;
   // A lab that has several keeps them.
   const controlPlanes = options.controlPlanes ?? Math.max(1, controlPlanesOf(state));
   const cluster = { ...options, controlPlanes };
   checkClone(state, controlPlaneMachine(subnet, cluster));
+  await recordNodes(host, name, Math.max(nodes, ...nodeNumbers(state)));
 
   let done = progress('underlay and registry');
   await startMachine(host, name, rackMachine(subnet), (data) => {
@@ -71,7 +75,7 @@ export async function up(host: Host, options: ClusterOptions, progress: Progress
   done();
 }
 
-function checkCounts({ nodes, controlPlanes = 1 }: ClusterOptions): void {
+function checkCounts({ nodes = newLabNodes, controlPlanes = 1 }: ClusterOptions): void {
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > mostNodes) {
     throw new GantryError('invalidArgument', `${nodes} nodes: a lab has 1 to ${mostNodes}`);
   }
@@ -80,6 +84,14 @@ function checkCounts({ nodes, controlPlanes = 1 }: ClusterOptions): void {
     throw new GantryError('invalidArgument', `${controlPlanes} control planes: ${counts}`);
   }
 }
+
+/** Pure: how many nodes a lab has, or was to have when making it was interrupted. */
+export function nodesOf(state: LabState): number {
+  return Math.max(state.nodes ?? 0, ...nodeNumbers(state)) || newLabNodes;
+}
+
+const nodeNumbers = ({ machines }: LabState): number[] =>
+  machines.flatMap(({ name, role }) => (role === 'node' ? [nodeNumber(name)] : []));
 
 const controlPlanesOf = (state: LabState): number =>
   state.machines.filter(({ role }) => role === 'control-plane').length;
@@ -118,9 +130,9 @@ function checkClone(state: LabState, wanted: MachineSpec): void {
 /** Adds the next node, returns its name when it is Ready. */
 export async function addNode(host: Host, lab: string): Promise<string> {
   const state = requireState(lab);
-  const taken = state.machines.filter((machine) => machine.role === 'node').map((machine) => nodeNumber(machine.name));
-  const number = Math.max(0, ...taken) + 1;
+  const number = Math.max(0, ...nodeNumbers(state)) + 1;
   if (number > mostNodes) throw new GantryError('resourceExhausted', `a lab has at most ${mostNodes} nodes`);
+  await recordNodes(host, lab, Math.max(number, nodesOf(state)));
   const token = await waitForControlPlane(host, lab);
   await startNode(host, lab, number, token);
   await waitForNodes(host, lab, [nodeName(number)]);

@@ -46,6 +46,10 @@ export async function openLab(host: Host, name: string): Promise<LabState> {
   });
 }
 
+export async function recordNodes(host: Host, lab: string, nodes: number): Promise<void> {
+  await withLabLock(host.exec, async () => writeState({ ...requireState(lab), nodes }));
+}
+
 /**
  * Boots a machine (first the one with role `registry`: the rack that the others are plugged into), or leaves it alone
  * when it runs. `prepare` writes into its data folder before its program starts.

@@ -40,6 +40,8 @@ export interface LabState {
   readonly subnet: string;
   /** The host's boot in which the recorded processes were started. */
   readonly bootId: string;
+  /** How many nodes it is to have; written before they are made, so that what was interrupted is finished. */
+  readonly nodes?: number;
   readonly machines: readonly MachineRecord[];
 }
 
