@@ -33,6 +33,7 @@ export function addFileOptions(command: Command): Command {
 export function registerApply(program: Command, open: OpenContext): void {
   addFileOptions(program.command('apply'))
     .option('--field-manager <name>', 'who applies; removals touch only what the same one applied before', 'ctl')
+    .option('--server-side', 'always so: the API merges')
     .option('--force-conflicts', 'take over fields that another manager applied with another value')
     .action(async (_options, command: Command) => {
       const options = optionsOf<ApplyOptions>(command);
