@@ -10,9 +10,11 @@
 import type { Clock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
 import type { Store } from '../../lib/store/store.ts';
+import type { SessionDown } from '../../proto/gen/types.ts';
 import type { EventRecorder } from '../events/recorder.ts';
 import type { UsageOf } from '../metrics/pod-usage.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
@@ -75,15 +77,24 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
   };
 
   return {
-    async *session(requests, context) {
-      const nodeName = nodeNameOf(context.peer);
-      const current = term;
-      if (!current?.leads) throw notLeading(context);
-      try {
-        yield* current.serve(nodeName, requests, context.signal);
-      } catch (error) {
-        throw current.leads || context.signal.aborted ? error : notLeading(context);
-      }
+    session(requests, context) {
+      const outgoing = new Outgoing<SessionDown>();
+      const served = async (): Promise<void> => {
+        const nodeName = nodeNameOf(context.peer);
+        const current = term;
+        if (!current?.leads) throw notLeading(context);
+        const signal = AbortSignal.any([context.signal, outgoing.closed]);
+        try {
+          await current.serve(nodeName, requests, outgoing, signal);
+        } catch (error) {
+          throw current.leads || signal.aborted ? error : notLeading(context);
+        }
+      };
+      served().then(
+        () => outgoing.end(),
+        (error: unknown) => outgoing.end(error),
+      );
+      return outgoing;
     },
     async *heartbeats(requests, context) {
       const nodeName = nodeNameOf(context.peer);

@@ -6,6 +6,7 @@
  * differences, never an old one.
  */
 import { GantryError } from '../../lib/errors.ts';
+import type { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type {
   PodStats,
   RemoveVolumes,
@@ -26,6 +27,8 @@ export interface SessionHost {
   readonly shared: SharedSlice;
   /** The node has been heard; false when the heartbeat must not be acknowledged (the term is over). */
   heard(nodeName: string): boolean;
+  /** Milliseconds between two beats of a node, as things are. */
+  paceMs(): number;
   /** Resolves when all of it is durable. */
   writeStatus(nodeName: string, batch: StatusBatch): Promise<void>;
   /** What the pods use that the agent was asked for. */
@@ -41,21 +44,26 @@ export class SessionStream {
   readonly nodeName: string;
   readonly machineID: string;
   readonly #host: SessionHost;
+  readonly #outgoing: Outgoing<SessionDown>;
+  readonly #over = Promise.withResolvers<void>();
   #welcome: Welcome | undefined;
   #heartbeatAck: number | undefined;
+  /** What the agent was told last. */
+  #paceMs: number | undefined;
   #statusAck: number | undefined;
   #servers: readonly string[] | undefined;
   #usageWanted: UsageWanted | undefined;
   #removeVolumes: RemoveVolumes | undefined;
   readonly #slice: SliceFeed;
   readonly #batches: StatusBatch[] = [];
-  #ended: { readonly error?: unknown } | undefined;
-  #wake: () => void = () => {};
+  #isOver = false;
 
-  constructor(hello: SessionHello, nodeName: string, host: SessionHost) {
+  constructor(hello: SessionHello, nodeName: string, host: SessionHost, outgoing: Outgoing<SessionDown>) {
     this.nodeName = nodeName;
     this.machineID = hello.node?.status?.nodeInfo?.machineID ?? '';
     this.#host = host;
+    this.#outgoing = outgoing;
+    this.#over.promise.catch(() => {}); // whoever opened the session may have failed before
     const { snapshot, shared } = host;
     this.#slice = new SliceFeed({ nodeName, snapshot, shared, inParts: hello.slicesInParts === true });
   }
@@ -63,48 +71,50 @@ export class SessionStream {
   /** The answer to hello; the complete slice follows it. */
   welcome(message: Welcome): void {
     this.#welcome = message;
-    this.#wake();
+    this.#paceMs = message.heartbeatMs;
+    this.#outgoing.from(() => this.#nextMessage());
   }
 
   /** Where the agent can turn when this control plane is gone. */
   servers(addresses: readonly string[]): void {
     this.#servers = addresses;
-    this.#wake();
+    this.#outgoing.wake();
   }
 
   /** Of which pods the agent should report what they use. */
   wantUsage(wanted: UsageWanted): void {
     this.#usageWanted = wanted;
-    this.#wake();
+    this.#outgoing.wake();
   }
 
   /** Volumes whose data is to go. */
   removeVolumes(wanted: RemoveVolumes): void {
     this.#removeVolumes = wanted;
-    this.#wake();
+    this.#outgoing.wake();
   }
 
   /** A write that this agent has to learn of. */
   touch(key: string): void {
     this.#slice.touch(key);
-    this.#wake();
+    this.#outgoing.wake();
   }
 
   /** There is something new for everyone. */
   wake(): void {
-    this.#wake();
+    this.#outgoing.wake();
   }
 
   /** With an error: the agent is told why. */
   end(error?: unknown): void {
-    this.#ended ??= error === undefined ? {} : { error };
-    this.#wake();
+    this.#isOver = true;
+    if (error === undefined) this.#over.resolve();
+    else this.#over.reject(error);
   }
 
   /** Takes in everything the agent says after its hello. */
   async receive(requests: AsyncIterator<SessionUp>): Promise<void> {
     try {
-      for (let next = await requests.next(); !next.done && !this.#ended; next = await requests.next()) {
+      for (let next = await requests.next(); !next.done && !this.#isOver; next = await requests.next()) {
         this.#take(next.value);
       }
       this.end();
@@ -113,16 +123,9 @@ export class SessionStream {
     }
   }
 
-  async *send(): AsyncGenerator<SessionDown> {
-    for (;;) {
-      if (this.#ended) {
-        if (this.#ended.error !== undefined) throw this.#ended.error;
-        return;
-      }
-      const message = this.#nextMessage();
-      if (message) yield message;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
+  /** Resolves when it has ended in order, and rejects with why it ended otherwise. */
+  get over(): Promise<void> {
+    return this.#over.promise;
   }
 
   #take({ heartbeat, status, usage, volumesRemoved }: SessionUp): void {
@@ -130,7 +133,7 @@ export class SessionStream {
     if (usage) this.#host.usage?.(this.nodeName, usage.pods ?? []);
     if (heartbeat && this.#host.heard(this.nodeName)) {
       this.#heartbeatAck = heartbeat.sequence ?? 0;
-      this.#wake();
+      this.#outgoing.wake();
     }
     if (!status) return;
     if (this.#batches.length >= mostWaitingBatches) {
@@ -142,11 +145,11 @@ export class SessionStream {
 
   async #writeBatches(): Promise<void> {
     try {
-      for (let batch = this.#batches[0]; batch && !this.#ended; batch = this.#batches[0]) {
+      for (let batch = this.#batches[0]; batch && !this.#isOver; batch = this.#batches[0]) {
         await this.#host.writeStatus(this.nodeName, batch);
         this.#batches.shift();
         this.#statusAck = batch.sequence ?? 0;
-        this.#wake();
+        this.#outgoing.wake();
       }
     } catch (error) {
       this.end(error);
@@ -155,15 +158,19 @@ export class SessionStream {
 
   /** Acknowledgements before slices: a lease must not wait behind bulk. */
   #nextMessage(): SessionDown | undefined {
+    if (this.#isOver) return undefined;
     if (this.#welcome) {
       const message = { welcome: this.#welcome };
       this.#welcome = undefined;
       return message;
     }
     if (this.#heartbeatAck !== undefined) {
-      const message = { heartbeatAck: { sequence: this.#heartbeatAck } };
+      const sequence = this.#heartbeatAck;
       this.#heartbeatAck = undefined;
-      return message;
+      const heartbeatMs = this.#host.paceMs();
+      if (heartbeatMs === this.#paceMs) return { heartbeatAck: { sequence } };
+      this.#paceMs = heartbeatMs;
+      return { heartbeatAck: { sequence, heartbeatMs } };
     }
     if (this.#statusAck !== undefined) {
       const message = { statusAck: { sequence: this.#statusAck } };

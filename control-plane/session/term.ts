@@ -5,6 +5,7 @@ import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
 import { referenceTo } from '../../lib/model/event.ts';
 import { keyOf, objectKey } from '../../lib/model/keys.ts';
 import { revisionOf } from '../../lib/model/object.ts';
+import type { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
 import { deleteOf, modRevisionIs } from '../../lib/store/store.ts';
 import type {
@@ -27,8 +28,9 @@ import { createFencedWriter, type FencedWriter, termIsOver } from './fenced-writ
 import { Leases } from './leases.ts';
 import type { NodeSessionsOptions, Verdict } from './node-sessions.ts';
 import { createNodeWriter, type NodeWriter } from './node-writer.ts';
+import { paceFor } from './pace.ts';
 import { PodWriter } from './pod-writer.ts';
-import { SessionStream } from './session-stream.ts';
+import { type SessionHost, SessionStream } from './session-stream.ts';
 import { SlicePublisher } from './slice-publisher.ts';
 import { agentStuckAfterMs, type NodeKnowledge } from './status-plan.ts';
 import { within } from './within.ts';
@@ -106,6 +108,10 @@ export class Term {
     return this.#leadership.isHeld();
   }
 
+  get #paceMs(): number {
+    return paceFor(this.#streams.size, this.#options.config);
+  }
+
   get #tickMs(): number {
     return Math.max(10, Math.round(this.#options.config.leaseMs / ticksPerLease));
   }
@@ -143,10 +149,16 @@ export class Term {
     return this.#options.clock.monotonicMs() - lease.expiresAtMs;
   }
 
-  async *serve(nodeName: string, requests: AsyncIterable<SessionUp>, signal: AbortSignal): AsyncGenerator<SessionDown> {
+  /** Resolves when the session has ended in order. */
+  async serve(
+    nodeName: string,
+    requests: AsyncIterable<SessionUp>,
+    outgoing: Outgoing<SessionDown>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const inbox = requests[Symbol.asyncIterator]();
     const hello = await this.#firstMessage(inbox);
-    const stream = this.#open(nodeName, hello);
+    const stream = this.#open(nodeName, hello, outgoing);
     const onAbort = (): void => stream.end(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -161,7 +173,7 @@ export class Term {
       if (wanted) stream.wantUsage(wanted);
       const removable = this.reclamation.wantedOf(nodeName);
       if (removable) stream.removeVolumes(removable);
-      yield* stream.send();
+      await stream.over;
     } finally {
       signal.removeEventListener('abort', onAbort);
       stream.end();
@@ -186,15 +198,17 @@ export class Term {
   }
 
   /** The stream of this node from now on; another one of it ends. */
-  #open(nodeName: string, hello: SessionHello): SessionStream {
-    const stream = new SessionStream(hello, nodeName, {
+  #open(nodeName: string, hello: SessionHello, outgoing: Outgoing<SessionDown>): SessionStream {
+    const host: SessionHost = {
       snapshot: this.#options.state,
       shared: this.#slices.shared,
       heard: (name) => this.#hear(name),
+      paceMs: () => this.#paceMs,
       writeStatus: (name, batch) => this.#writeStatus(name, batch),
       usage: (name, pods) => this.usage.record(name, pods),
       volumesRemoved: (name, paths) => void this.reclamation.removed(name, paths),
-    });
+    };
+    const stream = new SessionStream(hello, nodeName, host, outgoing);
     const older = this.#streams.get(nodeName);
     if (older && older.machineID !== stream.machineID && this.leases.all.get(nodeName)?.alive) {
       throw new GantryError(
@@ -231,7 +245,8 @@ export class Term {
     const { revision } = await this.#writer.persist(() => store.get(objectKey('Node', undefined, nodeName)));
     await within(state.waitFor(revision, signal), mirrorPatienceMs, clock);
     log.info({ node: nodeName, pods: hello.podUIDs?.length ?? 0 }, 'node session opened');
-    const { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
+    const { leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
+    const heartbeatMs = this.#paceMs;
     return { node: stored, revision: revision.toString(), heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone };
   }
 

@@ -95,20 +95,41 @@ async function publicKeyOfRequest(requestPem: string): Promise<x509.PublicKey> {
   throw new GantryError('invalidArgument', `the certificate signing request is refused: ${reason}`);
 }
 
+interface Signer {
+  readonly issuer: x509.Name;
+  readonly signingKey: webcrypto.CryptoKey;
+  readonly keyIdentifier: x509.AuthorityKeyIdentifierExtension;
+}
+
+/** Thousands of nodes may join at once: the authority is read for the first. */
+const signers = new WeakMap<Authority, Promise<Signer>>();
+
+function signerOf(authority: Authority): Promise<Signer> {
+  const known = signers.get(authority) ?? readSigner(authority);
+  signers.set(authority, known);
+  return known;
+}
+
+async function readSigner({ certPem, keyPem }: Authority): Promise<Signer> {
+  const ca = new x509.X509Certificate(certPem);
+  const keyIdentifier = await x509.AuthorityKeyIdentifierExtension.create(ca.publicKey);
+  return { issuer: ca.subjectName, signingKey: await privateKeyFromPem(keyPem), keyIdentifier };
+}
+
 async function issue(
   authority: Authority,
   subject: Subject,
   publicKey: x509.PublicKeyType,
   { clock, random }: IssueDependencies,
 ): Promise<string> {
-  const ca = new x509.X509Certificate(authority.certPem);
+  const { issuer, signingKey, keyIdentifier } = await signerOf(authority);
   const usages = subject.usages.map((usage) => x509.ExtendedKeyUsage[`${usage}Auth`]);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(random),
     subject: [{ O: [subject.organization] }, { CN: [subject.commonName] }],
-    issuer: ca.subjectName,
+    issuer,
     publicKey,
-    signingKey: await privateKeyFromPem(authority.keyPem),
+    signingKey,
     signingAlgorithm,
     ...validity(clock, subject.lifetimeMs),
     extensions: [
@@ -116,7 +137,7 @@ async function issue(
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension(usages),
       ...(subject.names.length > 0 ? [new x509.SubjectAlternativeNameExtension(subject.names.map(generalName))] : []),
-      await x509.AuthorityKeyIdentifierExtension.create(ca.publicKey),
+      keyIdentifier,
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });

@@ -14,6 +14,7 @@ import { systemClock } from '../clock.ts';
 import { GantryError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createHealth } from './health.ts';
+import { Inbox } from './inbox.ts';
 import { type Peer, peerOf } from './peer.ts';
 import { addReflection } from './reflection.ts';
 import {
@@ -186,10 +187,9 @@ function wrapMethod(
     call.on('error', (error) => cancel.abort(new GantryError('cancelled', messageOf(error))));
     try {
       authorize?.({ service, method, peer: context.peer });
-      // A handler that stops reading must not destroy the call that it still answers on.
       const input =
         kind === 'bidi'
-          ? call.iterator({ destroyOnReturn: false })
+          ? new Inbox(call, context.signal)
           : (call as unknown as ServerWritableStream<object, object>).request;
       await drain(stream(input, context), call, context.signal);
       call.end(trailer);

@@ -1,7 +1,7 @@
 /** One connection of the session client, from hello to its end. */
 import type { Timer } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
-import type { Node, PodStats, SessionDown, Slice, Welcome } from '../../proto/gen/types.ts';
+import type { Heartbeat, Node, PodStats, SessionDown, Slice, Welcome } from '../../proto/gen/types.ts';
 import { Outbox } from './outbox.ts';
 import type { ReportBuffer } from './report-buffer.ts';
 import type { SessionClientOptions } from './session-client.ts';
@@ -122,7 +122,7 @@ export class SessionAttempt {
   #take({ welcome, heartbeatAck, slice, statusAck, servers, usageWanted, removeVolumes }: SessionDown): void {
     this.#aliveMs = this.#options.clock.monotonicMs();
     if (welcome) this.#begin(welcome);
-    if (heartbeatAck) this.#acknowledged(heartbeatAck.sequence ?? 0);
+    if (heartbeatAck) this.#acknowledged(heartbeatAck);
     if (slice) this.#applySlice(slice);
     if (servers) this.#options.onServers?.(servers.addresses ?? []);
     if (removeVolumes) this.#options.onRemoveVolumes?.(removeVolumes);
@@ -135,16 +135,21 @@ export class SessionAttempt {
 
   #begin(welcome: Welcome): void {
     this.welcomed = true;
-    this.#heartbeatMs = welcome.heartbeatMs || defaultHeartbeatMs;
     this.#leaseMs = welcome.leaseMs || defaultLeaseMs;
     this.#options.log.info({ server: this.#address }, 'in session with the control plane');
     this.#options.onUsageWanted?.({ podUIDs: [] });
     this.#options.lease?.welcomed(welcome.revision);
-    this.#options.standIn?.target({ address: this.#address, heartbeatMs: this.#heartbeatMs });
+    this.#setPace(welcome.heartbeatMs || defaultHeartbeatMs);
     this.#options.onWelcome?.(welcome);
     this.#beat();
     this.#watchSilence();
     this.reportSoon();
+  }
+
+  /** Milliseconds between two beats, our stand-in's as well. */
+  #setPace(heartbeatMs: number): void {
+    this.#heartbeatMs = heartbeatMs;
+    this.#options.standIn?.target({ address: this.#address, heartbeatMs });
   }
 
   /** Gives up when the server has said nothing for a lease: at that moment, for the next leader may be there by now. */
@@ -184,7 +189,8 @@ export class SessionAttempt {
     this.#later(this.#heartbeatMs, () => this.#beat());
   }
 
-  #acknowledged(sequence: number): void {
+  #acknowledged({ sequence = 0, heartbeatMs }: Heartbeat): void {
+    if (heartbeatMs) this.#setPace(heartbeatMs);
     const sent = this.#sent.get(sequence);
     if (sent === undefined) return;
     for (const earlier of this.#sent.keys()) if (earlier <= sequence) this.#sent.delete(earlier);

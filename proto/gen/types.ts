@@ -1932,6 +1932,11 @@ export interface Heartbeat {
   sequence?: number;
   /** In Heartbeats: for how long the agent itself has not got round to anything. Beyond a minute its node is not ready. */
   agentSilentMs?: number;
+  /**
+   * In an acknowledgement, when it has changed: beat this often from now on. A control plane with thousands of nodes asks
+   * for fewer beats than its welcome did.
+   */
+  heartbeatMs?: number;
 }
 
 /** Sent when something changed, at most one outstanding; acknowledged when it is durable. */

@@ -96,6 +96,18 @@ describe('a session', () => {
     expect(client.lastAckMs).toBe(2_000);
   });
 
+  test('beats less often from when it is asked to', async () => {
+    void client.run(stop.signal);
+    await clock.advance(500);
+    server.send({ heartbeatAck: { sequence: 1, heartbeatMs: 1_350 } });
+    await clock.advance(499);
+    expect(heartbeats()).toEqual([1]);
+    await clock.advance(1 + 1_349);
+    expect(heartbeats()).toEqual([1, 2]);
+    await clock.advance(1);
+    expect(heartbeats()).toEqual([1, 2, 3]);
+  });
+
   test('counts from when the acknowledged heartbeat was sent, not from when it was acknowledged', async () => {
     server.acknowledges = false;
     void client.run(stop.signal);
