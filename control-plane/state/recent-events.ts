@@ -5,8 +5,10 @@
  * Invariant: after `#since` it holds every event of an object in the store, in the order of revisions, whole revisions only. When the
  * mirror listed again, and so does not know them one by one, it begins anew.
  */
+import { firstWhere } from '../../lib/binary-search.ts';
 import { storeRoot } from '../../lib/model/keys.ts';
 import { findKind } from '../../lib/model/schema.ts';
+import { NextChange } from '../../lib/next-change.ts';
 import type { Store, WatchBatch, WatchEvent, WatchOptions } from '../../lib/store/store.ts';
 
 /** Each holds on to an older version of an object, a kilobyte or two; after a burst no longer than twice this. */
@@ -24,7 +26,7 @@ export class RecentEvents {
   /** So many of the events were here already at that time. */
   #marked = 0;
   #markedMs = Number.NEGATIVE_INFINITY;
-  readonly #waiting = new Set<() => void>();
+  readonly #change = new NextChange();
 
   /** Nothing is known of how it came to this revision. */
   reset(revision: bigint): void {
@@ -33,7 +35,7 @@ export class RecentEvents {
     this.#since = revision;
     this.#revision = revision;
     this.#beginnings += 1;
-    this.#wake();
+    this.#change.tell();
   }
 
   /** All events of objects up to the revision. */
@@ -46,7 +48,7 @@ export class RecentEvents {
       this.#marked = this.#events.length;
       this.#markedMs = monotonicMs;
     }
-    this.#wake();
+    this.#change.tell();
   }
 
   /** As `store.watch`, which is asked for what lies further back. What is not here yet will come by the mirror. */
@@ -69,7 +71,7 @@ export class RecentEvents {
         }
         beginnings = this.#beginnings;
       } else if (position >= this.#revision) {
-        await this.#change(signal);
+        await this.#change.wait(signal);
       } else {
         const { events, revision } = this.#after(position);
         position = revision;
@@ -90,19 +92,6 @@ export class RecentEvents {
     };
   }
 
-  /** Resolves when something has come, or the signal is aborted. */
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener('abort', done, { once: true });
-    });
-  }
-
   #forget(count: number): void {
     const end = this.#wholeUntil(count);
     if (end === 0) return;
@@ -113,14 +102,7 @@ export class RecentEvents {
 
   /** Position of the first event after the revision. */
   #firstAfter(revision: bigint): number {
-    let low = 0;
-    let high = this.#events.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#events[middle]!.modRevision > revision) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return firstWhere(this.#events.length, (position) => this.#events[position]!.modRevision > revision);
   }
 
   /** The first position from `position` on that parts no revision. */
@@ -129,10 +111,6 @@ export class RecentEvents {
     let end = Math.min(position, events.length);
     while (end > 0 && end < events.length && events[end]!.modRevision === events[end - 1]!.modRevision) end += 1;
     return end;
-  }
-
-  #wake(): void {
-    for (const done of [...this.#waiting]) done();
   }
 }
 

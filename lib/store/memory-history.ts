@@ -2,6 +2,7 @@
  * The memory twin's data: every version of every key since the last compaction, and the events of each revision.
  * Synchronous and without effects; `memory.ts` adds leases, watches and promises.
  */
+import { firstWhere } from '../binary-search.ts';
 import type { Compare, CompareOperator, KeyValue, Operation, OperationResult, WatchEvent } from './store.ts';
 import { CompactedError, futureRevisionError } from './store.ts';
 
@@ -167,14 +168,7 @@ export class History {
 
   /** The index of the first key that is not before `key`. */
   #lowerBound(key: string): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#keys[middle]! < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstWhere(this.#keys.length, (position) => this.#keys[position]! >= key);
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import type { Clock, Timer } from '../clock.ts';
 import { GantryError } from '../errors.ts';
+import { NextChange } from '../next-change.ts';
 import { History } from './memory-history.ts';
 import {
   AmbiguousWriteError,
@@ -69,7 +70,8 @@ class MemoryStoreState implements MemoryStore {
   readonly #onApplied: MemoryStoreOptions['onApplied'];
   readonly #history = new History();
   readonly #leases = new Map<string, LeaseState>();
-  readonly #waiting = new Set<() => void>();
+  /** Of anything a watch may be waiting for. */
+  readonly #change = new NextChange();
   #lastLease = 0n;
   #available = true;
   #leaderless = false;
@@ -85,14 +87,14 @@ class MemoryStoreState implements MemoryStore {
 
   setAvailable(available: boolean): void {
     this.#available = available;
-    this.#wake();
+    this.#change.tell();
   }
 
   setLeaderless(leaderless: boolean): void {
     this.#leaderless = leaderless;
     if (!leaderless)
       for (const lease of this.#leases.values()) lease.expiresAtMs = this.#clock.monotonicMs() + lease.ttlMs;
-    this.#wake();
+    this.#change.tell();
   }
 
   loseAnswers(count: number): void {
@@ -154,7 +156,7 @@ class MemoryStoreState implements MemoryStore {
       this.#checkOpen();
       const history = this.#history;
       if (!this.#reachable || next > history.revision) {
-        await this.#change(signal);
+        await this.#change.wait(signal);
         continue;
       }
       if (next <= history.compactRevision) {
@@ -196,7 +198,7 @@ class MemoryStoreState implements MemoryStore {
   async compact(revision: bigint): Promise<void> {
     this.#checkReachable();
     this.#history.compact(revision);
-    this.#wake();
+    this.#change.tell();
   }
 
   async status(): Promise<StoreStatus> {
@@ -208,7 +210,7 @@ class MemoryStoreState implements MemoryStore {
     this.#closed = true;
     for (const lease of this.#leases.values()) lease.timer.cancel();
     this.#leases.clear();
-    this.#wake();
+    this.#change.tell();
   }
 
   #apply(operations: readonly Operation[]): Pick<TransactionResult, 'revision' | 'responses'> {
@@ -219,7 +221,7 @@ class MemoryStoreState implements MemoryStore {
     }
     if (events.length > 0) {
       this.#onApplied?.(events, revision);
-      this.#wake();
+      this.#change.tell();
     }
     return { revision, responses };
   }
@@ -238,23 +240,6 @@ class MemoryStoreState implements MemoryStore {
     lease.timer.cancel();
     this.#leases.delete(id);
     this.#apply([...lease.keys].sort().map(deleteOf));
-  }
-
-  /** Resolves at the next change of anything a watch may be waiting for, or when the signal is aborted. */
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener('abort', done, { once: true });
-    });
-  }
-
-  #wake(): void {
-    for (const done of [...this.#waiting]) done();
   }
 
   get #reachable(): boolean {
