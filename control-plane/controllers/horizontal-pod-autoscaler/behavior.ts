@@ -105,33 +105,34 @@ function limitedTo(replicas: number, verdict: Verdict): Pick<Decision, 'replicas
   return { replicas, limited: { status: 'True', ...verdict } };
 }
 
-/** Of the size at the begin of each policy's period. A part of a pod counts as one, or few pods could never grow. */
-function highestBy(
-  { selectPolicy, policies }: Rules,
-  current: number,
-  scalings: readonly ScaleEvent[],
-  nowMs: number,
-): number {
-  if (selectPolicy === 'Disabled') return current;
-  const sizes = policies.map(({ type, value, periodSeconds }) => {
-    const before = current - changeSince(scalings, nowMs - periodSeconds * 1000);
-    return type === 'Pods' ? before + value : Math.ceil((before * (100 + value)) / 100);
-  });
-  return selectPolicy === 'Min' ? Math.min(...sizes) : Math.max(...sizes);
+function highestBy(rules: Rules, current: number, scalings: readonly ScaleEvent[], nowMs: number): number {
+  const sizes = sizesBy(1, rules, current, scalings, nowMs);
+  return rules.selectPolicy === 'Min' ? Math.min(...sizes) : Math.max(...sizes);
 }
 
-function lowestBy(
+function lowestBy(rules: Rules, current: number, scalings: readonly ScaleEvent[], nowMs: number): number {
+  const sizes = sizesBy(-1, rules, current, scalings, nowMs);
+  return rules.selectPolicy === 'Min' ? Math.max(...sizes) : Math.min(...sizes);
+}
+
+/**
+ * How far each policy lets the size go, from that at the begin of its period. A part of a pod counts as one, or few pods
+ * could never grow nor shrink.
+ */
+function sizesBy(
+  direction: 1 | -1,
   { selectPolicy, policies }: Rules,
   current: number,
   scalings: readonly ScaleEvent[],
   nowMs: number,
-): number {
-  if (selectPolicy === 'Disabled') return current;
-  const sizes = policies.map(({ type, value, periodSeconds }) => {
+): readonly number[] {
+  if (selectPolicy === 'Disabled') return [current];
+  return policies.map(({ type, value, periodSeconds }) => {
     const before = current - changeSince(scalings, nowMs - periodSeconds * 1000);
-    return type === 'Pods' ? before - value : Math.trunc((before * (100 - value)) / 100);
+    if (type === 'Pods') return before + direction * value;
+    const size = (before * (100 + direction * value)) / 100;
+    return direction === 1 ? Math.ceil(size) : Math.trunc(size);
   });
-  return selectPolicy === 'Min' ? Math.max(...sizes) : Math.min(...sizes);
 }
 
 function changeSince(scalings: readonly ScaleEvent[], fromMs: number): number {
