@@ -2,11 +2,11 @@
 import { GantryError } from '../../lib/errors.ts';
 import type { Container } from '../../proto/gen/types.ts';
 import { hostPortsOfPod } from '../network/host-ports.ts';
+import type { Action } from './actions.ts';
 import { containerConfig, sandboxConfig } from './container-config.ts';
 import { buildEnv } from './env.ts';
 import { podHostname, renderHosts, renderResolvConf } from './etc-files.ts';
 import { beginPreStop, runPostStart } from './hooks.ts';
-import type { Action } from './next-action.ts';
 import { containerPhase, type ObservedPod } from './observe.ts';
 import { findContainer, type PodContext } from './pod-context.ts';
 import { runProbe } from './probe-run.ts';

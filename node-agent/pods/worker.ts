@@ -8,9 +8,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { type CodeName, isGantryError, messageOf } from '../../lib/errors.ts';
 import type { Pod, PodStatus } from '../../proto/gen/types.ts';
 import type { SandboxStatus } from '../runtime/runtime.ts';
+import { type Action, actionKey } from './actions.ts';
 import { newActivity } from './activity.ts';
 import { execute, reportFailure } from './execute.ts';
-import { type Action, actionKey, nextAction } from './next-action.ts';
+import { nextAction } from './next-action.ts';
 import { noteExits, reportWaiting } from './notice.ts';
 import type { ObservedPod } from './observe.ts';
 import {

@@ -1,7 +1,8 @@
 /** One state, one next step. The whole life is in lifecycle.test.ts and convergence.test.ts. */
 import { describe, expect, test } from 'vitest';
+import { actionKey } from '../../../../node-agent/pods/actions.ts';
 import { newActivity, type PodActivity } from '../../../../node-agent/pods/activity.ts';
-import { actionKey, nextAction } from '../../../../node-agent/pods/next-action.ts';
+import { nextAction } from '../../../../node-agent/pods/next-action.ts';
 import type { ObservedPod } from '../../../../node-agent/pods/observe.ts';
 import { beginProbes } from '../../../../node-agent/pods/probes.ts';
 import { type ContainerRecord, newRecord } from '../../../../node-agent/pods/record.ts';
