@@ -34,7 +34,7 @@ export function candidatesFor(
 function passingStatic(pod: Pod, picture: Picture, filters: readonly Filter[]): readonly NodeInfo[] {
   const asking = filters.filter((filter) => filter.checkFor(pod) !== undefined);
   const key = JSON.stringify(asking.map((filter) => [filter.name, filter.reads!(pod)]));
-  return picture.listed(key, () => {
+  return picture.nodes.listed(key, () => {
     const answers = asking.flatMap((filter) => staticAnswers(filter, pod, picture) ?? []);
     return picture.infos.filter((_info, index) => answers.every((answer) => answer[index] === 1));
   });
@@ -45,5 +45,5 @@ export function staticAnswers(filter: Filter, pod: Pod, picture: Picture): Uint8
   const check = filter.checkFor(pod);
   if (!check) return undefined;
   const key = `${filter.name} ${JSON.stringify(filter.reads!(pod))}`;
-  return picture.answers(key, (info) => check(info) === undefined);
+  return picture.nodes.answers(key, (info) => check(info) === undefined);
 }

@@ -2,8 +2,9 @@
 import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '../../proto/gen/types.ts';
 import { staticAnswers } from './candidates.ts';
 import { nodeAffinity, nodeSelector } from './filters.ts';
+import type { Places } from './node-answers.ts';
 import type { NodeInfo } from './node-info.ts';
-import type { Picture, Places } from './picture.ts';
+import type { Picture } from './picture.ts';
 import { isInScope, namespaceOf, type Scope, scopeOf } from './scope.ts';
 
 /** Calls back with every node that has such pods, and how many. */
@@ -22,7 +23,7 @@ export class CountedTerm {
 
   constructor(term: PodAffinityTerm, owner: Pod, picture: Picture) {
     const scope = scopeOf(term, owner);
-    this.places = picture.places(term.topologyKey);
+    this.places = picture.nodes.places(term.topologyKey);
     this.#counts = new Int32Array(this.places.size);
     this.#matchesItself = isOneOf(scope, owner);
     eachMatching(scope, picture, (info, pods) => this.#add(info, pods));
@@ -68,7 +69,7 @@ export class CountedSpread {
     picture: Picture,
   ) {
     const scope = { namespaces: [namespaceOf(pod)], selector: labelSelector };
-    this.places = picture.places(topologyKey);
+    this.places = picture.nodes.places(topologyKey);
     this.hard = whenUnsatisfiable === 'DoNotSchedule';
     this.#counts = new Int32Array(this.places.size);
     this.#isPlace = new Uint8Array(this.places.size);

@@ -9,8 +9,9 @@ import type { Pod, PodAffinityTerm } from '../../proto/gen/types.ts';
 import { CountedSpread, CountedTerm } from './counted-places.ts';
 import type { Check } from './filters.ts';
 import type { HeldTerm } from './held-terms.ts';
+import type { Places } from './node-answers.ts';
 import type { NodeInfo } from './node-info.ts';
-import type { Picture, Places } from './picture.ts';
+import type { Picture } from './picture.ts';
 import { needed, preferences } from './place-scores.ts';
 
 export interface Neighbourhood {
@@ -184,7 +185,7 @@ function required(rules: AffinityRules | undefined): readonly PodAffinityTerm[] 
 }
 
 function forbiddenPlaces({ topologyKey, perNode }: HeldTerm, picture: Picture): (info: NodeInfo) => boolean {
-  const { ids, size } = picture.places(topologyKey);
+  const { ids, size } = picture.nodes.places(topologyKey);
   const forbidden = new Uint8Array(size);
   for (const { index } of perNode.keys()) if (ids[index]! >= 0) forbidden[ids[index]!] = 1;
   return ({ index }) => ids[index]! >= 0 && forbidden[ids[index]!] === 1;

@@ -3,11 +3,12 @@
  *
  * - Between passes it shows exactly the bound pods and the nodes of the state it was told of.
  * - A pass tries things out within `attempt`: places pods, takes some away, and leaves the picture as it found it.
- * - What filters and constraints read of the nodes alone (answers, places) is remembered until such a thing changes.
+ * - What filters and constraints ask of the nodes alone is remembered until nodes change (node-answers.ts).
  */
 import { isSame } from '../../lib/model/object.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
 import { type HeldTerm, HeldTerms } from './held-terms.ts';
+import { NodeAnswers } from './node-answers.ts';
 import { holdsResources, type NodeInfo, nodeInfo, readNode, workloadOf } from './node-info.ts';
 import { count, type PodGroup, PodGroups } from './pod-groups.ts';
 import { type Requests, requestsOf } from './requests.ts';
@@ -24,13 +25,6 @@ export interface PodFacts {
   readonly terms: readonly HeldTerm[];
 }
 
-/** The values of a topology label, numbered. */
-export interface Places {
-  /** By the node's index; -1 without the label. */
-  readonly ids: Int32Array;
-  readonly size: number;
-}
-
 interface Move {
   readonly info: NodeInfo;
   readonly pod: Pod;
@@ -38,26 +32,17 @@ interface Move {
   readonly by: 1 | -1;
 }
 
-/** Answers of filters that are remembered, each a byte for every node; and lists of nodes, eight bytes for each. */
-const mostAnswers = 1024;
-const mostLists = 128;
-
-const softEffect = 'PreferNoSchedule';
-
 export class Picture {
   readonly groups = new PodGroups();
   readonly terms = new HeldTerms();
+  /** What is asked of the nodes alone. */
+  readonly nodes = new NodeAnswers(() => this.infos);
   readonly #infos = new Map<string, NodeInfo>();
   #ordered: readonly NodeInfo[] | undefined;
   /** Bound pods whose node is not there, by its name. */
   readonly #homeless = new Map<string, Set<Pod>>();
-  readonly #answers = new Map<string, Uint8Array>();
-  readonly #lists = new Map<string, readonly NodeInfo[]>();
   /** Pods per workload (uid of the managing owner) and node, those on their way out left out. */
   readonly #workloads = new Map<string, Map<NodeInfo, number>>();
-  readonly #places = new Map<string, Places>();
-  #capacity: { readonly cpuMillis: number; readonly memoryBytes: number } | undefined;
-  #softTaints: boolean | undefined;
   #moves: Move[] = [];
   #attempts = 0;
 
@@ -74,25 +59,6 @@ export class Picture {
     return this.#infos.get(name);
   }
 
-  /** Whether any node has a taint of effect PreferNoSchedule. */
-  get hasSoftTaints(): boolean {
-    this.#softTaints ??= this.infos.some(({ node }) => node.spec.taints?.some(({ effect }) => effect === softEffect));
-    return this.#softTaints;
-  }
-
-  /** Of all nodes together. */
-  get capacity(): { readonly cpuMillis: number; readonly memoryBytes: number } {
-    if (!this.#capacity) {
-      const sum = { cpuMillis: 0, memoryBytes: 0 };
-      for (const { allocatable } of this.infos) {
-        sum.cpuMillis += allocatable.cpuMillis;
-        sum.memoryBytes += allocatable.memoryBytes;
-      }
-      this.#capacity = sum;
-    }
-    return this.#capacity;
-  }
-
   /** Whether anything changed that a filter or a strategy may look at. */
   setNode(node: Node): boolean {
     const { name } = node.metadata;
@@ -100,13 +66,13 @@ export class Picture {
     if (known) {
       const matters = isOtherwise(known.node, node);
       Object.assign(known, readNode(node));
-      if (matters) this.#forget();
+      if (matters) this.nodes.forget();
       return matters;
     }
     const info = nodeInfo(node);
     this.#infos.set(name, info);
     this.#ordered = undefined;
-    this.#forget();
+    this.nodes.forget();
     const pods = this.#homeless.get(name) ?? [];
     this.#homeless.delete(name);
     for (const pod of pods) this.addPod(pod);
@@ -120,7 +86,7 @@ export class Picture {
     for (const pod of held) this.removePod(pod);
     this.#infos.delete(name);
     this.#ordered = undefined;
-    this.#forget();
+    this.nodes.forget();
     if (held.length > 0) this.#homeless.set(name, new Set(held));
   }
 
@@ -206,28 +172,6 @@ export class Picture {
     }
   }
 
-  /** The answer of `ask` for every node (1 is yes), remembered under `key` until nodes change. */
-  answers(key: string, ask: (info: NodeInfo) => boolean): Uint8Array {
-    let answers = this.#answers.get(key);
-    if (!answers) {
-      answers = Uint8Array.from(this.infos, (info) => Number(ask(info)));
-      if (this.#answers.size >= mostAnswers) this.#answers.clear();
-      this.#answers.set(key, answers);
-    }
-    return answers;
-  }
-
-  /** The same for a list of nodes. */
-  listed(key: string, list: () => readonly NodeInfo[]): readonly NodeInfo[] {
-    let known = this.#lists.get(key);
-    if (!known) {
-      known = list();
-      if (this.#lists.size >= mostLists) this.#lists.clear();
-      this.#lists.set(key, known);
-    }
-    return known;
-  }
-
   /** How many of its pods are on each node; goes on counting. */
   workload(uid: string): ReadonlyMap<NodeInfo, number> {
     let perNode = this.#workloads.get(uid);
@@ -244,23 +188,6 @@ export class Picture {
     for (const [uid, perNode] of this.#workloads) if (perNode.size === 0) this.#workloads.delete(uid);
   }
 
-  places(topologyKey: string): Places {
-    let places = this.#places.get(topologyKey);
-    if (!places) {
-      const numbers = new Map<string, number>();
-      const ids = Int32Array.from(this.infos, ({ node }) => {
-        const place = node.metadata.labels?.[topologyKey];
-        if (place === undefined) return -1;
-        const number = numbers.get(place) ?? numbers.size;
-        numbers.set(place, number);
-        return number;
-      });
-      places = { ids, size: numbers.size };
-      this.#places.set(topologyKey, places);
-    }
-    return places;
-  }
-
   #move(move: Move): void {
     if (this.#attempts > 0) this.#moves.push(move);
     apply(move.info, move.facts, move.by);
@@ -271,14 +198,6 @@ export class Picture {
     else if (info.pods.at(-1) === pod) info.pods.pop();
     else remove(info.pods, pod);
     apply(info, facts, by === 1 ? -1 : 1);
-  }
-
-  #forget(): void {
-    this.#answers.clear();
-    this.#lists.clear();
-    this.#places.clear();
-    this.#capacity = undefined;
-    this.#softTaints = undefined;
   }
 }
 

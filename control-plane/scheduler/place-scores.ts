@@ -5,8 +5,9 @@
 import type { Pod } from '../../proto/gen/types.ts';
 import { eachMatching, isOneOf } from './counted-places.ts';
 import { type HeldTerm, preferredTerms } from './held-terms.ts';
+import type { Places } from './node-answers.ts';
 import type { NodeInfo } from './node-info.ts';
-import type { Picture, Places } from './picture.ts';
+import type { Picture } from './picture.ts';
 import { scopeOf } from './scope.ts';
 
 export class PlaceScores {
@@ -39,7 +40,7 @@ export class PlaceScores {
 export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Picture): readonly PlaceScores[] {
   const all = new Map<Places, PlaceScores>();
   const scoresOf = (topologyKey: string): PlaceScores => {
-    const places = picture.places(topologyKey);
+    const places = picture.nodes.places(topologyKey);
     const scores = all.get(places) ?? new PlaceScores(places);
     all.set(places, scores);
     return scores;
@@ -67,7 +68,7 @@ export function needed(held: readonly HeldTerm[], picture: Picture): ((info: Nod
   const needs = held.filter(({ effect }) => effect === 'needs');
   if (needs.length === 0) return undefined;
   const scores = needs.map(({ weight, topologyKey, perNode }) => {
-    const ofTerm = new PlaceScores(picture.places(topologyKey));
+    const ofTerm = new PlaceScores(picture.nodes.places(topologyKey));
     for (const [info, pods] of perNode) ofTerm.add(info, weight * pods);
     return ofTerm;
   });

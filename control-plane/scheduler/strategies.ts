@@ -76,7 +76,7 @@ function loadWith(pod: Pod): Load {
  * share in use, each node counting by its size. Placing every pod where it adds least keeps that sum near its minimum,
  * the same share everywhere. A pod that asks for much of one resource goes where that one is free.
  */
-function imbalanceBy(pod: Pod, { capacity }: Picture): Load | undefined {
+function imbalanceBy(pod: Pod, { nodes: { capacity } }: Picture): Load | undefined {
   const { cpuMillis, memoryBytes } = requestsOf(pod);
   const cpuWeight = cpuMillis / Math.max(1, capacity.cpuMillis);
   const memoryWeight = memoryBytes / Math.max(1, capacity.memoryBytes);
@@ -122,7 +122,7 @@ function unwanted({ spec }: Pod, { node }: NodeInfo): number {
 export function wishes({ pod, picture, neighbours: { preference, crowding } }: PodClass): Level[] {
   const prefers = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution !== undefined;
   const levels: Level[] = [];
-  if (picture.hasSoftTaints) levels.push({ node: (info) => unwanted(pod, info) });
+  if (picture.nodes.hasSoftTaints) levels.push({ node: (info) => unwanted(pod, info) });
   if (prefers || preference.node || preference.group) {
     const { node, group } = preference;
     levels.push({

@@ -19,7 +19,10 @@ const iterations = 1_000;
 
 /** `placed`: bound pods. */
 export function totalImbalance(nodes: readonly Node[], placed: readonly Pod[]): number {
-  const { infos, capacity } = pictureOf(nodes, placed);
+  const {
+    infos,
+    nodes: { capacity },
+  } = pictureOf(nodes, placed);
   return infos.reduce(
     (sum, { requestedCpuMillis, requestedMemoryBytes, allocatable }) =>
       sum +
@@ -43,7 +46,10 @@ interface Demand {
 }
 
 export function imbalanceBound(nodes: readonly Node[], pods: readonly Pod[]): number {
-  const { infos, capacity } = pictureOf(nodes, []);
+  const {
+    infos,
+    nodes: { capacity },
+  } = pictureOf(nodes, []);
   const types = typesOf(infos);
   const demands = demandsOf(pods, types);
   // What a unit of squared usage costs there.
