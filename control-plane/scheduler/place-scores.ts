@@ -31,6 +31,14 @@ export class PlaceScores {
     if (place >= 0) this.#scores[place]! += score;
   }
 
+  addHolders({ weight, perNode }: HeldTerm): void {
+    for (const [info, pods] of perNode) this.add(info, weight * pods);
+  }
+
+  get highest(): number {
+    return this.#scores.reduce((highest, score) => Math.max(highest, score), 0);
+  }
+
   placed(info: NodeInfo): void {
     if (this.gain !== 0) this.add(info, this.gain);
   }
@@ -38,13 +46,7 @@ export class PlaceScores {
 
 /** One for each topology. `held`: the terms that are about the pod. */
 export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Picture): readonly PlaceScores[] {
-  const all = new Map<Places, PlaceScores>();
-  const scoresOf = (topologyKey: string): PlaceScores => {
-    const places = picture.nodes.places(topologyKey);
-    const scores = all.get(places) ?? new PlaceScores(places);
-    all.set(places, scores);
-    return scores;
-  };
+  const scoresOf = byPlaces(picture);
   for (const { weight, term } of preferredTerms(pod.spec.affinity)) {
     const scores = scoresOf(term.topologyKey);
     const scope = scopeOf(term, pod);
@@ -52,12 +54,8 @@ export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Pictur
     // The next one minds this one, and this one the next.
     if (isOneOf(scope, pod)) scores.gain += 2 * weight;
   }
-  for (const { effect, weight, topologyKey, perNode } of held) {
-    if (effect !== 'prefers') continue;
-    const scores = scoresOf(topologyKey);
-    for (const [info, pods] of perNode) scores.add(info, weight * pods);
-  }
-  return [...all.values()];
+  for (const term of held) if (term.effect === 'prefers') scoresOf(term.topologyKey).addHolders(term);
+  return scoresOf.all();
 }
 
 /**
@@ -65,14 +63,29 @@ export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Pictur
  * Undefined: nobody does.
  */
 export function needed(held: readonly HeldTerm[], picture: Picture): ((info: NodeInfo) => number) | undefined {
-  const needs = held.filter(({ effect }) => effect === 'needs');
-  if (needs.length === 0) return undefined;
-  const scores = needs.map(({ weight, topologyKey, perNode }) => {
-    const ofTerm = new PlaceScores(picture.nodes.places(topologyKey));
-    for (const [info, pods] of perNode) ofTerm.add(info, weight * pods);
-    return ofTerm;
-  });
-  const sum = (info: NodeInfo): number => scores.reduce((total, ofTerm) => total + ofTerm.count(info), 0);
-  const most = picture.infos.reduce((highest, info) => Math.max(highest, sum(info)), 0);
-  return most === 0 ? undefined : (info) => sum(info) / most;
+  const scoresOf = byPlaces(picture);
+  for (const term of held) if (term.effect === 'needs') scoresOf(term.topologyKey).addHolders(term);
+  const all = scoresOf.all();
+  const most = all.reduce((sum, scores) => sum + scores.highest, 0);
+  if (most === 0) return undefined;
+  const [first, ...others] = all as [PlaceScores, ...PlaceScores[]];
+  if (others.length === 0) return (info) => first.count(info) / most;
+  return (info) => all.reduce((sum, scores) => sum + scores.count(info), 0) / most;
+}
+
+interface ScoresOf {
+  (topologyKey: string): PlaceScores;
+  all(): readonly PlaceScores[];
+}
+
+/** Terms of the same topology are added up in one place. */
+function byPlaces(picture: Picture): ScoresOf {
+  const known = new Map<Places, PlaceScores>();
+  const scoresOf = (topologyKey: string): PlaceScores => {
+    const places = picture.nodes.places(topologyKey);
+    const scores = known.get(places) ?? new PlaceScores(places);
+    known.set(places, scores);
+    return scores;
+  };
+  return Object.assign(scoresOf, { all: () => [...known.values()] });
 }
