@@ -46,16 +46,16 @@ export class PlaceScores {
 
 /** One for each topology. `held`: the terms that are about the pod. */
 export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Picture): readonly PlaceScores[] {
-  const scoresOf = byPlaces(picture);
+  const scores = new Scores(picture);
   for (const { weight, term } of preferredTerms(pod.spec.affinity)) {
-    const scores = scoresOf(term.topologyKey);
+    const ofTerm = scores.of(term.topologyKey);
     const scope = scopeOf(term, pod);
-    eachMatching(scope, picture, (info, pods) => scores.add(info, weight * pods));
+    eachMatching(scope, picture, (info, pods) => ofTerm.add(info, weight * pods));
     // The next one minds this one, and this one the next.
-    if (isOneOf(scope, pod)) scores.gain += 2 * weight;
+    if (isOneOf(scope, pod)) ofTerm.gain += 2 * weight;
   }
-  for (const term of held) if (term.effect === 'prefers') scoresOf(term.topologyKey).addHolders(term);
-  return scoresOf.all();
+  for (const term of held) if (term.effect === 'prefers') scores.of(term.topologyKey).addHolders(term);
+  return scores.all;
 }
 
 /**
@@ -63,29 +63,33 @@ export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Pictur
  * Undefined: nobody does.
  */
 export function needed(held: readonly HeldTerm[], picture: Picture): ((info: NodeInfo) => number) | undefined {
-  const scoresOf = byPlaces(picture);
-  for (const term of held) if (term.effect === 'needs') scoresOf(term.topologyKey).addHolders(term);
-  const all = scoresOf.all();
-  const most = all.reduce((sum, scores) => sum + scores.highest, 0);
+  const scores = new Scores(picture);
+  for (const term of held) if (term.effect === 'needs') scores.of(term.topologyKey).addHolders(term);
+  const { all } = scores;
+  const most = all.reduce((sum, { highest }) => sum + highest, 0);
   if (most === 0) return undefined;
   const [first, ...others] = all as [PlaceScores, ...PlaceScores[]];
   if (others.length === 0) return (info) => first.count(info) / most;
-  return (info) => all.reduce((sum, scores) => sum + scores.count(info), 0) / most;
-}
-
-interface ScoresOf {
-  (topologyKey: string): PlaceScores;
-  all(): readonly PlaceScores[];
+  return (info) => all.reduce((sum, one) => sum + one.count(info), 0) / most;
 }
 
 /** Terms of the same topology are added up in one place. */
-function byPlaces(picture: Picture): ScoresOf {
-  const known = new Map<Places, PlaceScores>();
-  const scoresOf = (topologyKey: string): PlaceScores => {
-    const places = picture.nodes.places(topologyKey);
-    const scores = known.get(places) ?? new PlaceScores(places);
-    known.set(places, scores);
+class Scores {
+  readonly #picture: Picture;
+  readonly #byPlaces = new Map<Places, PlaceScores>();
+
+  constructor(picture: Picture) {
+    this.#picture = picture;
+  }
+
+  of(topologyKey: string): PlaceScores {
+    const places = this.#picture.nodes.places(topologyKey);
+    const scores = this.#byPlaces.get(places) ?? new PlaceScores(places);
+    this.#byPlaces.set(places, scores);
     return scores;
-  };
-  return Object.assign(scoresOf, { all: () => [...known.values()] });
+  }
+
+  get all(): readonly PlaceScores[] {
+    return [...this.#byPlaces.values()];
+  }
 }
