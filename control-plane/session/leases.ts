@@ -23,6 +23,8 @@ const togetherMs = 30_000;
 const reconnectMs = 2_000;
 /** Whoever waited this long for an answer may have given up: it needs time to come back. */
 const slowAnswerMs = 1_000;
+/** In which nothing is silent for much longer. */
+const soonMs = 20;
 /** Below this many nodes a share says nothing: one of one node lost is just a lost node. */
 const massLossNodes = 3;
 
@@ -33,6 +35,10 @@ export class Leases {
   readonly #leaseMs: number;
   readonly #tickMs: number;
   #lastTickMs: number;
+  /** Of leases, so far. */
+  #changes = 0;
+  /** Asked for each of many lost nodes in a row. */
+  #massLoss: { readonly atMs: number; readonly changes: number; readonly verdict: boolean } | undefined;
 
   constructor(options: { readonly leaseMs: number; readonly tickMs: number; readonly nowMs: number }) {
     this.#leaseMs = options.leaseMs;
@@ -47,13 +53,13 @@ export class Leases {
   /** A full lease, and the time it takes to find a new leader, for a node that has none yet. */
   grant(node: string, nowMs: number): void {
     if (this.#leases.has(node)) return;
-    this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs + reconnectMs });
+    this.#put(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs + reconnectMs });
   }
 
   /** True when the node was lost, or unknown, until now. */
   heard(node: string, nowMs: number): boolean {
     const revived = this.#leases.get(node)?.alive !== true;
-    this.#leases.set(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs });
+    this.#put(node, { alive: true, expiresAtMs: nowMs + this.#leaseMs });
     return revived;
   }
 
@@ -67,12 +73,13 @@ export class Leases {
       const lease = this.#leases.get(node);
       if (!lease?.alive || nowMs - sinceMs < slowAnswerMs) return;
       const expiresAtMs = Math.max(lease.expiresAtMs, nowMs + this.#leaseMs + reconnectMs);
-      this.#leases.set(node, { alive: true, expiresAtMs });
+      this.#put(node, { alive: true, expiresAtMs });
     };
   }
 
   forget(node: string): void {
     this.#leases.delete(node);
+    this.#changes += 1;
   }
 
   /** Call every tickMs. What a tick comes late by, our event loop has stood still, and every lease is longer by that. */
@@ -88,7 +95,7 @@ export class Leases {
   expire(suspects: readonly string[], nowMs: number): readonly string[] {
     const overdue = new Set(this.#overdue(nowMs));
     const lost = suspects.filter((node) => overdue.has(node));
-    for (const node of lost) this.#leases.set(node, { ...this.#leases.get(node)!, alive: false });
+    for (const node of lost) this.#put(node, { ...this.#leases.get(node)!, alive: false });
     return lost;
   }
 
@@ -97,10 +104,23 @@ export class Leases {
    * a lease count as vanishing: heartbeats are spread over an interval, and so are the ends of leases cut by one cause.
    */
   massLoss(nowMs: number): boolean {
+    const known = this.#massLoss;
+    if (known?.changes === this.#changes && Math.abs(nowMs - known.atMs) < soonMs) return known.verdict;
+    const verdict = this.#isMassLoss(nowMs);
+    this.#massLoss = { atMs: nowMs, changes: this.#changes, verdict };
+    return verdict;
+  }
+
+  #isMassLoss(nowMs: number): boolean {
     const endsMs = [...this.#leases.values()]
       .filter(({ alive, expiresAtMs }) => !alive || expiresAtMs < nowMs + this.#leaseMs / 2)
       .map(({ expiresAtMs }) => expiresAtMs);
     return this.#leases.size >= massLossNodes && mostTogether(endsMs) / this.#leases.size > massLossShare;
+  }
+
+  #put(node: string, lease: NodeLease): void {
+    this.#leases.set(node, lease);
+    this.#changes += 1;
   }
 
   #overdue(nowMs: number): string[] {
@@ -111,7 +131,7 @@ export class Leases {
 
   #extend(byMs: number): void {
     for (const [node, lease] of this.#leases) {
-      if (lease.alive) this.#leases.set(node, { alive: true, expiresAtMs: lease.expiresAtMs + byMs });
+      if (lease.alive) this.#put(node, { alive: true, expiresAtMs: lease.expiresAtMs + byMs });
     }
   }
 }

@@ -11,7 +11,7 @@
 import { type Clock, timestamp } from '../../lib/clock.ts';
 import { assert } from '../../lib/errors.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';
-import { keyOf, kindPrefix } from '../../lib/model/keys.ts';
+import { keyOf, kindPrefix, objectKey } from '../../lib/model/keys.ts';
 import { isControlledBy, revisionOf } from '../../lib/model/object.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import { withUnknownOf } from '../../lib/model/unknown.ts';
@@ -120,8 +120,7 @@ class DraftTransaction implements Draft {
 
   #create(wanted: KubeObject): void {
     const { random, clock } = this.#parts;
-    const { generateName = '' } = wanted.metadata;
-    const name = wanted.metadata.name || `${generateName.slice(0, longestGenerateName)}${random.suffix(5)}`;
+    const name = wanted.metadata.name || this.#generateName(wanted);
     const metadata = {
       ...wanted.metadata,
       name,
@@ -134,6 +133,15 @@ class DraftTransaction implements Draft {
     this.compare.push(absent(key));
     this.success.push(putOf(key, this.#parts.codec.encode(object)));
     this.created.push(object);
+  }
+
+  /** Of a thousand pods made together two get the same one now and then. One that exists already is a lost race. */
+  #generateName({ kind, metadata: { namespace, generateName = '' } }: KubeObject): string {
+    const prefix = generateName.slice(0, longestGenerateName);
+    for (;;) {
+      const name = `${prefix}${this.#parts.random.suffix(5)}`;
+      if (!this.#keys.has(objectKey(kind, namespace, name))) return name;
+    }
   }
 
   #update(object: KubeObject): void {

@@ -86,6 +86,7 @@ class Scale {
     await this.#attempt(() => this.#drain());
     this.#summary(reached);
     await this.#plane.stop();
+    await this.#printWarnings();
     this.#printProfile();
   }
 
@@ -233,6 +234,12 @@ class Scale {
     const took = (totalMs - (this.#endMs - systemClock.monotonicMs())) / 1000;
     this.#say({ metric: 'the whole run', value: took, unit: 's', target: { bound: '<=', value: totalMs / 1000 } });
     if (!reached) say(`the largest size held: ${nodes} nodes with ${pods} pods`);
+  }
+
+  async #printWarnings(): Promise<void> {
+    const warnings = await this.#plane.warnings(12);
+    if (warnings.length > 0) say('what the control plane warned of:');
+    for (const { message, times } of warnings) say(`  ${String(times).padStart(6)} times  ${message.slice(0, 300)}`);
   }
 
   #printProfile(): void {

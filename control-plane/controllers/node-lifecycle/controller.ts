@@ -13,17 +13,18 @@ export interface NodeLifecycleOptions {
 }
 
 export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLifecycleOptions): Controller {
+  const told = new WeakSet<readonly Node[]>();
   return {
     name: 'node-lifecycle-controller',
     reconcile(snapshot, key, nowMs) {
       const name = parseKey(key)?.name ?? '';
       const node = snapshot.get('Node', undefined, name);
       if (!node) return removePodsOfMissingNode(snapshot, name);
-      return reconcileNode(snapshot, node, nowMs, { evictionsPaused: evictionsPaused(), lostForMs: lostForMs(name) });
+      return reconcileNode(snapshot, node, nowMs, { evictionsPaused, lostForMs: lostForMs(name) });
     },
     *keysOf(change, snapshot) {
       const object = change.object ?? change.previous;
-      if (object?.kind === 'Node') yield* afterNodeChange(change, object, snapshot);
+      if (object?.kind === 'Node') yield* afterNodeChange(change, object, snapshot, told);
       else if (object?.kind === 'Pod' && object.spec.nodeName) {
         const node = snapshot.get('Node', undefined, object.spec.nodeName);
         if (!node || needsCare(node)) yield objectKey('Node', undefined, object.spec.nodeName);
@@ -32,11 +33,21 @@ export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLife
   };
 }
 
-/** How many are lost decides about every lost node. */
-function* afterNodeChange(change: ObjectChange, node: Node, snapshot: Snapshot): Iterable<string> {
+/**
+ * How many are lost decides about every lost node. Thousands may change together, and when a term begins all of them do:
+ * for one state of all the nodes the lost ones are named once.
+ */
+function* afterNodeChange(
+  change: ObjectChange,
+  node: Node,
+  snapshot: Snapshot,
+  told: WeakSet<readonly Node[]>,
+): Iterable<string> {
   yield keyOf(node);
-  if (readiness(change.object) === readiness(change.previous)) return;
-  for (const other of snapshot.list('Node')) if (readiness(other) !== 'True') yield keyOf(other);
+  const nodes = snapshot.list('Node');
+  if (readiness(change.object) === readiness(change.previous) || told.has(nodes)) return;
+  told.add(nodes);
+  for (const other of nodes) if (readiness(other) !== 'True') yield keyOf(other);
 }
 
 function readiness(object: KubeObject | undefined): string | undefined {

@@ -37,7 +37,7 @@ const answers = new WeakMap<readonly Node[], Map<string, string | undefined>>();
 export function whyPaused(
   node: Node,
   nodes: readonly Node[],
-  evictionsPaused: boolean,
+  evictionsPaused: () => boolean,
   nowMs: number,
 ): string | undefined {
   const { sinceMs } = readinessOf(node);
@@ -46,7 +46,9 @@ export function whyPaused(
   const question = `${sinceMs} ${Math.floor(nowMs / 1000)}`;
   if (!known.has(question)) known.set(question, lostTogether(sinceMs, nodes, nowMs));
   const together = known.get(question);
-  return together ?? (evictionsPaused ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined);
+  return (
+    together ?? (evictionsPaused() ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined)
+  );
 }
 
 function lostTogether(sinceMs: number, nodes: readonly Node[], nowMs: number): string | undefined {

@@ -25,7 +25,7 @@ import {
 } from '../../../lib/model/fencing.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
 import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
-import type { KubeObject, Node, Pod, Taint } from '../../../proto/gen/types.ts';
+import type { Event, KubeObject, Node, Pod, Taint } from '../../../proto/gen/types.ts';
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
@@ -46,7 +46,7 @@ const mostRemovals = 50; // a pod's address goes with it
 /** What the leader's sessions know, which is in no object. */
 export interface SessionKnowledge {
   /** So many nodes fall silent that nothing should be moved. */
-  readonly evictionsPaused: boolean;
+  readonly evictionsPaused: () => boolean;
   /** Since the node's lease ended; undefined while it is not lost. */
   readonly lostForMs: number | undefined;
 }
@@ -109,13 +109,23 @@ export function reconcileNode(
 
 /** We look every second; once a minute is enough to say it. */
 function wasSaid(snapshot: Snapshot, node: Node, message: string, nowMs: number): boolean {
-  const said = snapshot
-    .list('Event', 'default')
-    .find(
-      (event) =>
-        event.reason === pausedReason && event.involvedObject.uid === node.metadata.uid && event.message === message,
-    );
+  const said = pausesIn(snapshot.list('Event', 'default'))
+    .get(node.metadata.uid ?? '')
+    ?.find((event) => event.message === message);
   return said !== undefined && Date.parse(said.lastTimestamp ?? '') > nowMs - pausedSilenceMs;
+}
+
+/** By node. Of one list of events the same is asked for each of many lost nodes. */
+const pausesOf = new WeakMap<readonly Event[], ReadonlyMap<string, readonly Event[]>>();
+
+function pausesIn(events: readonly Event[]): ReadonlyMap<string, readonly Event[]> {
+  let pauses = pausesOf.get(events);
+  if (!pauses) {
+    const found = events.filter(({ reason }) => reason === pausedReason);
+    pauses = Map.groupBy(found, ({ involvedObject }) => involvedObject.uid ?? '');
+    pausesOf.set(events, pauses);
+  }
+  return pauses;
 }
 
 /** Pods of a node that no longer exists have nobody who could stop them or say so. */

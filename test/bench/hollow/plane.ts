@@ -128,6 +128,19 @@ export class Plane {
     return found;
   }
 
+  /** What it warned of, most often first. */
+  async warnings(most: number): Promise<{ readonly message: string; readonly times: number }[]> {
+    const times = new Map<string, number>();
+    for (const { level, msg, cause, error } of await this.logged('"level":')) {
+      if (!(typeof level === 'number' && level >= 40)) continue;
+      const reason = cause ?? error;
+      const message = `${msg}${reason === undefined ? '' : `: ${String(reason).replaceAll(/[\w-]*\d[\w.:-]*/g, 'N')}`}`;
+      times.set(message, (times.get(message) ?? 0) + 1);
+    }
+    const found = [...times].map(([message, count]) => ({ message, times: count }));
+    return found.sort((a, b) => b.times - a.times).slice(0, most);
+  }
+
   /** Nodes that were declared dead. */
   async nodesLost(): Promise<number> {
     return (await this.logged('a node has not been heard for a whole lease; it is lost')).length;

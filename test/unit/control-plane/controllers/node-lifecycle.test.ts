@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nodeLifecycleController } from '../../../../control-plane/controllers/node-lifecycle/controller.ts';
 import { whyPaused } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
 import {
   reconcileNode,
@@ -35,7 +36,7 @@ function pod(name: string, tolerations: Toleration[] = [], nodeName = 'n1'): Pod
 }
 
 /** Lost long ago, if the store says that it is lost. */
-const inSession = { evictionsPaused: false, lostForMs: 3_600_000 };
+const inSession = { evictionsPaused: () => false, lostForMs: 3_600_000 };
 
 const ready = (count: number): Node[] =>
   Array.from({ length: count }, (_, index) => node(`r${index}`, 'True', 3_600_000));
@@ -117,12 +118,12 @@ describe('the pause of evictions', () => {
     ['two of four lost together', [node('n1', 'Unknown'), node('n2', 'Unknown', 1000)], 2, false],
   ])('%s', (_name, lost, others, paused) => {
     const nodes = [...lost, ...ready(others)];
-    expect(whyPaused(lost[0]!, nodes, false, nowMs) !== undefined).toBe(paused);
+    expect(whyPaused(lost[0]!, nodes, () => false, nowMs) !== undefined).toBe(paused);
   });
 
   it('says which nodes and what to do', () => {
     const nodes = [node('n1', 'Unknown'), node('n2', 'Unknown'), node('n3', 'True', 60_000)];
-    expect(whyPaused(nodes[0]!, nodes, false, nowMs)).toMatch(
+    expect(whyPaused(nodes[0]!, nodes, () => false, nowMs)).toMatch(
       /^2 of 3 nodes were lost together \(n1, n2\): .*delete the node$/,
     );
   });
@@ -138,23 +139,23 @@ describe('the pause of evictions', () => {
     ],
   ])('%s', (_name, other, paused) => {
     const lost = node('n1', 'Unknown', 30_000);
-    expect(whyPaused(lost, [lost, other, ...ready(1)], false, nowMs) !== undefined).toBe(paused);
+    expect(whyPaused(lost, [lost, other, ...ready(1)], () => false, nowMs) !== undefined).toBe(paused);
   });
 
   it('goes on when the others were back within the second in which they were lost', () => {
     const lost = node('n1', 'Unknown', 5_000);
-    expect(whyPaused(lost, [lost, node('n2', 'True', 5_000), ...ready(1)], false, nowMs)).toBeDefined();
+    expect(whyPaused(lost, [lost, node('n2', 'True', 5_000), ...ready(1)], () => false, nowMs)).toBeDefined();
   });
 
   it('also comes from the sessions', () => {
-    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], true, nowMs)).toMatch(/silent/);
+    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], () => true, nowMs)).toMatch(/silent/);
   });
 
   it('does not count nodes that never were in session', () => {
     const joining = node('n2', 'Unknown');
     joining.status!.conditions![0]!.reason = 'NodeStatusNeverUpdated';
     expect(
-      whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], false, nowMs),
+      whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], () => false, nowMs),
     ).toBeUndefined();
   });
 });
@@ -243,7 +244,7 @@ describe('pods that must not run twice', () => {
     return { ...strict, metadata: { ...strict.metadata, annotations } };
   };
   const taintsWithTime = (one: Node): Node => ({ ...one, spec: { ...one.spec, taints: [...taintsFor(one, nowMs)] } });
-  const lostFor = (lostForMs: number | undefined): SessionKnowledge => ({ evictionsPaused: false, lostForMs });
+  const lostFor = (lostForMs: number | undefined): SessionKnowledge => ({ evictionsPaused: () => false, lostForMs });
 
   it('with stop-after are removed when their node has stopped them for certain, and only they', () => {
     const pods = [member('db-0'), stopAfter('db-1'), stopAfter('db-2', 60)];
@@ -269,7 +270,7 @@ describe('pods that must not run twice', () => {
   });
 
   it('with stop-after stay while evictions are paused, as long as they tolerate it, and on a node that is only not well', () => {
-    const paused = { evictionsPaused: true, lostForMs: 60_000 };
+    const paused = { evictionsPaused: () => true, lostForMs: 60_000 };
     expect(turn(tainted(), [stopAfter('db-1')], paused)).toMatchObject({ removed: [] });
     const faithful = { key: 'node.kubernetes.io/unreachable', operator: 'Exists' as const };
     expect(turn(tainted(), [stopAfter('db-1', 10, [faithful])])).toMatchObject({ removed: [] });
@@ -316,5 +317,27 @@ describe('pods that must not run twice', () => {
     const finished = { ...member('db-9'), status: { phase: 'Succeeded' as const } };
     const { changes } = removePodsOfMissingNode(stateOf([member('db-0'), finished, pod('web')]), 'n1');
     expect(changes.map(({ object }) => object.metadata.name).sort()).toEqual(['db-9', 'web']);
+  });
+});
+
+describe('what a change of nodes calls for', () => {
+  const controller = nodeLifecycleController({ evictionsPaused: () => false, lostForMs: () => undefined });
+
+  it('is a look at all lost nodes, once for all that change together', () => {
+    const nodes = Array.from({ length: 200 }, (_, index) => node(`n${index}`, 'Unknown', 1_000));
+    const state = new MutableClusterState();
+    state.replace(
+      nodes.map((object) => ({ key: keyOf(object), object })),
+      1n,
+    );
+    const keys = nodes.flatMap((object) => [...controller.keysOf({ key: keyOf(object), object }, state)]);
+    expect(new Set(keys)).toEqual(new Set(nodes.map(keyOf)));
+    expect(keys.length).toBe(2 * nodes.length);
+
+    const back = { ...nodes[0]!, metadata: { ...nodes[0]!.metadata, resourceVersion: '2' } };
+    back.status = node('n0', 'True').status!;
+    const change = { key: keyOf(back), object: back, previous: nodes[0]! };
+    state.apply([change], 2n);
+    expect(new Set(controller.keysOf(change, state))).toEqual(new Set(nodes.map(keyOf)));
   });
 });

@@ -51,6 +51,16 @@ async function stored(parts: CommitParts, object: KubeObject): Promise<void> {
 }
 
 describe('commit', () => {
+  it('gives no two objects of one transaction the same name, whatever chance says', async () => {
+    const { parts } = setUp();
+    const suffixes = ['aaaaa', 'aaaaa', 'aaaaa', 'bbbbb'];
+    const random = { ...parts.random, suffix: () => suffixes.shift()! };
+    const two = [0, 1].map(() => ({ type: 'create' as const, object: podOf(replicaSet) }));
+    const result = await commit({ ...parts, random }, two);
+    const names = result.outcome === 'done' ? result.created.map(({ metadata }) => metadata.name) : [];
+    expect(names).toEqual(['web-aaaaa', 'web-bbbbb']);
+  });
+
   it('fills in name, uid, generation and creation time', async () => {
     const { parts, read } = setUp();
     const result = await commit(parts, [{ type: 'create', object: podOf(replicaSet) }]);
