@@ -35,6 +35,8 @@ const objectsPerPage = 250;
 /** Sessions that lag behind by more than that begin anew. */
 const shortestLog = 2_000;
 
+export type News = 'none' | 'nodes' | 'urgent';
+
 export class SharedSlice {
   readonly #current = new Map<string, KubeObject>();
   readonly #pages: Page[] = [];
@@ -65,14 +67,16 @@ export class SharedSlice {
     return this.#current.values();
   }
 
-  /** Whether there is something to publish. */
-  apply(changes: readonly ObjectChange[]): boolean {
-    let changed = false;
+  /** Whether there is something to publish. Routes to a node are not wanted before pods run there that others ask for. */
+  apply(changes: readonly ObjectChange[]): News {
+    let news: News = 'none';
     for (const { key, object, previous } of changes) {
-      if (!isShared((object ?? previous)!.kind)) continue;
-      if (this.#note(key, object && asShared(object))) changed = true;
+      const { kind } = (object ?? previous)!;
+      if (!isShared(kind) || !this.#note(key, object && asShared(object))) continue;
+      if (kind !== 'Node') news = 'urgent';
+      else if (news === 'none') news = 'nodes';
     }
-    return changed;
+    return news;
   }
 
   publish(revision: bigint): void {

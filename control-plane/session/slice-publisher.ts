@@ -6,10 +6,16 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import { ConfigurationUsers } from './configuration-users.ts';
 import type { SessionStream } from './session-stream.ts';
-import { SharedSlice } from './shared-slice.ts';
+import { type News, SharedSlice } from './shared-slice.ts';
 
-/** What is news to every node is gathered for this long for each session. */
-const gatherMsPerSession = 0.2;
+/**
+ * What is news to every node is gathered for this long for each session: telling one takes us and its agent a tenth of a
+ * millisecond each. Of nodes that come and go there is news all the time while a large cluster starts.
+ */
+const gathering = {
+  urgent: { msPerSession: 0.4, longestMs: 2_000 },
+  nodes: { msPerSession: 2, longestMs: 5_000 },
+};
 /** Below this many nobody waits. */
 const manySessions = 100;
 /** Sessions told in one go before others may run. */
@@ -25,6 +31,7 @@ export class SlicePublisher {
   readonly #streams: ReadonlyMap<string, SessionStream>;
   #publishedMs = Number.NEGATIVE_INFINITY;
   #publishing: Timer | undefined;
+  #dueMs = 0;
 
   constructor(state: ClusterState, clock: Clock, streams: ReadonlyMap<string, SessionStream>) {
     this.#state = state;
@@ -41,17 +48,23 @@ export class SlicePublisher {
       for (const node of nodesOf(change)) this.#streams.get(node)?.touch(change.key);
     }
     for (const { key } of changes) for (const node of this.#users.of(key)) this.#streams.get(node)?.touch(key);
-    if (this.shared.apply(changes)) this.#publishSoon();
+    const news = this.shared.apply(changes);
+    if (news !== 'none') this.#publishSoon(news);
   }
 
   stop(): void {
     this.#publishing?.cancel();
   }
 
-  #publishSoon(): void {
-    if (this.#publishing) return;
-    const gatherMs = this.#streams.size < manySessions ? 0 : this.#streams.size * gatherMsPerSession;
-    const waitMs = this.#publishedMs + gatherMs - this.#clock.monotonicMs();
+  #publishSoon(news: Exclude<News, 'none'>): void {
+    const { msPerSession, longestMs } = gathering[news];
+    const sessions = this.#streams.size;
+    const gatherMs = sessions < manySessions ? 0 : Math.min(longestMs, sessions * msPerSession);
+    const dueMs = this.#publishedMs + gatherMs;
+    if (this.#publishing && this.#dueMs <= dueMs) return;
+    this.#publishing?.cancel();
+    this.#dueMs = dueMs;
+    const waitMs = dueMs - this.#clock.monotonicMs();
     if (waitMs <= 0) this.#publish();
     else this.#publishing = this.#clock.schedule(waitMs, () => this.#publish());
   }

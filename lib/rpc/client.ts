@@ -7,6 +7,7 @@ import {
   type MethodDefinition,
 } from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
+import { Inbox } from './inbox.ts';
 import { controlPlaneServerName } from './server-name.ts';
 import { type Methods, methodKind, type ServiceName, serviceDefinition } from './service.ts';
 import { fromServiceError } from './status.ts';
@@ -142,7 +143,7 @@ async function* stream(
   signal?.addEventListener('abort', cancel, { once: true });
   if (bidi) void send(input as AsyncIterable<object>, call as ClientDuplexStream<object, object>, ended.signal);
   try {
-    for await (const message of call as ClientReadableStream<object>) yield message;
+    yield* new Inbox<object>(call as ClientReadableStream<object>, ended.signal);
   } catch (error) {
     throw signal?.aborted ? signal.reason : fromServiceError(error);
   } finally {

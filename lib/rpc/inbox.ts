@@ -20,11 +20,14 @@ export class Inbox<T> implements AsyncIterableIterator<T> {
   #reader: PromiseWithResolvers<IteratorResult<T>> | undefined;
   #over: { readonly error?: unknown } | undefined;
   #paused = false;
+  /** Why it broke, while what had come before that is still being read. */
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(call: ReadableCall, signal: AbortSignal) {
     this.#call = call;
     call.on('data', (message: T) => this.#put(message));
-    call.on('end', () => this.#end({}));
+    call.on('error', (error: unknown) => this.#fail(error));
+    call.on('end', () => this.#end(this.#failure ?? {}));
     call.on('close', () => this.#end({ error: new GantryError('cancelled', 'the client went away') }));
     if (signal.aborted) this.#end({ error: signal.reason });
     else signal.addEventListener('abort', () => this.#end({ error: signal.reason }), { once: true });
@@ -64,9 +67,19 @@ export class Inbox<T> implements AsyncIterableIterator<T> {
       return;
     }
     this.#waiting.push(message);
-    if (this.#waiting.length < mostWaiting || this.#paused) return;
+    if (this.#waiting.length < mostWaiting || this.#paused || this.#failure) return;
     this.#paused = true;
     this.#call.pause();
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#paused) {
+      this.#end({ error });
+      return;
+    }
+    this.#failure = { error };
+    this.#paused = false;
+    this.#call.resume();
   }
 
   #end(over: { readonly error?: unknown }): void {

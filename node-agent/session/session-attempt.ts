@@ -80,7 +80,7 @@ export class SessionAttempt {
     } finally {
       this.welcomed = false;
       this.#options.standIn?.target(undefined);
-      this.#outbox.close();
+      this.#outbox.end();
       for (const timer of this.#timers) timer.cancel();
       this.#reportTimer?.cancel();
     }

@@ -53,6 +53,22 @@ describe('an inbox', () => {
     await expect(closed.inbox.next()).rejects.toMatchObject({ code: 'cancelled' });
   });
 
+  test('hands on what had come before the call broke', async () => {
+    const { call, inbox } = scene();
+    for (let n = 1; n <= 30; n += 1) {
+      call.write({ n });
+      await turn();
+    }
+    call.emit('error', new Error('broken'));
+    call.end();
+    const seen: number[] = [];
+    const reading = (async () => {
+      for await (const { n } of inbox) seen.push(n);
+    })();
+    await expect(reading).rejects.toThrow('broken');
+    expect(seen).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
+  });
+
   test('ends for who reads no more, and leaves the call alone', async () => {
     const { call, inbox } = scene();
     call.write({ n: 1 });
