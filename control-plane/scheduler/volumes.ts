@@ -5,6 +5,7 @@
  * - A claim of a class that waits for its first consumer is bound in the transaction that binds the pod, to a volume of
  *   that node: one that is there, or (gantry.dev/local) a new one. The transaction compares the claim and the volume, so
  *   that two pods never bind one claim to two nodes, nor two claims to one volume.
+ * - A claim that is bound is compared, too: one that is deleted meanwhile may go as soon as no bound pod uses it.
  * - Claims that are missing, lost, or bound by somebody else and not bound yet keep the pod waiting, with the reason.
  */
 import { timestamp } from '../../lib/clock.ts';
@@ -45,7 +46,9 @@ interface OpenClaim {
 }
 
 interface VolumeNeeds {
+  /** Of claims that are bound, which are these. */
   readonly volumes: readonly PersistentVolume[];
+  readonly bound: readonly PersistentVolumeClaim[];
   readonly open: readonly OpenClaim[];
 }
 
@@ -82,6 +85,7 @@ function remember(pod: Pod, found: VolumeNeeds): Pod {
 function needsOf(pod: Pod, storage: Storage): VolumeNeeds | string | undefined {
   if (!hasClaims(pod)) return undefined;
   const volumes: PersistentVolume[] = [];
+  const bound: PersistentVolumeClaim[] = [];
   const open: OpenClaim[] = [];
   for (const name of claimNamesOf(pod.spec)) {
     const claim = storage.get('PersistentVolumeClaim', pod.metadata.namespace, name);
@@ -89,10 +93,14 @@ function needsOf(pod: Pod, storage: Storage): VolumeNeeds | string | undefined {
     if (isDeleting(claim)) return `persistentvolumeclaim "${name}" is being deleted; create it again when it is gone`;
     const found = volumeOf(claim, storage);
     if (typeof found === 'string') return found;
-    if ('open' in found) open.push(found.open);
-    else volumes.push(found.volume);
+    if ('open' in found) {
+      open.push(found.open);
+      continue;
+    }
+    volumes.push(found.volume);
+    bound.push(claim);
   }
-  return { volumes, open };
+  return { volumes, bound, open };
 }
 
 type Found = { readonly volume: PersistentVolume } | { readonly open: OpenClaim };
@@ -190,7 +198,7 @@ export function volumeBinding(pod: Pod, node: Node, nowMs: number, uuid: () => s
   const found = needs.get(pod);
   if (!found) return undefined;
   const chosen = [...(choicesOn(volumeTerms(pod)?.open ?? [], node) ?? [])];
-  const compare: Compare[] = [];
+  const compare: Compare[] = found.bound.map((claim) => modRevisionIs(keyOf(claim), revisionOf(claim)));
   const success: Operation[] = [];
   const volumes = [...found.volumes];
   for (const { claim, candidates, storageClass } of found.open) {

@@ -1,6 +1,6 @@
 /** One claim: its class, its volume, and when it may go. Pure. */
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
-import { isPodFinished } from '../../../lib/model/pods.ts';
+import { isPodBound, isPodFinished } from '../../../lib/model/pods.ts';
 import {
   bound,
   claimProtection,
@@ -10,7 +10,7 @@ import {
   suits,
   usesClaim,
 } from '../../../lib/model/storage.ts';
-import type { PersistentVolume, PersistentVolumeClaim } from '../../../proto/gen/types.ts';
+import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { isNamespaceOpen } from '../owned.ts';
 import { withoutProtection } from './protection.ts';
@@ -20,7 +20,9 @@ const nothing: ReconcileResult = { changes: [] };
 export function reconcileClaim(snapshot: Snapshot, claim: PersistentVolumeClaim): ReconcileResult {
   const { namespace } = claim.metadata;
   if (isDeleting(claim)) {
-    const inUse = snapshot.list('Pod', namespace).some((pod) => usesClaim(pod, claim) && !isPodFinished(pod));
+    // A pod that is on no node yet waits for the claim to be made anew: the scheduler does not bind it to one that goes.
+    const isUser = (pod: Pod): boolean => usesClaim(pod, claim) && isPodBound(pod) && !isPodFinished(pod);
+    const inUse = snapshot.list('Pod', namespace).some(isUser);
     return inUse ? nothing : withoutProtection(claim, claimProtection);
   }
   if (claim.spec.volumeName !== undefined) return bindTo(snapshot, claim, claim.spec.volumeName);

@@ -1,5 +1,6 @@
 import { keyOf, objectKey } from '../../../lib/model/keys.ts';
-import type { KubeObject } from '../../../proto/gen/types.ts';
+import { usesClaim } from '../../../lib/model/storage.ts';
+import type { KubeObject, PersistentVolumeClaim } from '../../../proto/gen/types.ts';
 import type { Snapshot } from '../../state/snapshot.ts';
 import { adopterKeys } from '../adoption.ts';
 import { configuredKeys, controllerKey, objectAt, sidesOf } from '../keys-of.ts';
@@ -21,6 +22,7 @@ export function statefulSetController(options: StatefulSetOptions): Controller {
       yield* roomKeys(change, 'StatefulSet', snapshot);
       for (const object of sidesOf(change)) {
         if (object.kind === 'StatefulSet') yield keyOf(object);
+        else if (object.kind === 'PersistentVolumeClaim' && !change.object) yield* usersOf(object, snapshot);
         else if (object.kind === 'Pod' || object.kind === 'ControllerRevision') {
           const key = controllerKey(object, 'StatefulSet') ?? namesake(object, snapshot);
           if (key !== undefined) yield key;
@@ -28,6 +30,14 @@ export function statefulSetController(options: StatefulSetOptions): Controller {
       }
     },
   };
+}
+
+/** Whose pods wait for a claim that is gone. */
+function* usersOf(claim: PersistentVolumeClaim, snapshot: Snapshot): Iterable<string> {
+  for (const pod of snapshot.list('Pod', claim.metadata.namespace)) {
+    const key = usesClaim(pod, claim) ? controllerKey(pod, 'StatefulSet') : undefined;
+    if (key !== undefined) yield key;
+  }
 }
 
 /** A stranger with the name of one of our pods: when it goes, the name is free. */

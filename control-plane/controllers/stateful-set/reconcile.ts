@@ -7,7 +7,7 @@
  * - Writes: its pods, their claims and its ControllerRevisions, its own `status`. Never its `spec`.
  */
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
-import { isPodAvailable, isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
+import { isPodAvailable, isPodBound, isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
 import { claimsFor } from '../../../lib/model/stateful-claims.ts';
 import type { Pod, StatefulSet, StatefulSetStatus } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
@@ -56,7 +56,10 @@ export function reconcileStatefulSet(
   const restMs = (pod: Pod): number => (isPodFinished(pod) ? madeMs(pod, nowMs) + failedRestMs - nowMs : 0);
   const made = free.map(({ ordinal, revision }) => newPod(statefulSet, ordinal, revision));
   const { pods: admitted, refusal } = admitPods(snapshot, made, nowMs);
+  // A claim that was deleted goes while the next pod of its name waits for another one.
+  const waiting = owned.filter((pod) => !isDeleting(pod) && !isPodBound(pod) && !isPodFinished(pod));
   const wanted = [
+    ...waiting.flatMap((pod) => missingClaims(snapshot, statefulSet, pod)),
     ...admitted.flatMap((pod) => [
       ...missingClaims(snapshot, statefulSet, pod),
       { type: 'create' as const, object: pod },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { statefulSetController } from '../../../../control-plane/controllers/stateful-set/controller.ts';
 import { reconcileStatefulSet } from '../../../../control-plane/controllers/stateful-set/reconcile.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
@@ -156,6 +157,23 @@ describe('the claims of its pods', () => {
     expect([again.created, again.claims]).toEqual([['db-0=db:1'], []]);
     const fewer = reconcile(inState(withClaims({ replicas: 0 })), [kept, one, pod(0)]);
     expect([fewer.deleted, fewer.touchedClaims]).toEqual([['db-0'], []]);
+  });
+
+  it('are made anew for a pod that waits on no node while they are gone', () => {
+    const { nodeName: _none, ...spec } = pod(0).spec;
+    const waiting: Pod = { ...pod(0, { ready: false }), spec, status: { phase: 'Pending' } };
+    const object = inState(withClaims());
+    expect(reconcile(object, [one, waiting]).claims.map(({ metadata }) => metadata.name)).toEqual(['data-db-0']);
+    // One that runs has what its claim stood for when it was bound.
+    expect(reconcile(object, [one, pod(0)]).claims.map(({ metadata }) => metadata.name)).toEqual(['data-db-1']);
+    const [claim] = reconcile(withClaims()).claims;
+    const using: Pod = { ...waiting, spec: { ...spec, ...reconcile(withClaims()).pods[0]?.spec } };
+    const state = new MutableClusterState();
+    state.replace([{ key: keyOf(using), object: using }], 1n);
+    const keys = [
+      ...statefulSetController({ mostPerTransaction: 100 }).keysOf({ key: keyOf(claim!), previous: claim! }, state),
+    ];
+    expect(keys).toEqual([keyOf(object)]);
   });
 });
 
