@@ -6,6 +6,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import { volumeProtection } from '../../lib/model/storage.ts';
 import type { PersistentVolume, RemoveVolumes } from '../../proto/gen/types.ts';
 import { isReclaimable } from '../controllers/persistent-volume/volume.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
@@ -107,6 +108,11 @@ export class Reclamation {
 function released(snapshot: Snapshot): readonly PersistentVolume[] {
   return snapshot.list('PersistentVolume').filter((volume) => {
     const { uid } = volume.spec.claimRef ?? {};
-    return isReclaimable(volume) && uid !== undefined && snapshot.byUID(uid) === undefined;
+    return isReclaimable(volume) && uid !== undefined && snapshot.byUID(uid) === undefined && !isHeld(volume);
   });
+}
+
+/** Somebody else is not done with it: the data stays as long. */
+function isHeld({ metadata }: PersistentVolume): boolean {
+  return metadata.finalizers?.some((finalizer) => finalizer !== volumeProtection) === true;
 }

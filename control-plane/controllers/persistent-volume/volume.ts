@@ -15,8 +15,10 @@ export function reconcileVolume(snapshot: Snapshot, volume: PersistentVolume): R
   ) {
     const message = 'its node is not in the cluster any more, and so is the data';
     const events = [{ type: 'Warning' as const, reason: 'VolumeLost', message, about: volume }];
-    const free = { ...volume, metadata: { ...volume.metadata, finalizers: [] } };
-    return { changes: [{ type: 'remove', object: free }], events };
+    const finalizers = (volume.metadata.finalizers ?? []).filter((one) => one !== volumeProtection);
+    // Somebody else's hold it on.
+    const free = { ...volume, metadata: { ...volume.metadata, finalizers } };
+    return { changes: [{ type: 'delete', object: free }], events };
   }
   // A reclaimable one goes with its directory: storage/reclaim.ts.
   if (isDeleting(volume) && phase !== 'Bound' && !(phase === 'Released' && isReclaimable(volume))) {

@@ -120,6 +120,12 @@ describe('a claim', () => {
     expect(reasonsOf(lost)).toEqual(['ClaimLost']);
   });
 
+  it('goes though the next pod waits for it: on no node yet, it waits for another claim of the name', () => {
+    const { nodeName: _none, ...spec } = user().spec;
+    const waiting: Pod = { ...user(), spec, status: { phase: 'Pending' } };
+    expect(look(going(boundClaim), boundVolume, waiting).changes).toMatchObject([{ type: 'remove' }]);
+  });
+
   it('goes when no pod uses it any more', () => {
     expect(look(going(boundClaim), boundVolume, user()).changes).toEqual([]);
     for (const rest of [[], [user('Succeeded')]]) {
@@ -173,8 +179,11 @@ describe('a volume', () => {
     const deleted = { ...volume, metadata: { ...volume.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } };
     expect(look(deleted, there).changes).toEqual([]);
     const left = look(volume, node('n2', { labels: { 'kubernetes.io/hostname': 'n2' } }));
-    expect(left.changes).toMatchObject([{ type: 'remove' }]);
+    expect(left.changes).toMatchObject([{ type: 'delete', object: { metadata: { finalizers: [] } } }]);
     expect(reasonsOf(left)).toEqual(['VolumeLost']);
+    const held = { ...volume, metadata: { ...volume.metadata, finalizers: [volumeProtection, 'backup'] } };
+    const kept = look(held).changes;
+    expect(kept).toMatchObject([{ type: 'delete', object: { metadata: { finalizers: ['backup'] } } }]);
   });
 });
 

@@ -74,6 +74,17 @@ it('asks for volumes whose claim is gone, of the node that has them', async () =
   expect(reclamation.wantedOf('n2')).toBeUndefined();
 });
 
+it('waits with the data as long as somebody else holds the volume', async () => {
+  const volume = volumeOf('a', 'n1');
+  const held = { ...volume, metadata: { ...volume.metadata, finalizers: ['kubernetes.io/pv-protection', 'backup'] } };
+  const { clock, show, asked, removed, reclamation } = start(node('n1'), held);
+  await reclamation.removed('n1', ['volumes/a']);
+  expect([asked, removed]).toEqual([[], []]);
+  show(node('n1'), { ...volume, metadata: { ...volume.metadata, resourceVersion: '2' } });
+  await clock.advance(1_000);
+  expect(asked).toEqual([['n1', ['volumes/a']]]);
+});
+
 it('believes an agent only about its own volumes that were to go', async () => {
   const { removed, reclamation } = start(
     node('n1'),
