@@ -1,5 +1,10 @@
-/** No write that a client saw succeed is lost: users write growing numbers of their own, which are there and never go back. */
-import type { KubeObject } from '../../proto/gen/types.ts';
+/**
+ * No write that a client saw succeed is lost: users write growing numbers of their own, which are there and never go back,
+ * and what they wrote is not deleted unless somebody asked for that.
+ */
+import { objectKey } from '../../lib/model/keys.ts';
+import { controllerOf, isDeleting } from '../../lib/model/object.ts';
+import type { Job, KubeObject } from '../../proto/gen/types.ts';
 import type { Writer } from './store.ts';
 import type { Change, Report, StoreChecker } from './store-checker.ts';
 
@@ -18,6 +23,10 @@ export class AcknowledgedWrites {
   readonly #acknowledged = new Map<string, Map<string, Acknowledged>>();
   /** By user and key: the last revision in which the user wrote it. */
   readonly #lastOwn = new Map<string, bigint>();
+  /** Uids of what was once to go without what it owns. */
+  readonly #orphaned = new Set<string>();
+  /** Uids that there were. */
+  readonly #gone = new Set<string>();
 
   constructor(store: Pick<StoreChecker, 'log' | 'objects'>, report: Report) {
     this.#store = store;
@@ -50,51 +59,97 @@ export class AcknowledgedWrites {
     if (before?.uid !== uid || before.count < count) counters.set(counter, { uid, count });
   }
 
-  /** Of every change, in order. */
-  check({ key, object, previous, revision }: Change, writer: Writer | undefined): void {
+  /** Of every revision, in order. */
+  applied(changes: readonly Change[], writer: Writer | undefined): void {
+    for (const { object, previous } of changes) {
+      if (object?.metadata.finalizers?.includes('orphan')) this.#orphaned.add(object.metadata.uid ?? '');
+      if (!object && previous && previous.kind !== 'Event') this.#gone.add(previous.metadata.uid ?? '');
+    }
+    for (const change of changes) this.#check(change, writer);
+  }
+
+  #check(change: Change, writer: Writer | undefined): void {
+    const { key, object, previous, revision } = change;
     const user = writer?.operation?.split(' ', 1)[0];
     if (user !== undefined) this.#lastOwn.set(`${user} ${key}`, revision);
     const counters = this.#acknowledged.get(key);
     if (!counters) return;
+    const isKnown = [...counters.values()].some(({ uid }) => uid === previous?.metadata.uid);
+    if (isKnown && previous && goes(change) && !isAskedFor(previous, writer) && !this.#mayGo(previous)) {
+      const how = object ? 'deleted' : 'removed';
+      this.#report('acknowledged-writes', `${key} was ${how} by ${nameOf(writer)}, but nobody asked for that`);
+    }
     for (const [counter, { uid, count }] of counters) {
-      if (object?.metadata.uid === uid) {
-        const now = countOf(object, counter) ?? -1;
-        if (now >= count) continue;
-        // An older write of the user's own, given up without an answer, may land as late as it likes.
-        const own = writer?.operation?.startsWith(`${counter} `) === true;
-        const who = writer?.operation ?? writer?.process.name;
-        if (!own) this.#report('acknowledged-writes', `${key}: ${who} took ${counter} back from ${count} to ${now}`);
-      } else if (
-        previous?.metadata.uid === uid &&
-        !mayGoUnasked(previous) &&
-        !this.#isLeftBehind(previous) &&
-        !previous.metadata.deletionTimestamp &&
-        !isDeletion(writer)
-      ) {
-        this.#report('acknowledged-writes', `${key} was removed by ${writer?.process.name}, but nobody deleted it`);
+      if (object?.metadata.uid !== uid) {
+        counters.delete(counter);
+        continue;
       }
+      const now = countOf(object, counter) ?? -1;
+      if (now >= count) continue;
+      // An older write of the user's own, given up without an answer, may land as late as it likes.
+      const own = writer?.operation?.startsWith(`${counter} `) === true;
+      if (!own)
+        this.#report('acknowledged-writes', `${key}: ${nameOf(writer)} took ${counter} back from ${count} to ${now}`);
       counters.delete(counter);
     }
   }
 
-  /** Whoever deletes an owner has deleted what it owns. */
-  #isLeftBehind({ metadata: { ownerReferences = [] } }: KubeObject): boolean {
-    const owners = ownerReferences.map(({ uid }) => uid);
-    return (
-      owners.length > 0 &&
-      ![...this.#store.objects.values()].some(({ metadata }) => owners.includes(metadata.uid ?? ''))
-    );
+  /** What is deleted though nobody deleted it by its name: with its owners or its namespace, or because it is over. */
+  #mayGo(object: KubeObject): boolean {
+    const { namespace, ownerReferences = [] } = object.metadata;
+    // With its node, for a more important one, by its owner: which pods run is the cluster's to decide.
+    if (object.kind === 'Pod') return true;
+    if (namespace !== undefined && this.#isClosed(namespace)) return true;
+    if (ownerReferences.length > 0) {
+      return ownerReferences.every(({ uid }) => this.#letsGo(uid)) || this.#isTidiedUp(object);
+    }
+    if (object.kind === 'Job') return object.spec.ttlSecondsAfterFinished !== undefined && isFinished(object);
+    // Of a claim that is gone.
+    return object.kind === 'PersistentVolume' && this.#gone.has(object.spec.claimRef?.uid ?? '');
+  }
+
+  /** It was deleted, and not so that what it owns stays; or it goes after what it owns. */
+  #letsGo(uid: string): boolean {
+    if (this.#orphaned.has(uid)) return false;
+    const owner = this.#byUID(uid);
+    if (!owner) return this.#gone.has(uid);
+    return isDeleting(owner) && owner.metadata.finalizers?.includes('foregroundDeletion') === true;
+  }
+
+  /** By an owner that lives: a former revision without pods, a former run. */
+  #isTidiedUp(object: KubeObject): boolean {
+    const owner = this.#byUID(controllerOf(object)?.uid ?? '');
+    if (object.kind === 'ReplicaSet') return owner?.kind === 'Deployment' && object.spec.replicas === 0;
+    if (object.kind !== 'Job' || owner?.kind !== 'CronJob') return false;
+    return isFinished(object) || owner.spec.concurrencyPolicy === 'Replace';
+  }
+
+  #isClosed(namespace: string): boolean {
+    const found = this.#store.objects.get(objectKey('Namespace', undefined, namespace));
+    return !found || isDeleting(found);
+  }
+
+  #byUID(uid: string): KubeObject | undefined {
+    return this.#store.objects.values().find(({ metadata }) => metadata.uid === uid);
   }
 }
 
-/** A pod goes with its node, a Job when its time is over, everything with its owner and with its namespace. */
-const mayGoUnasked = (object: KubeObject): boolean =>
-  object.kind === 'Pod' ||
-  (object.metadata.ownerReferences?.length ?? 0) > 0 ||
-  (object.kind === 'Job' && object.spec.ttlSecondsAfterFinished !== undefined) ||
-  (object.metadata.namespace !== undefined && object.metadata.namespace !== 'default');
+/** From here on nothing can keep it. */
+function goes({ object, previous }: Change): boolean {
+  if (!previous || isDeleting(previous)) return false;
+  return !object || object.metadata.uid !== previous.metadata.uid || isDeleting(object);
+}
 
-const isDeletion = (writer: Writer | undefined): boolean => writer?.operation?.includes(' delete ') === true;
+function isAskedFor({ kind, metadata }: KubeObject, writer: Writer | undefined): boolean {
+  const { name, namespace = 'default' } = metadata;
+  return writer?.operation?.includes(` delete ${kind} ${namespace}/${name} (`) === true;
+}
+
+const isFinished = ({ status }: Job): boolean =>
+  status?.conditions?.some(({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True') ===
+  true;
+
+const nameOf = (writer: Writer | undefined): string => writer?.operation ?? writer?.process.name ?? 'etcd';
 
 export function countOf(object: KubeObject, counter: string): number | undefined {
   const text = object.metadata.annotations?.[counterPrefix + counter];

@@ -2,9 +2,12 @@
 
 import { objectKey } from '../../lib/model/keys.ts';
 import { controllerOf, isControlledBy, isDeleting } from '../../lib/model/object.ts';
-import { undoAnnotation } from '../../lib/model/rollouts.ts';
+import { copyNamesOf, undoAnnotation, withOriginalNames } from '../../lib/model/rollouts.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Deployment, KubeObject, PodTemplateSpec } from '../../proto/gen/types.ts';
+import { autoscale } from './autoscaling-acts.ts';
+import { reconfigure } from './configuration-acts.ts';
+import { dropClaim, dropVolume, provideVolume } from './storage-acts.ts';
 import type { SimUser } from './users.ts';
 import { appNames, importantClass, type Workload } from './workloads/workload.ts';
 import { workloadOf, workloads } from './workloads/workloads.ts';
@@ -28,6 +31,11 @@ function someWorkload({ checker, random }: SimUser): KubeObject | undefined {
     objects.filter((object) => !isDeleting(object)),
     random,
   );
+}
+
+/** Now and then, if there is one. */
+function someVolume({ checker, random }: SimUser): KubeObject | undefined {
+  return random.next() < 0.1 ? choose(checker.list('PersistentVolume'), random) : undefined;
 }
 
 function someDeployment({ checker, random }: SimUser): Deployment | undefined {
@@ -82,8 +90,15 @@ async function undo(user: SimUser): Promise<void> {
   const sets = user.checker.list('ReplicaSet').filter((set) => isControlledBy(set, deployment));
   const former = choose(sets, user.random);
   if (!former) return;
-  if (user.random.next() < 0.5) await user.update(withRequest(deployment, former.metadata.name));
-  else await user.update({ ...deployment, spec: { ...deployment.spec, template: ofNobody(former.spec.template) } });
+  const dice = user.random.next();
+  if (dice < 0.5) {
+    await user.update(withRequest(deployment, former.metadata.name));
+    return;
+  }
+  // With the content of then, or whatever its configuration holds now.
+  const written = ofNobody(former.spec.template);
+  const template = dice < 0.75 ? withOriginalNames(written, copyNamesOf(former)) : written;
+  await user.update({ ...deployment, spec: { ...deployment.spec, template } });
 }
 
 /** The template stays, and the former revision runs in its place. */
@@ -100,7 +115,7 @@ function ofNobody(template: PodTemplateSpec): PodTemplateSpec {
 /** Somebody wants to be asked before the object goes; or has had their say. */
 async function hold(user: SimUser): Promise<void> {
   const held = user.checker.objects.values().find(isHeld);
-  const object = user.random.next() < 0.4 && held ? held : someWorkload(user);
+  const object = user.random.next() < 0.4 && held ? held : (someVolume(user) ?? someWorkload(user));
   if (!object) return;
   if (isHeld(object)) await user.release(withHold(object, false));
   else await user.update(withHold(object, true));
@@ -182,6 +197,11 @@ const acts: readonly { readonly weight: number; readonly act: Act }[] = [
   { weight: 4, act: undo },
   { weight: 4, act: hold },
   { weight: 4, act: limit },
+  { weight: 4, act: autoscale },
+  { weight: 5, act: reconfigure },
+  { weight: 2, act: provideVolume },
+  { weight: 2, act: dropClaim },
+  { weight: 1, act: dropVolume },
   { weight: 80, act: work },
 ];
 

@@ -8,10 +8,12 @@ import { objectKey } from '../../lib/model/keys.ts';
 import { controllerOf } from '../../lib/model/object.ts';
 import type { CronJob, Deployment, KubeObject, Node, Taint } from '../../proto/gen/types.ts';
 import { isHeld, withHold } from './acts.ts';
+import { leftovers } from './leftovers.ts';
 import type { SimNode } from './node.ts';
 import type { StoreChecker } from './store-checker.ts';
 import type { SimUser } from './users.ts';
 import { isOutlived } from './workloads/batch.ts';
+import { refusesPods } from './workloads/limit-range.ts';
 import { workloadOf, workloads } from './workloads/workloads.ts';
 import type { World } from './world.ts';
 
@@ -99,10 +101,13 @@ export class Administrator {
       else if (object.kind === 'Node' && object.spec.unschedulable) changes.push(() => user.setSchedulable(name, true));
       else if (object.kind === 'Node' && isBack(object)) changes.push(() => user.update(withoutDeclaration(object)));
       else if (object.kind === 'Deployment' && object.spec.paused) changes.push(() => user.update(resumed(object)));
+      else if (object.kind === 'LimitRange' && refusesPods(object))
+        changes.push(() => user.delete(object.kind, name, namespaceOf(object)));
       else if (object.kind === 'ResourceQuota') changes.push(() => user.delete(object.kind, name));
       else if (isOutlived(object)) changes.push(() => user.delete('Job', name, namespaceOf(object)));
       else if (object.kind === 'CronJob' && !object.spec.suspend) changes.push(() => user.update(suspended(object)));
     }
+    changes.push(...leftovers(user));
     const excess = this.#excess();
     if (excess) changes.push(excess);
     return changes;
@@ -114,6 +119,8 @@ export class Administrator {
       .flatMap(({ kind }) => this.#checker.list(kind) as KubeObject[])
       .map((object) => ({ object, load: workloadOf(object.kind)!.load(object) }));
     if (loads.reduce((sum, { load }) => sum + load, 0) <= this.#mostPods) return undefined;
+    const [scaler] = this.#checker.list('HorizontalPodAutoscaler').filter(({ spec }) => spec.maxReplicas > 1);
+    if (scaler) return () => this.#user.delete(scaler.kind, scaler.metadata.name, namespaceOf(scaler));
     const [largest] = loads
       .filter(({ object, load }) => load > 0 && scalable.has(object.kind) && !controllerOf(object))
       .sort((a, b) => b.load - a.load);

@@ -2,7 +2,6 @@
  * The node agent on a simulated machine: the real session client, slice store and pod lifecycle over fakes of runtime,
  * images, network and disk. The wiring follows node-agent/main.ts.
  */
-import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { FakeWatchdog } from '../../node-agent/fencing/fake.ts';
 import { createFencing } from '../../node-agent/fencing/fencing.ts';
@@ -12,14 +11,14 @@ import type { ImageStore } from '../../node-agent/images/images.ts';
 import { VolumeRemover } from '../../node-agent/pods/persistent-dirs.ts';
 import type { MemoryPodFiles } from '../../node-agent/pods/pod-files-memory.ts';
 import { createPods, type Pods } from '../../node-agent/pods/pods.ts';
-import type { Prober } from '../../node-agent/pods/prober.ts';
 import type { StatusSink } from '../../node-agent/pods/report.ts';
 import type { FakeHost } from '../../node-agent/runtime/fake.ts';
 import type { Runtime } from '../../node-agent/runtime/runtime.ts';
-import { createSessionClient, type SessionTransport } from '../../node-agent/session/session-client.ts';
+import { createSessionClient } from '../../node-agent/session/session-client.ts';
 import { openSliceStore, type SliceDisk } from '../../node-agent/session/slice-store.ts';
 import { UsageReporter } from '../../node-agent/usage/reporter.ts';
-import type { JoinRequest, JoinResponse, SessionDown, UsageWanted } from '../../proto/gen/types.ts';
+import type { UsageWanted } from '../../proto/gen/types.ts';
+import { join, proberOf, transportOf } from './agent-wires.ts';
 import type { FakePodNetwork } from './fake-network.ts';
 import type { SimProcess } from './process.ts';
 import type { Rpc } from './rpc.ts';
@@ -44,6 +43,8 @@ export interface Machine {
 export interface AgentPlants {
   /** What was attached to the network is never detached. */
   readonly leakAttachments?: boolean;
+  /** The directories of volumes stay, whatever the agent says. */
+  readonly leakDirectories?: boolean;
   /** Nobody hears that a pod is gone. */
   readonly keepRemovals?: boolean;
   /** There is something new to say whenever the agent looks at its machine. */
@@ -140,6 +141,7 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
   const network = process.guard(machine.network, ['attach', 'detach', 'retain'], runtimeDelayMs);
   if (plants.leakAttachments) Object.defineProperty(network, 'detach', { value: async () => {} });
   const files = process.guard(machine.files, fileMethods, diskDelayMs);
+  if (plants.leakDirectories) Object.defineProperty(files, 'removePersistentDir', { value: async () => {} });
   pods = createPods({
     nodeName: machine.name,
     files,
@@ -211,48 +213,6 @@ function runtimeOf({ host }: Machine, process: SimProcess, delayMs: () => number
   return process.guard(Object.assign(runtime, { onChange: heard }), runtimeMethods, delayMs);
 }
 
-/** Joining over the wire, but without certificates: those need the real world's time and chance. */
-async function join({ name, servers, disk, facts }: Machine, process: SimProcess, rpc: Rpc): Promise<void> {
-  for (let attempt = 0; !disk.has('identity'); attempt += 1) {
-    const request: JoinRequest = { nodeName: name, machineID: facts().machineID };
-    const address = servers[attempt % servers.length]!;
-    try {
-      (await rpc.unary(process, nobody, address, 'Bootstrap', 'Join', request)) satisfies JoinResponse;
-      disk.set('identity', new Uint8Array());
-    } catch (error) {
-      if (!(error instanceof GantryError)) throw error;
-      await process.clock.sleep(200 + process.random.next() * 1_000);
-    }
-  }
-}
-
-function transportOf({ name, nodeIP }: Machine, process: SimProcess, rpc: Rpc): SessionTransport {
-  const peer = { commonName: `node:${name}`, organization: 'node', address: `${nodeIP}:40000` };
-  return {
-    open: (address, requests, signal) =>
-      rpc.stream(process, peer, address, 'NodeSession', 'Session', requests, { signal }) as AsyncIterable<SessionDown>,
-  };
-}
-
-/** http and tcp probes are answered by what runs; there is nothing to connect to. */
-function proberOf({ host, network, nodeIP }: Machine, process: SimProcess): Prober {
-  const addressOf = (podUid: string): string | undefined =>
-    host.sandboxes.get(podUid)?.config.hostNetwork ? nodeIP : network.attached.get(podUid)?.ip;
-  return {
-    ask: (check) =>
-      process.effect(
-        async () => {
-          const runs = [...host.containers.values()].some(
-            ({ status, config }) =>
-              status.state === 'running' && (check.type === 'exec' || addressOf(config.podUid) === check.host),
-          );
-          return runs ? { success: true, message: 'fine' } : { success: false, message: 'nothing answers' };
-        },
-        1 + process.random.next() * 10,
-      ),
-  };
-}
-
 function adapterOf(disk: Map<string, Uint8Array>): SliceDisk {
   return {
     read: async (file) => disk.get(file),
@@ -261,8 +221,6 @@ function adapterOf(disk: Map<string, Uint8Array>): SliceDisk {
 }
 
 const sinkOf = ({ pod, removed, node, event }: StatusSink): StatusSink => ({ pod, removed, node, event });
-
-const nobody = { commonName: '', organization: '', address: '192.0.2.1:40000' };
 
 const healthyUsage = {
   diskBytes: 100 * gibibyte,

@@ -24,7 +24,7 @@ import { SimUser } from './users.ts';
 import type { Invariant, Violation } from './violations.ts';
 import { ApiWatcher, watchMirror } from './watch-checker.ts';
 import type { View } from './workloads/workload.ts';
-import { problemsOf } from './workloads/workloads.ts';
+import { configurationProblemsOf, problemsOf } from './workloads/workloads.ts';
 import type { World } from './world.ts';
 
 export interface Plants extends StorePlants, AgentPlants {
@@ -78,10 +78,11 @@ export class SimCluster {
     const codec = sharedCodec(sealedCodec(createKeyring(world.random.bytes(32), world.fork())));
     this.checker = new StoreChecker(codec, this.report);
     this.etcd = this.#startEtcd();
-    this.hosts = new HostChecker(() => this.nodes, this.checker.identities, this.report);
+    this.hosts = new HostChecker(() => this.nodes, this.checker, this.report);
     this.view = {
       list: (kind) => this.checker.list(kind),
       runs: (nodeName, uid) => this.hosts.runs(nodeName, uid),
+      volume: (nodeName, uid, volume) => this.hosts.volume(nodeName, uid, volume),
     };
     for (const name of names) this.#addReplica(name, codec);
     for (let index = 0; index < options.nodes; index += 1) this.addNode();
@@ -113,8 +114,9 @@ export class SimCluster {
       registry: this.registry,
       log: (process: SimProcess) => this.#logOf(process),
       onChange: (uid: string) => this.hosts.changed(uid),
+      onVolumeRemoved: (path: string) => this.hosts.volumeRemoved(node, path, this.checker),
     };
-    const node = new SimNode(this.world, this.rpc, options, this.#options.plants);
+    const node: SimNode = new SimNode(this.world, this.rpc, options, this.#options.plants);
     this.nodes.push(node);
     return node;
   }
@@ -126,7 +128,11 @@ export class SimCluster {
     const present = this.nodes.filter(({ left }) => !left).map(({ name }) => name);
     const names = new Set([...present, ...stored.map(({ metadata }) => metadata.name)]);
     const lost = [...names].filter((name) => !ready.has(name)).map((name) => `node ${name} is not ready`);
-    return [...lost, ...problemsOf(this.view), ...this.leaks()];
+    return [...lost, ...problemsOf(this.view), ...this.configurationProblems(), ...this.leaks()];
+  }
+
+  configurationProblems(): string[] {
+    return configurationProblemsOf(this.view);
   }
 
   leaks(): string[] {

@@ -1,15 +1,18 @@
 /** Looks at every machine whenever something on one changes, and after healing at what is left there. */
 import type { SimNode } from './node.ts';
 import type { Identity, Report, StoreChecker } from './store-checker.ts';
+import { machinesOf } from './workloads/storage.ts';
 
 export class HostChecker {
   readonly #nodes: () => readonly SimNode[];
   readonly #identities: ReadonlyMap<string, Identity>;
+  readonly #machines: ReadonlyMap<string, readonly string[]>;
   readonly #report: Report;
 
-  constructor(nodes: () => readonly SimNode[], identities: ReadonlyMap<string, Identity>, report: Report) {
+  constructor(nodes: () => readonly SimNode[], { identities, storage }: StoreChecker, report: Report) {
     this.#nodes = nodes;
     this.#identities = identities;
+    this.#machines = storage.machines;
     this.#report = report;
   }
 
@@ -40,6 +43,7 @@ export class HostChecker {
         ...strange('network attachment', node.network.attached.keys()),
         ...strange('record', node.files.records.keys()),
         ...strange('volume', node.files.volumes.keys()),
+        ...strangeDirectories(node, store),
       ];
     });
   }
@@ -49,11 +53,31 @@ export class HostChecker {
     return node !== undefined && runsOn(node, uid);
   }
 
+  /** The files of a ConfigMap or Secret as the machine shows them to the pod. */
+  volume(nodeName: string, uid: string, volume: string): Readonly<Record<string, string>> | undefined {
+    const node = this.#nodes().find(({ name }) => name === nodeName);
+    const plan = node?.files.volumes.get(uid)?.find(({ name }) => name === volume);
+    if (plan?.type !== 'files') return undefined;
+    return Object.fromEntries(plan.files.map(({ path, data }) => [path, Buffer.from(data).toString('utf8')]));
+  }
+
+  /** The directory of a volume is gone from a machine: the claim whose it was must be gone before. Its uid is in the path. */
+  volumeRemoved(node: SimNode, path: string, store: StoreChecker): void {
+    const claim = store.list('PersistentVolumeClaim').find(({ metadata }) => path.endsWith(metadata.uid ?? '-'));
+    if (claim)
+      this.#report('volume-data', `${path} was removed from ${node.name}: claim ${claim.metadata.name} is there`);
+  }
+
   #checkPod(uid: string): void {
     const hosts = this.#nodes().filter((node) => runsOn(node, uid));
     if (hosts.length === 0) return;
     if (hosts.length > 1)
       this.#report('one-node-per-pod', `pod ${uid} runs on ${hosts.map(({ name }) => name).join(' and ')}`);
+    const machines = this.#machines.get(uid);
+    for (const { name } of hosts) {
+      if (machines && !machines.includes(name))
+        this.#report('volume-node', `pod ${uid} runs on ${name}, and its volumes are on ${machines.join(', ')}`);
+    }
     const identity = this.#identities.get(uid);
     if (identity) this.#checkIdentity(identity, uid, hosts[0]!.name);
   }
@@ -85,6 +109,15 @@ export class HostChecker {
       }
     }
   }
+}
+
+/** Of volumes that are not there, or on other machines. */
+function strangeDirectories({ name, files }: SimNode, store: StoreChecker): string[] {
+  const here = store
+    .list('PersistentVolume')
+    .filter((volume) => machinesOf(volume)?.includes(name))
+    .map(({ spec }) => spec.local?.path);
+  return [...files.persistentDirs].filter((path) => !here.includes(path)).map((path) => `${name}: directory ${path}`);
 }
 
 function runsOn(node: SimNode, uid: string): boolean {

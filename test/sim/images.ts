@@ -11,7 +11,16 @@ export function createRegistry(): FakeRegistry {
   return registry;
 }
 
+const cpuMillis: Readonly<Record<string, number>> = { 'web:1': 4.5, 'web:2': 9.5, 'web:3': 19.5, 'stubborn:1': 9.5 };
+
+/**
+ * What a server of the image uses, all the time. Never a whole number: a clock that is wrong by two in a hundred must not
+ * tip what is rounded up.
+ */
+export const cpuMillisOf = (image: string): number => cpuMillis[image] ?? 0.5;
+
 /** Servers end when told to; `stubborn` needs SIGKILL; commands such as `sleep 3` do what they say. */
 export function programOf({ argv }: ContainerConfig): FakeProgram {
-  return argv[0] === '/bin/stubborn' ? { ignoresSigterm: true } : readProgram(argv);
+  const program = argv[0] === '/bin/stubborn' ? { ignoresSigterm: true } : readProgram(argv);
+  return { ...program, cpuMillis: cpuMillisOf(argv[1] ?? '') };
 }

@@ -7,8 +7,13 @@ import type { Writer } from './store.ts';
 import type { Change, Report, StoreChecker } from './store-checker.ts';
 
 const orphanFinalizer = 'orphan';
-/** The cluster's own, which end with the object. */
-const ownFinalizers: ReadonlySet<string> = new Set([orphanFinalizer, 'foregroundDeletion']);
+/** The cluster's own, which end with the object; those of storage with what they are there for (storage-checker.ts). */
+const ownFinalizers: ReadonlySet<string> = new Set([
+  orphanFinalizer,
+  'foregroundDeletion',
+  'kubernetes.io/pvc-protection',
+  'kubernetes.io/pv-protection',
+]);
 
 export class LifecycleChecker {
   readonly #store: StoreChecker;

@@ -9,7 +9,7 @@ import { createFakeWatchdog, type FakeWatchdog } from '../../node-agent/fencing/
 import type { HostFacts } from '../../node-agent/host/facts.ts';
 import { createFakeImageStore, type FakeRegistry } from '../../node-agent/images/fake.ts';
 import type { ImageStore } from '../../node-agent/images/images.ts';
-import { createMemoryPodFiles } from '../../node-agent/pods/pod-files-memory.ts';
+import { createMemoryPodFiles, type MemoryPodFiles } from '../../node-agent/pods/pod-files-memory.ts';
 import type { Pods } from '../../node-agent/pods/pods.ts';
 import { createFakeHost, type FakeHost } from '../../node-agent/runtime/fake.ts';
 import { type AgentPlants, type Machine, runAgent } from './agent.ts';
@@ -30,6 +30,8 @@ export interface NodeOptions {
   readonly log: (process: SimProcess) => Log;
   /** Something on the machine has changed. */
   readonly onChange: (podUid: string) => void;
+  /** The directory of a persistent volume, with what was in it. */
+  readonly onVolumeRemoved: (path: string) => void;
 }
 
 /** An agent that ended by itself is started again, as systemd would. */
@@ -41,7 +43,7 @@ export class SimNode implements Machine {
   readonly servers: readonly string[];
   readonly host: FakeHost;
   readonly network: FakePodNetwork;
-  readonly files = createMemoryPodFiles();
+  readonly files: MemoryPodFiles;
   readonly images: ImageStore;
   readonly watchdog: FakeWatchdog;
   readonly disk = new Map<string, Uint8Array>();
@@ -68,6 +70,7 @@ export class SimNode implements Machine {
     const machine = new SimProcess(world, { name: `${options.name}/os`, host: options.name });
     this.host = createFakeHost({ clock: machine.clock, program: programOf });
     this.host.runtime().onChange(options.onChange);
+    this.files = watched(createMemoryPodFiles(), options.onVolumeRemoved);
     this.network = createFakePodNetwork(() => options.onChange(''));
     this.images = createFakeImageStore({
       clock: machine.clock,
@@ -142,6 +145,17 @@ export class SimNode implements Machine {
     architecture: 'amd64',
     hostname: this.name,
   });
+}
+
+function watched(files: MemoryPodFiles, onVolumeRemoved: (path: string) => void): MemoryPodFiles {
+  return {
+    ...files,
+    async removePersistentDir(path) {
+      const isThere = files.persistentDirs.has(path);
+      await files.removePersistentDir(path);
+      if (isThere) onVolumeRemoved(path);
+    },
+  };
 }
 
 /** The machine's clock as its agent has it: all its programs share what is wrong with it. */

@@ -2,14 +2,14 @@
 
 import { podIPPrefix } from '../../lib/model/allocations.ts';
 import { decodeObject, encodeObject, fromEnvelope } from '../../lib/model/codec.ts';
-import { kindPrefix, parseKey, storeRoot } from '../../lib/model/keys.ts';
-import { controllerOf, isDeleting } from '../../lib/model/object.ts';
+import { kindPrefix, storeRoot } from '../../lib/model/keys.ts';
+import { controllerOf } from '../../lib/model/object.ts';
 import type { Compare, Operation, Transaction } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
+import { counterPrefix } from './acknowledged.ts';
 import { isHeld } from './acts.ts';
-import type { Plants } from './cluster.ts';
-import type { Focus } from './run.ts';
-import type { Invariant } from './violations.ts';
+import { misreading, type Plant, removedAtOnce } from './plant.ts';
+import { policyPlants } from './policy-plants.ts';
 
 const leaderKey = `${storeRoot}leader`;
 const podPrefix = `${storeRoot}pods/`;
@@ -17,17 +17,6 @@ const podPrefix = `${storeRoot}pods/`;
 const isFence = ({ key, target, value }: Compare): boolean => key === leaderKey && target === 'create' && value !== 0n;
 const writes = (operation: Operation, prefix: string): boolean =>
   (operation.kind === 'put' || operation.kind === 'delete') && operation.key.startsWith(prefix);
-
-/** As `decode`, but what is read is not what is there. */
-function misreading(change: (object: KubeObject) => KubeObject): NonNullable<Plants['codec']> {
-  return (codec) => ({
-    encode: (object) => codec.encode(object),
-    decode(key, value, revision) {
-      const object = codec.decode(key, value, revision);
-      return object && change(object);
-    },
-  });
-}
 
 /** A status report that moves some pods to the first node. */
 function moveBoundPods(transaction: Transaction): Transaction {
@@ -38,28 +27,6 @@ function moveBoundPods(transaction: Transaction): Transaction {
     return { ...operation, value: encodeObject({ ...pod, spec: { ...pod.spec, nodeName: 'n1' } }) };
   });
   return { ...transaction, success };
-}
-
-/** What is to go when others are done with it goes at once. */
-function removedAtOnce(applies: (object: KubeObject) => boolean): NonNullable<Plants['transact']> {
-  return ({ success, ...rest }) => ({
-    ...rest,
-    success: success.map((operation): Operation => {
-      if (operation.kind !== 'put') return operation;
-      const kind = parseKey(operation.key)?.kind;
-      if (kind === undefined || kind === 'Secret') return operation;
-      const object = decodeObject(kind, operation.value);
-      return isDeleting(object) && applies(object) ? { kind: 'delete', key: operation.key } : operation;
-    }),
-  });
-}
-
-export interface Plant {
-  readonly name: string;
-  readonly finds: Invariant;
-  readonly make: () => Plants;
-  /** What a run must be about to show it soon. */
-  readonly focus?: Focus;
 }
 
 export const plants: readonly Plant[] = [
@@ -176,6 +143,20 @@ export const plants: readonly Plant[] = [
     },
   },
   {
+    name: 'the owner of a revision that a user has written to is taken for gone',
+    finds: 'acknowledged-writes',
+    focus: { kinds: ['Deployment'], faults: [] },
+    make: () => ({
+      codec: misreading((object) => {
+        const { ownerReferences = [], annotations = {} } = object.metadata;
+        const isWritten = Object.keys(annotations).some((name) => name.startsWith(counterPrefix));
+        if (object.kind !== 'ReplicaSet' || !isWritten) return object;
+        const references = ownerReferences.map((one) => ({ ...one, uid: 'nobody' }));
+        return { ...object, metadata: { ...object.metadata, ownerReferences: references } };
+      }),
+    }),
+  },
+  {
     name: 'a watch of the API leaves something out now and then',
     finds: 'watch-order',
     make() {
@@ -221,4 +202,5 @@ export const plants: readonly Plant[] = [
       },
     }),
   },
+  ...policyPlants,
 ];

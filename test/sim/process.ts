@@ -28,6 +28,8 @@ export class SimProcess {
   readonly random: Random;
   readonly world: World;
   alive = true;
+  /** Of a replica: what it knows of the store. */
+  picture: { readonly revision: bigint } | undefined;
   /** Wall clock only. */
   clockOffsetMs: number;
   readonly #rate: number;

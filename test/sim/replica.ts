@@ -92,6 +92,7 @@ export class SimReplica {
       new AbortController().signal,
     );
     this.controlPlane = controlPlane;
+    process.picture = controlPlane.state;
     onStarted(process, controlPlane);
     const joining = { store, codec, clock, random, clusterCIDR: clusterNetworks.clusterCIDR };
     const Bootstrap: Handlers<'Bootstrap'> = {

@@ -1,4 +1,5 @@
 /** One call of the simulated RPC: a connection of its own with a pipe each way, and all that can become of it. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { GantryError } from '../../lib/errors.ts';
 import type { Peer } from '../../lib/rpc/peer.ts';
@@ -8,7 +9,6 @@ import { fromServiceError, toStatus } from '../../lib/rpc/status.ts';
 import { Inbox } from './inbox.ts';
 import type { Network, Pipe } from './network.ts';
 import type { SimProcess } from './process.ts';
-import { servedOperation } from './store.ts';
 
 export interface SimServer {
   readonly process: SimProcess;
@@ -42,8 +42,8 @@ export class Call {
   readonly #onFinish: () => void;
   readonly #up: Pipe;
   readonly #down: Pipe;
-  /** The user's operation that this call is part of. */
-  readonly #operation = servedOperation.getStore();
+  /** Whose call it is: the user's operation that it is part of, and since when. */
+  readonly #asCaller = AsyncLocalStorage.snapshot();
   readonly #serverAbort = new AbortController();
   /** Ends the sending of requests. */
   readonly #clientAbort = new AbortController();
@@ -85,7 +85,7 @@ export class Call {
       this.#undo.push(server.process.onKill(() => this.#soonOrAtKeepalive(this.#down, closed)));
       server.process.post(() => {
         const serve = () => this.#serve(server, service, method, kind, peer, first, onUnexpected);
-        void (this.#operation === undefined ? serve() : servedOperation.run(this.#operation, serve));
+        void this.#asCaller(serve);
       });
     });
     if (kind === 'bidi') void this.#sendRequests(input as AsyncIterable<object>);

@@ -5,7 +5,7 @@ import { systemRandom } from '../../lib/random.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Plants, SimCluster } from './cluster.ts';
 import { type FaultName, Faults } from './faults/faults.ts';
-import type { Violation } from './violations.ts';
+import type { Invariant, Violation } from './violations.ts';
 import { World } from './world.ts';
 
 export interface RunOptions {
@@ -35,6 +35,13 @@ export interface RunResult {
   readonly violations: readonly Violation[];
 }
 
+/** Some runs are about few kinds, so that what belongs together meets more often than by chance. */
+const themes: readonly (readonly KubeObject['kind'][])[] = [
+  ['StatefulSet', 'Pod', 'PersistentVolumeClaim'],
+  ['Deployment', 'StatefulSet', 'HorizontalPodAutoscaler', 'LimitRange'],
+  ['Deployment', 'ConfigMap', 'Secret', 'Service'],
+];
+
 export const convergeWithinMs = 120_000;
 /** Longer than it takes to notice that somebody is missing. */
 const steadyMs = 10_000;
@@ -47,6 +54,8 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
   const world = new World(seed);
   world.onLine = onLine;
   const nodes = 3 + Math.floor(world.random.next() * 2);
+  const theme = world.chance(0.4) ? world.pick(themes) : undefined;
+  const kinds = focus.kinds ?? theme;
   const cluster = new SimCluster(world, {
     replicas: world.chance(0.3) ? 1 : 3,
     nodes,
@@ -55,7 +64,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     authority: await authority(),
     clockDrift: calm ? 0 : world.pick([0, 0.001, 0.02]),
     ...(plants && { plants }),
-    ...(focus.kinds && { kinds: focus.kinds }),
+    ...(kinds && { kinds }),
     ...(onLog && { onLog }),
   });
   const faults = new Faults(cluster, calm ? [] : focus.faults);
@@ -96,13 +105,18 @@ async function converge(cluster: SimCluster): Promise<boolean> {
     if (problems.length > 0) sinceMs = world.nowMs;
     else if (world.nowMs - sinceMs >= steadyMs) return true;
     if (world.nowMs >= deadlineMs && problems.length > 0) {
-      const invariant = problems.every((problem) => cluster.leaks().includes(problem)) ? 'no-leaks' : 'converges';
-      cluster.report(invariant, problems.slice(0, 5).join('; '));
+      cluster.report(invariantOf(cluster, problems), problems.slice(0, 5).join('; '));
       return false;
     }
     await world.run(world.nowMs + 500, () => violations.length > 0);
   }
   return false;
+}
+
+function invariantOf(cluster: SimCluster, problems: readonly string[]): Invariant {
+  const [leaks, configuration] = [cluster.leaks(), cluster.configurationProblems()];
+  if (problems.every((problem) => leaks.includes(problem))) return 'no-leaks';
+  return problems.every((problem) => configuration.includes(problem)) ? 'configuration' : 'converges';
 }
 
 /** Nothing is written when there is nothing to do; Events may still be told, and forgotten. */

@@ -6,7 +6,7 @@
  *   cluster seed=1 replicas=3 nodes=3     first line of the script
  *   show REASON...                        Events that belong to the story (default: all)
  *   apply KIND NAME [FIELD=VALUE...] (scenario-manifests.ts)   scale KIND NAME N   delete KIND NAME
- *   power-off NODE   power-on NODE   kill PROCESS   start PROCESS   stall PROCESS SECONDS
+ *   cordon NODE   uncordon NODE   power-off NODE   power-on NODE   kill PROCESS   start PROCESS   stall PROCESS SECONDS
  *   cut A B   cut-one-way A B   mend A B   etcd away|back
  *   wait SECONDS   converge SECONDS
  */
@@ -102,6 +102,8 @@ const commands: Readonly<Record<string, Command>> = {
   apply: ({ cluster }, kind, name, ...options) => void cluster.users[0]!.apply(manifest(kind!, name!, options)),
   scale: ({ cluster }, kind, name, replicas) => void cluster.users[0]!.scale(kind!, name!, Number(replicas)),
   delete: ({ cluster }, kind, name) => void cluster.users[0]!.delete(kind!, name!),
+  cordon: ({ cluster }, name) => void cluster.users[0]!.setSchedulable(name!, false),
+  uncordon: ({ cluster }, name) => void cluster.users[0]!.setSchedulable(name!, true),
   'power-off': ({ cluster }, name) => node(cluster, name).powerOff(),
   'power-on': ({ cluster }, name) => node(cluster, name).powerOn(),
   kill({ cluster }, name) {

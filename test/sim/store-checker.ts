@@ -10,9 +10,13 @@ import { parseQuantity } from '../../lib/model/quantity.ts';
 import type { WatchEvent } from '../../lib/store/store.ts';
 import type { Container, Event, KubeObject, Node, Pod } from '../../proto/gen/types.ts';
 import { AcknowledgedWrites } from './acknowledged.ts';
+import { checkAutoscaling } from './autoscaling-checker.ts';
+import { checkCopies } from './configuration-checker.ts';
 import { LifecycleChecker } from './lifecycle-checker.ts';
+import { checkLimits } from './limit-checker.ts';
 import type { SimProcess } from './process.ts';
 import { checkQuotas } from './quota-checker.ts';
+import { StorageChecker } from './storage-checker.ts';
 import type { Writer } from './store.ts';
 import type { Invariant } from './violations.ts';
 
@@ -49,6 +53,7 @@ export class StoreChecker {
   /** Pods that must not run twice, by uid; they are known for ever. */
   readonly identities = new Map<string, Identity>();
   readonly acknowledged: AcknowledgedWrites;
+  readonly storage: StorageChecker;
   readonly #codec: ObjectCodec;
   readonly #lifecycle: LifecycleChecker;
   readonly #report: Report;
@@ -58,6 +63,7 @@ export class StoreChecker {
     this.#codec = codec;
     this.#report = report;
     this.acknowledged = new AcknowledgedWrites(this, report);
+    this.storage = new StorageChecker(this, report);
     this.#lifecycle = new LifecycleChecker(this, report);
   }
 
@@ -73,14 +79,18 @@ export class StoreChecker {
     }
     this.log.push(changes);
     this.#lifecycle.applied(changes, writer);
+    this.storage.applied(changes);
     checkQuotas(this, changes, this.#report);
+    checkAutoscaling(this, changes, writer, this.#report);
+    checkCopies(this, changes, this.#report);
+    if (writer) checkLimits(this, changes, writer, this.#report);
     for (const change of changes) {
       if (change.object?.kind === 'Event') this.onEvent?.(change.object);
       if (change.object?.kind === 'Event' || change.previous?.kind === 'Event') continue;
       this.writes += 1;
       this.#checkWriter(change, writer);
-      this.acknowledged.check(change, writer);
     }
+    this.acknowledged.applied(changes, writer);
     for (const { object, previous } of changes) {
       if (object?.kind !== 'Pod' || !object.spec.nodeName) continue;
       if (previous?.kind === 'Pod' && previous.spec.nodeName === object.spec.nodeName) continue;

@@ -21,11 +21,15 @@ import type { SimProcess } from './process.ts';
 
 /** Whose call is being served; set around every call of a user. */
 export const servedOperation = new AsyncLocalStorage<string>();
+/** The revision that there was when the user began the call. */
+export const servedSince = new AsyncLocalStorage<bigint>();
 
 export interface Writer {
   readonly process: SimProcess;
   /** The user's operation. */
   readonly operation: string | undefined;
+  /** What the writer decided upon is no older than this revision. */
+  readonly known: bigint;
 }
 
 /** Bugs that tests plant. */
@@ -123,9 +127,15 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
     );
   }
 
+  const writerNow = (): Writer => ({
+    process,
+    operation: servedOperation.getStore(),
+    known: servedSince.getStore() ?? process.picture?.revision ?? 0n,
+  });
+
   /** Marks whose write it is while the memory twin applies it, which it does before it returns. */
   function write<T>(perform: () => Promise<T>): Promise<T> {
-    const writer = { process, operation: servedOperation.getStore() };
+    const writer = writerNow();
     return call(() => {
       etcd.writer = writer;
       try {
@@ -140,7 +150,7 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
     get: (key, options) => call(() => memory.get(key, options), false),
     list: (prefix, options) => call(() => memory.list(prefix, options), false),
     transact(transaction) {
-      const writer = { process, operation: servedOperation.getStore() };
+      const writer = writerNow();
       if (plants.forget?.(transaction, writer)) {
         return call(async () => {
           const { revision } = await memory.status();

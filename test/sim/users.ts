@@ -9,7 +9,7 @@ import { counterPrefix } from './acknowledged.ts';
 import { chooseAct } from './acts.ts';
 import { SimProcess } from './process.ts';
 import type { Rpc } from './rpc.ts';
-import { servedOperation } from './store.ts';
+import { servedOperation, servedSince } from './store.ts';
 import type { Report, StoreChecker } from './store-checker.ts';
 import { configMap } from './workloads/others.ts';
 import type { Workload } from './workloads/workload.ts';
@@ -160,8 +160,10 @@ export class SimUser {
     const address = servers[Math.floor(this.random.next() * servers.length)]!;
     const operation = `${this.name} ${verb} ${what} (${count})`;
     try {
-      const call = servedOperation.run(operation, () =>
-        this.#rpc.unary(this.#process, admin(this.name), address, 'Cluster', method, request),
+      const call = servedSince.run(this.checker.revision, () =>
+        servedOperation.run(operation, () =>
+          this.#rpc.unary(this.#process, admin(this.name), address, 'Cluster', method, request),
+        ),
       );
       const { object: envelope } = (await call) as { object?: ObjectEnvelope };
       const object = envelope && fromEnvelope(envelope);

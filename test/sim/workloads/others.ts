@@ -1,7 +1,8 @@
 /** Configuration, policies, and pods of nobody. */
-import type { KubeObject, Pod, PodDisruptionBudget } from '../../../proto/gen/types.ts';
+import type { Random } from '../../../lib/random.ts';
+import type { KubeObject, Pod, PodDisruptionBudget, PodSpec } from '../../../proto/gen/types.ts';
 import { images } from '../images.ts';
-import { pick, podSpec, someApp, type Workload } from './workload.ts';
+import { appNames, pick, podSpec, smallPodSpec, someApp, type Workload } from './workload.ts';
 
 export const configMap: Workload = {
   kind: 'ConfigMap',
@@ -53,11 +54,18 @@ export const budget: Workload = {
 };
 
 /** A pod of nobody: it goes with its node, and some come to an end of their own. */
+/** Where its volume is, other pods may have taken what there is. */
+function claimingPodSpec(random: Random): PodSpec {
+  const volume = { name: 'data', persistentVolumeClaim: { claimName: pick(appNames, random) } };
+  return { ...smallPodSpec(random), volumes: [volume] };
+}
+
 export const bare: Workload = {
   kind: 'Pod',
   weight: 1,
   make(name, random, load) {
-    const spec = podSpec(random);
+    const claimed = random.next() < 0.3;
+    const spec = claimed ? claimingPodSpec(random) : podSpec(random);
     const [main] = spec.containers;
     const ends = load === 0 || random.next() < 0.5;
     const containers = ends ? [{ ...main!, command: ['sleep', '3'] }] : [main!];

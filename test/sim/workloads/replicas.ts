@@ -1,6 +1,8 @@
 /** Deployments, and ReplicaSets that users make themselves or set free. */
 import { controllerOf, isControlledBy } from '../../../lib/model/object.ts';
-import type { Deployment, DeploymentStrategy, ReplicaSet } from '../../../proto/gen/types.ts';
+import type { Random } from '../../../lib/random.ts';
+import type { Deployment, DeploymentStrategy, PodTemplateSpec, ReplicaSet } from '../../../proto/gen/types.ts';
+import { following, followsConfiguration, withConfiguration } from './configuration.ts';
 import { isSeen, pick, podProblem, template, upTo, type Workload } from './workload.ts';
 
 const strategies: readonly DeploymentStrategy[] = [
@@ -11,26 +13,28 @@ const strategies: readonly DeploymentStrategy[] = [
 export const deployment: Workload = {
   kind: 'Deployment',
   weight: 5,
-  make: (name, random, load) => ({
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: {
-      name,
-      namespace: 'default',
-      annotations: pick([{}, {}, { 'gantry.dev/auto-rollback': 'true' }], random),
-    },
-    spec: {
-      replicas: upTo(load, random),
-      selector: { matchLabels: { app: name } },
-      template: template(name, random),
-      ...(random.next() < 0.3 && { strategy: pick(strategies, random) }),
-      ...(random.next() < 0.5 && { progressDeadlineSeconds: 8 }),
-    },
-  }),
+  make(name, random, load) {
+    const follows = random.next() < 0.3;
+    const annotations = pick([{}, {}, { 'gantry.dev/auto-rollback': 'true' }], random);
+    return {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name, namespace: 'default', annotations: { ...annotations, ...(follows && following) } },
+      spec: {
+        replicas: upTo(load, random),
+        selector: { matchLabels: { app: name } },
+        template: templateOf(name, random, follows),
+        ...(random.next() < 0.3 && { strategy: pick(strategies, random) }),
+        ...(random.next() < 0.5 && { progressDeadlineSeconds: 8 }),
+      },
+    };
+  },
   change(object, random, load) {
-    const { spec } = object as Deployment;
+    const { metadata, spec } = object as Deployment;
     const changed =
-      random.next() < 0.5 ? { replicas: upTo(load, random) } : { template: template(object.metadata.name, random) };
+      random.next() < 0.5
+        ? { replicas: upTo(load, random) }
+        : { template: templateOf(metadata.name, random, followsConfiguration(object)) };
     return { ...object, spec: { ...spec, ...changed } } as Deployment;
   },
   load: (object) => (object as Deployment).spec.replicas ?? 1,
@@ -49,6 +53,11 @@ export const deployment: Workload = {
     return pods.map((pod) => podProblem(pod, view)).find((problem) => problem !== undefined);
   },
 };
+
+function templateOf(name: string, random: Random, follows: boolean): PodTemplateSpec {
+  const plain = template(name, random);
+  return follows ? withConfiguration(plain, random) : plain;
+}
 
 export const replicaSet: Workload = {
   kind: 'ReplicaSet',

@@ -3,7 +3,8 @@ import { fencingAnnotation, stopAfterAnnotation } from '../../../lib/model/fenci
 import { isControlledBy } from '../../../lib/model/object.ts';
 import type { Random } from '../../../lib/random.ts';
 import type { Pod, StatefulSet, StatefulSetUpdateStrategy } from '../../../proto/gen/types.ts';
-import { isSeen, pick, podProblem, template, upTo, type Workload } from './workload.ts';
+import { claimTemplate } from './storage.ts';
+import { isSeen, pick, podProblem, smallPodSpec, template, upTo, type Workload } from './workload.ts';
 
 const strategies: readonly StatefulSetUpdateStrategy[] = [
   { type: 'RollingUpdate' },
@@ -18,19 +19,23 @@ const fencings: readonly Readonly<Record<string, string>>[] = [
 export const statefulSet: Workload = {
   kind: 'StatefulSet',
   weight: 4,
-  make: (name, random, load) => ({
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
-    metadata: { name, namespace: 'default', annotations: pick(fencings, random) },
-    spec: {
-      replicas: upTo(Math.min(3, load), random),
-      serviceName: name,
-      selector: { matchLabels: { identity: name } },
-      template: identityTemplate(name, random),
-      podManagementPolicy: pick(['OrderedReady', 'Parallel'], random),
-      updateStrategy: pick(strategies, random),
-    },
-  }),
+  make(name, random, load) {
+    const claims = random.next() < 0.4;
+    return {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name, namespace: 'default', annotations: pick(fencings, random) },
+      spec: {
+        replicas: upTo(Math.min(3, load), random),
+        serviceName: name,
+        selector: { matchLabels: { identity: name } },
+        template: identityTemplate(name, random, claims),
+        podManagementPolicy: pick(['OrderedReady', 'Parallel'], random),
+        updateStrategy: pick(strategies, random),
+        ...(claims && { volumeClaimTemplates: [claimTemplate] }),
+      },
+    };
+  },
   change(object, random, load) {
     const { spec } = object as StatefulSet;
     const dice = random.next();
@@ -38,7 +43,7 @@ export const statefulSet: Workload = {
       dice < 0.4
         ? { replicas: upTo(Math.min(3, load), random) }
         : dice < 0.8
-          ? { template: identityTemplate(object.metadata.name, random) }
+          ? { template: identityTemplate(object.metadata.name, random, spec.volumeClaimTemplates !== undefined) }
           : { updateStrategy: pick(strategies, random) };
     return { ...object, spec: { ...spec, ...changed } } as StatefulSet;
   },
@@ -62,8 +67,10 @@ export const statefulSet: Workload = {
   },
 };
 
-function identityTemplate(name: string, random: Random) {
-  return { ...template(name, random), metadata: { labels: { identity: name } } };
+/** Where their volumes are, other pods may have taken what there is. */
+function identityTemplate(name: string, random: Random, claims: boolean) {
+  const { spec } = template(name, random);
+  return { metadata: { labels: { identity: name } }, spec: claims ? smallPodSpec(random) : spec };
 }
 
 function mustBeUpdated({ spec }: StatefulSet, { metadata }: Pod): boolean {

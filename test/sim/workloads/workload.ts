@@ -9,6 +9,8 @@ export interface View {
   list<K extends KubeObject['kind']>(kind: K): Extract<KubeObject, { kind: K }>[];
   /** The machine really runs it. */
   runs(nodeName: string, uid: string): boolean;
+  /** The files that the machine shows the pod in a volume; undefined when there is no such volume. */
+  volume(nodeName: string, uid: string, volume: string): Readonly<Record<string, string>> | undefined;
 }
 
 export interface Workload {

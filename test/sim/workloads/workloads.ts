@@ -3,12 +3,16 @@
  * `workloads`.
  */
 import { isDeleting } from '../../../lib/model/object.ts';
+import { autoscaler } from './autoscaler.ts';
 import { cronJob, job } from './batch.ts';
+import { configurationProblem, followsConfiguration } from './configuration.ts';
 import { daemonSet } from './daemon-set.ts';
+import { limitRange } from './limit-range.ts';
 import { bare, budget, configMap, secret } from './others.ts';
 import { deployment, replicaSet } from './replicas.ts';
 import { service } from './service.ts';
 import { statefulSet } from './stateful-set.ts';
+import { claim, volumeProblem } from './storage.ts';
 import { podProblem, type View, type Workload } from './workload.ts';
 
 export const workloads: readonly Workload[] = [
@@ -23,6 +27,9 @@ export const workloads: readonly Workload[] = [
   cronJob,
   budget,
   replicaSet,
+  autoscaler,
+  limitRange,
+  claim,
 ];
 
 export function workloadOf(kind: string): Workload | undefined {
@@ -44,5 +51,17 @@ export function problemsOf(view: View): string[] {
     .filter(isDeleting)
     .map(({ metadata }) => `namespace ${metadata.name} is still being deleted`);
   const pods = view.list('Pod').flatMap((pod) => podProblem(pod, view) ?? []);
-  return [...problems, ...namespaces, ...pods];
+  const volumes = view.list('PersistentVolume').flatMap((volume) => volumeProblem(volume, view) ?? []);
+  return [...problems, ...namespaces, ...pods, ...volumes];
+}
+
+/** Pods that do not run with the content that they should. */
+export function configurationProblemsOf(view: View): string[] {
+  return view
+    .list('Deployment')
+    .filter((deployment) => followsConfiguration(deployment) && !isDeleting(deployment))
+    .flatMap((deployment) => {
+      const problem = configurationProblem(deployment, view);
+      return problem === undefined ? [] : [`Deployment ${deployment.metadata.name}: ${problem}`];
+    });
 }
