@@ -113,6 +113,8 @@ class Scale {
   /** False when it did not come to its end: time, memory, or a control plane that answers no more. */
   async #attempt(phase: () => Promise<void>): Promise<boolean> {
     try {
+      if (this.#plane.ended) throw new NotHeld('the control plane has ended');
+      if (systemClock.monotonicMs() > this.#endMs) throw new NotHeld('no time left');
       await phase();
       return true;
     } catch (error) {

@@ -1,8 +1,6 @@
 import { conditionStatus } from '../../../lib/model/conditions.ts';
 import { keyOf, objectKey, parseKey } from '../../../lib/model/keys.ts';
-import type { KubeObject, Node } from '../../../proto/gen/types.ts';
-import type { ObjectChange } from '../../state/cluster-state.ts';
-import type { Snapshot } from '../../state/snapshot.ts';
+import type { Node } from '../../../proto/gen/types.ts';
 import type { Controller } from '../run-controller.ts';
 import { reconcileNode, removePodsOfMissingNode } from './reconcile.ts';
 
@@ -13,7 +11,6 @@ export interface NodeLifecycleOptions {
 }
 
 export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLifecycleOptions): Controller {
-  const told = new WeakSet<readonly Node[]>();
   return {
     name: 'node-lifecycle-controller',
     reconcile(snapshot, key, nowMs) {
@@ -24,7 +21,9 @@ export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLife
     },
     *keysOf(change, snapshot) {
       const object = change.object ?? change.previous;
-      if (object?.kind === 'Node') yield* afterNodeChange(change, object, snapshot, told);
+      // How many others are lost counts too, but a node whose pods are held back for that is looked at every second anyway;
+      // and thousands may be lost together.
+      if (object?.kind === 'Node') yield keyOf(object);
       else if (object?.kind === 'Pod' && object.spec.nodeName) {
         const node = snapshot.get('Node', undefined, object.spec.nodeName);
         if (!node || needsCare(node)) yield objectKey('Node', undefined, object.spec.nodeName);
@@ -33,27 +32,7 @@ export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLife
   };
 }
 
-/**
- * How many are lost decides about every lost node. Thousands may change together, and when a term begins all of them do:
- * for one state of all the nodes the lost ones are named once.
- */
-function* afterNodeChange(
-  change: ObjectChange,
-  node: Node,
-  snapshot: Snapshot,
-  told: WeakSet<readonly Node[]>,
-): Iterable<string> {
-  yield keyOf(node);
-  const nodes = snapshot.list('Node');
-  if (readiness(change.object) === readiness(change.previous) || told.has(nodes)) return;
-  told.add(nodes);
-  for (const other of nodes) if (readiness(other) !== 'True') yield keyOf(other);
-}
-
-function readiness(object: KubeObject | undefined): string | undefined {
-  return object?.kind === 'Node' ? conditionStatus(object.status?.conditions, 'Ready') : undefined;
-}
-
-function needsCare(node: Node): boolean {
-  return readiness(node) !== 'True' || (node.spec.taints ?? []).some(({ effect }) => effect === 'NoExecute');
+function needsCare({ spec, status }: Node): boolean {
+  const isReady = conditionStatus(status?.conditions, 'Ready') === 'True';
+  return !isReady || (spec.taints ?? []).some(({ effect }) => effect === 'NoExecute');
 }

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../lib/clock.ts';
+import { GantryError } from '../../../lib/errors.ts';
 import { systemExec } from '../../../lib/process.ts';
 import type { Metric } from '../report.ts';
 import { onInterrupt } from './interrupted.ts';
@@ -15,6 +16,7 @@ const stallMs = 2_000;
 /** Two leases: whoever is judged lost because of the stall is judged by then. */
 const judgedMs = 6_000;
 const busyMs = 15_000;
+const startMs = 60_000;
 const targetNodes = 5_000;
 const targetCores = 0.5;
 const busyProgram = fileURLToPath(new URL('busy-agent.ts', import.meta.url));
@@ -54,7 +56,10 @@ async function lostWhileBusy(plane: Plane, token: string, count: number): Promis
   const end = (): void => agents.forEach((agent) => void agent.kill('SIGKILL'));
   const forget = onInterrupt(end);
   try {
-    await Promise.all(agents.map((agent) => once(agent.stdout!, 'data')));
+    const started = Promise.all(agents.map((agent) => once(agent.stdout!, 'data'))).then(() => true);
+    const late = systemClock.sleep(startMs).then(() => false);
+    if (!(await Promise.race([started, late])))
+      throw new GantryError('unavailable', 'the busy agents did not join in time');
     await systemClock.sleep(settleMs);
     const before = await plane.nodesLost();
     for (const agent of agents) agent.stdin!.write('go\n');

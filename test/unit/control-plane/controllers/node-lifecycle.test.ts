@@ -320,24 +320,34 @@ describe('pods that must not run twice', () => {
   });
 });
 
-describe('what a change of nodes calls for', () => {
+describe('what a change calls for', () => {
   const controller = nodeLifecycleController({ evictionsPaused: () => false, lostForMs: () => undefined });
 
-  it('is a look at all lost nodes, once for all that change together', () => {
-    const nodes = Array.from({ length: 200 }, (_, index) => node(`n${index}`, 'Unknown', 1_000));
+  it('is a look at the node that changed, however many others are lost', () => {
+    const nodes = ['n1', 'n2', 'n3'].map((name) => node(name, 'Unknown', 1_000));
     const state = new MutableClusterState();
     state.replace(
       nodes.map((object) => ({ key: keyOf(object), object })),
       1n,
     );
-    const keys = nodes.flatMap((object) => [...controller.keysOf({ key: keyOf(object), object }, state)]);
-    expect(new Set(keys)).toEqual(new Set(nodes.map(keyOf)));
-    expect(keys.length).toBe(2 * nodes.length);
+    for (const object of nodes) {
+      expect([...controller.keysOf({ key: keyOf(object), object }, state)]).toEqual([keyOf(object)]);
+    }
+  });
 
-    const back = { ...nodes[0]!, metadata: { ...nodes[0]!.metadata, resourceVersion: '2' } };
-    back.status = node('n0', 'True').status!;
-    const change = { key: keyOf(back), object: back, previous: nodes[0]! };
-    state.apply([change], 2n);
-    expect(new Set(controller.keysOf(change, state))).toEqual(new Set(nodes.map(keyOf)));
+  it('is a look at the node of a pod when the node is lost, tainted or gone', () => {
+    const taint: Taint = { key: 'maintenance', effect: 'NoExecute' };
+    const nodes = [node('well', 'True'), node('lost', 'Unknown'), node('tainted', 'True', 0, [taint])];
+    const state = new MutableClusterState();
+    state.replace(
+      nodes.map((object) => ({ key: keyOf(object), object })),
+      1n,
+    );
+    const keysFor = (nodeName: string): string[] => {
+      const object = pod('p', [], nodeName);
+      return [...controller.keysOf({ key: keyOf(object), object }, state)];
+    };
+    expect(keysFor('well')).toEqual([]);
+    for (const name of ['lost', 'tainted', 'gone']) expect(keysFor(name)).toEqual([`/gantry/nodes/${name}`]);
   });
 });
