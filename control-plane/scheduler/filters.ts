@@ -106,7 +106,7 @@ const podCount: Filter = {
 };
 
 /** What is needed is told exactly, what is free never as more than there is. */
-function needsOf(resource: 'cpu' | 'memory', needed: number, used: number, allocatable: number): string {
+function shortageText(resource: 'cpu' | 'memory', needed: number, used: number, allocatable: number): string {
   const whole = (amount: number): number =>
     resource === 'memory' && amount > mebibyte ? amount - (amount % mebibyte) : amount;
   const free = amountText(resource, whole(Math.max(0, allocatable - used)));
@@ -138,7 +138,7 @@ const cpu: Filter = {
       info.requestedCpuMillis + cpuMillis > info.allocatable.cpuMillis ? 'insufficient cpu' : undefined;
   },
   shortage: (pod, { requestedCpuMillis, allocatable }) =>
-    needsOf('cpu', requestsOf(pod).cpuMillis, requestedCpuMillis, allocatable.cpuMillis),
+    shortageText('cpu', requestsOf(pod).cpuMillis, requestedCpuMillis, allocatable.cpuMillis),
 };
 
 const memory: Filter = {
@@ -150,7 +150,7 @@ const memory: Filter = {
       info.requestedMemoryBytes + memoryBytes > info.allocatable.memoryBytes ? 'insufficient memory' : undefined;
   },
   shortage: (pod, { requestedMemoryBytes, allocatable }) =>
-    needsOf('memory', requestsOf(pod).memoryBytes, requestedMemoryBytes, allocatable.memoryBytes),
+    shortageText('memory', requestsOf(pod).memoryBytes, requestedMemoryBytes, allocatable.memoryBytes),
 };
 
 const hostPorts: Filter = {

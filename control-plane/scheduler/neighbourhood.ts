@@ -12,7 +12,8 @@ import type { HeldTerm } from './held-terms.ts';
 import type { Places } from './node-answers.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { Picture } from './picture.ts';
-import { needed, preferences } from './place-scores.ts';
+import { type Counted, preferences } from './place-scores.ts';
+import { unmetNeeds } from './unmet-needs.ts';
 
 export interface Neighbourhood {
   /** False: the class minds nobody, every answer below is the same for all nodes and stays so. */
@@ -23,10 +24,8 @@ export interface Neighbourhood {
   readonly postpones?: Check;
   /** What the nodes of one group, whose places are the same, have in common. */
   readonly grouping: Grouping;
-  /** Higher is better: weights of preferred terms by matching pods, both ways. */
+  /** Higher is better: weights of preferred terms by matching pods, both ways, and pods there that lack such a pod. */
   readonly preference: ByPlace;
-  /** 0 to 1, higher is better: how much pods in the node's place need such a pod. Stays as it is. Absent: nobody does. */
-  readonly needed?: (info: NodeInfo) => number;
   /** Lower is better: matching pods in the node's place, summed over the spread constraints except the leading one. */
   readonly crowding: ByPlace;
   placed(info: NodeInfo): void;
@@ -69,24 +68,26 @@ const indifferent: Neighbourhood = {
 export function neighbourhood(pod: Pod, picture: Picture): Neighbourhood {
   const { affinity, topologySpreadConstraints = [] } = pod.spec;
   const held = picture.terms.about(pod);
-  const need = needed(held, picture);
+  const unmet = unmetNeeds(held, picture);
   const minds =
     affinity?.podAffinity ||
     affinity?.podAntiAffinity ||
     topologySpreadConstraints.length > 0 ||
+    unmet.length > 0 ||
     held.some(({ effect }) => effect !== 'needs');
-  if (!minds) return need ? { ...indifferent, needed: need } : indifferent;
+  if (!minds) return indifferent;
 
   const counted = (term: PodAffinityTerm): CountedTerm => new CountedTerm(term, pod, picture);
   const attract = required(affinity?.podAffinity).map(counted);
   const repel = required(affinity?.podAntiAffinity).map(counted);
   const preferred = preferences(pod, held, picture);
+  const preference: readonly Counted[] = [...preferred, ...unmet];
   const spreads = topologySpreadConstraints.map((constraint) => new CountedSpread(constraint, pod, picture));
   const keptFree = held
     .filter(({ effect }) => effect === 'keepsAway')
     .map((repellent) => forbiddenPlaces(repellent, picture));
   // What no placement of this class changes is the node's own.
-  const changing = [...spreads, ...preferred.filter(({ gain }) => gain !== 0)];
+  const changing = [...spreads, ...preferred.filter(({ gain }) => gain !== 0), ...unmet];
   const grouped = groupedPlaces(changing.map(({ places }) => places));
   const isGrouped = ({ places }: { places: Places }): boolean => grouped.includes(places);
   const leading = spreads.filter(isGrouped).sort((a, b) => Number(b.hard) - Number(a.hard))[0];
@@ -114,13 +115,12 @@ export function neighbourhood(pod: Pod, picture: Picture): Neighbourhood {
       ...postponing(spreads.filter((spread) => !isGrouped(spread))),
       shifts: changing.some((one) => !isGrouped(one) && one.places.size < one.places.ids.length),
     },
-    preference: summed(preferred, isGrouped),
-    ...(need && { needed: need }),
+    preference: summed(preference, isGrouped),
     crowding: summed(others, isGrouped),
     placed(info) {
       for (const term of attract) term.placed(info);
       for (const term of repel) term.placed(info);
-      for (const scores of preferred) scores.placed(info);
+      for (const scores of preference) scores.placed(info);
       for (const spread of spreads) spread.placed(info);
     },
   };
@@ -157,13 +157,8 @@ function groupNumber(grouped: readonly Places[]): (info: NodeInfo) => number {
   };
 }
 
-interface Counts {
-  readonly places: Places;
-  count(info: NodeInfo): number;
-}
-
-function summed(all: readonly Counts[], isGrouped: (counts: Counts) => boolean): ByPlace {
-  const sum = (some: readonly Counts[]) => (info: NodeInfo) => {
+function summed(all: readonly Counted[], isGrouped: (counts: Counted) => boolean): ByPlace {
+  const sum = (some: readonly Counted[]) => (info: NodeInfo) => {
     let total = 0;
     for (const counts of some) total += counts.count(info);
     return total;

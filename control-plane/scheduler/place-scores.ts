@@ -10,7 +10,14 @@ import type { NodeInfo } from './node-info.ts';
 import type { Picture } from './picture.ts';
 import { scopeOf } from './scope.ts';
 
-export class PlaceScores {
+/** A number for each place, which placements may change. */
+export interface Counted {
+  readonly places: Places;
+  count(info: NodeInfo): number;
+  placed(info: NodeInfo): void;
+}
+
+export class PlaceScores implements Counted {
   readonly places: Places;
   readonly #scores: Float64Array;
   /** By how much a pod of the class changes its place for the next one. */
@@ -35,10 +42,6 @@ export class PlaceScores {
     for (const [info, pods] of perNode) this.add(info, weight * pods);
   }
 
-  get highest(): number {
-    return this.#scores.reduce((highest, score) => Math.max(highest, score), 0);
-  }
-
   placed(info: NodeInfo): void {
     if (this.gain !== 0) this.add(info, this.gain);
   }
@@ -56,21 +59,6 @@ export function preferences(pod: Pod, held: readonly HeldTerm[], picture: Pictur
   }
   for (const term of held) if (term.effect === 'prefers') scores.of(term.topologyKey).addHolders(term);
   return scores.all;
-}
-
-/**
- * How much pods with a required affinity need such a pod in the node's place, of the most that any place does (0 to 1).
- * Undefined: nobody does.
- */
-export function needed(held: readonly HeldTerm[], picture: Picture): ((info: NodeInfo) => number) | undefined {
-  const scores = new Scores(picture);
-  for (const term of held) if (term.effect === 'needs') scores.of(term.topologyKey).addHolders(term);
-  const { all } = scores;
-  const most = all.reduce((sum, { highest }) => sum + highest, 0);
-  if (most === 0) return undefined;
-  const [first, ...others] = all as [PlaceScores, ...PlaceScores[]];
-  if (others.length === 0) return (info) => first.count(info) / most;
-  return (info) => all.reduce((sum, one) => sum + one.count(info), 0) / most;
 }
 
 /** Terms of the same topology are added up in one place. */

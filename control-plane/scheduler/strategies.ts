@@ -50,24 +50,14 @@ export interface Strategy {
   picker(podClass: PodClass, candidates: readonly NodeInfo[], state: StrategyState): Picker;
 }
 
-/** How much is in use on a node, in some unit. */
-interface Load {
-  of(info: NodeInfo): number;
-  /** By how much a full node's is above an empty one's. */
-  readonly whole: number;
-}
-
 /** 0 (empty) to 100 (full) once the pod runs there; cpu and memory count alike. */
-function loadWith(pod: Pod): Load {
+function loadWith(pod: Pod): (info: NodeInfo) => number {
   const { cpuMillis, memoryBytes } = requestsOf(pod);
   const share = (used: number, all: number): number => (all > 0 ? Math.min(1, used / all) : 1);
-  return {
-    whole: 100,
-    of({ requestedCpuMillis, requestedMemoryBytes, allocatable }) {
-      const cpu = share(requestedCpuMillis + cpuMillis, allocatable.cpuMillis);
-      const memory = share(requestedMemoryBytes + memoryBytes, allocatable.memoryBytes);
-      return 50 * (cpu + memory);
-    },
+  return ({ requestedCpuMillis, requestedMemoryBytes, allocatable }) => {
+    const cpu = share(requestedCpuMillis + cpuMillis, allocatable.cpuMillis);
+    const memory = share(requestedMemoryBytes + memoryBytes, allocatable.memoryBytes);
+    return 50 * (cpu + memory);
   };
 }
 
@@ -76,40 +66,15 @@ function loadWith(pod: Pod): Load {
  * share in use, each node counting by its size. Placing every pod where it adds least keeps that sum near its minimum,
  * the same share everywhere. A pod that asks for much of one resource goes where that one is free.
  */
-function imbalanceBy(pod: Pod, { nodes: { capacity } }: Picture): Load | undefined {
+function imbalanceBy(pod: Pod, { nodes: { capacity } }: Picture): ((info: NodeInfo) => number) | undefined {
   const { cpuMillis, memoryBytes } = requestsOf(pod);
   const cpuWeight = cpuMillis / Math.max(1, capacity.cpuMillis);
   const memoryWeight = memoryBytes / Math.max(1, capacity.memoryBytes);
   if (cpuWeight + memoryWeight === 0) return undefined;
-  return {
-    whole: 2 * (cpuWeight + memoryWeight),
-    // A candidate has room for the pod, and so something of what the pod asks for.
-    of: ({ requestedCpuMillis, requestedMemoryBytes, allocatable }) =>
-      (cpuWeight && (cpuWeight * (2 * requestedCpuMillis + cpuMillis)) / allocatable.cpuMillis) +
-      (memoryWeight && (memoryWeight * (2 * requestedMemoryBytes + memoryBytes)) / allocatable.memoryBytes),
-  };
-}
-
-/**
- * What a node in whose place pods need such a pod most (by a required affinity of theirs) is better than others, as a
- * share of its load: the weakest of all wishes, since nobody wrote it down. Were it to win over every difference in
- * load, a few pods with an affinity would draw all that they can be near to into one zone.
- */
-const neededShare = 0.1;
-
-function bonus({ neighbours: { needed } }: PodClass, { whole }: Load): ((info: NodeInfo) => number) | undefined {
-  return needed && ((info) => whole * neededShare * needed(info));
-}
-
-/** Lower is better. */
-function lightest(podClass: PodClass, load: Load): Level {
-  const extra = bonus(podClass, load);
-  return { node: extra ? (info) => load.of(info) - extra(info) : load.of };
-}
-
-function fullest(podClass: PodClass, load: Load): Level {
-  const extra = bonus(podClass, load);
-  return { node: extra ? (info) => -load.of(info) - extra(info) : (info) => -load.of(info) };
+  // A candidate has room for the pod, and so something of what the pod asks for.
+  return ({ requestedCpuMillis, requestedMemoryBytes, allocatable }) =>
+    (cpuWeight && (cpuWeight * (2 * requestedCpuMillis + cpuMillis)) / allocatable.cpuMillis) +
+    (memoryWeight && (memoryWeight * (2 * requestedMemoryBytes + memoryBytes)) / allocatable.memoryBytes);
 }
 
 /** Taints with effect PreferNoSchedule that the pod does not tolerate: such nodes come last in every strategy. */
@@ -148,7 +113,7 @@ const leastLoaded: Strategy = {
     rankedPicker(podClass, candidates, [
       ...wishes(podClass),
       ...siblings(podClass),
-      lightest(podClass, imbalanceBy(podClass.pod, podClass.picture) ?? loadWith(podClass.pod)),
+      { node: imbalanceBy(podClass.pod, podClass.picture) ?? loadWith(podClass.pod) },
       // Pods without requests load nothing: their number then tells the nodes apart.
       { node: ({ podCount }) => podCount },
     ]),
@@ -157,12 +122,14 @@ const leastLoaded: Strategy = {
 /** The fullest node that still fits, so that other nodes stay free. Does not spread by itself. */
 const binPack: Strategy = {
   name: 'bin-pack',
-  picker: (podClass, candidates) =>
-    rankedPicker(podClass, candidates, [
+  picker(podClass, candidates) {
+    const load = loadWith(podClass.pod);
+    return rankedPicker(podClass, candidates, [
       ...wishes(podClass),
-      fullest(podClass, loadWith(podClass.pod)),
+      { node: (info) => -load(info) },
       { node: ({ podCount }) => -podCount },
-    ]),
+    ]);
+  },
 };
 
 /** One after another in the order of names, across workloads and passes; nodes that do not fit lose their turn. */

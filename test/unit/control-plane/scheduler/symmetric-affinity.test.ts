@@ -90,25 +90,30 @@ describe('preferences of pods that are there', () => {
 });
 
 describe('pods that need others', () => {
-  it('draw them near where nodes are about as full', () => {
-    const there = [podOf('web', 'web', needing('db'), 'n2', '200m')];
-    const db = podOf('db', 'db', undefined, undefined, '200m');
-    expect(place([db], pictureOf(zoned(['a', 'a', 'b']), there))).toEqual(['n2']);
-    expect(place([db], pictureOf(zoned(['a', 'a', 'b']), there), 'bin-pack')).toEqual(['n2']);
+  const nodes = zoned(['a', 'a', 'b', 'b']);
+  const needy = (count: number, on: string) =>
+    Array.from({ length: count }, (_, i) => podOf(`web-${on}-${i}`, 'web', needing('db'), on, '200m'));
+  const db = (name: string, on?: string) => podOf(name, 'db', undefined, on, '200m');
+
+  it.each(['least-loaded', 'bin-pack'])('draw one near when they have none left, and only that one: %s', (strategy) => {
+    const chosen = place([db('db-1'), db('db-2')], pictureOf(nodes, needy(2, 'n3')), strategy);
+    expect(chosen[0]).toMatch(/n2|n3/);
+    expect(chosen[1]).toBe(strategy === 'least-loaded' ? 'n0' : 'n3');
   });
 
-  it('but not onto a node that is much fuller', () => {
-    const there = [podOf('web', 'web', needing('db'), 'n2', '2')];
-    const db = podOf('db', 'db', undefined, undefined, '200m');
-    expect(place([db], pictureOf(zoned(['a', 'a', 'b']), there))).toEqual(['n0']);
+  it('each counts 1 against what is preferred', () => {
+    const cache = (weight: number) => podOf('cache', 'cache', near('db', weight), 'n0');
+    expect(place([db('db')], pictureOf(nodes, [...needy(3, 'n3'), cache(4)]))).toEqual(['n1']);
+    expect(place([db('db')], pictureOf(nodes, [...needy(3, 'n3'), cache(2)]))).toEqual(['n2']);
   });
 
-  it('count less than the smallest preference', () => {
-    const there = [
-      ...Array.from({ length: 5 }, (_, i) => podOf(`web-${i}`, 'web', needing('db'), 'n1')),
-      podOf('cache', 'cache', near('db', 1), 'n0'),
-    ];
-    expect(place([podOf('db', 'db')], pictureOf(zoned(['a', 'b']), there))).toEqual(['n0']);
+  it('go where most of them lack it', () => {
+    expect(place([db('db')], pictureOf(nodes, [...needy(1, 'n0'), ...needy(2, 'n3')]))).toEqual(['n2']);
+  });
+
+  it('do not count while they have one', () => {
+    const there = [...needy(3, 'n3'), db('db-1', 'n2')];
+    expect(place([db('new')], pictureOf(nodes, there))).toEqual(['n0']);
   });
 });
 
