@@ -7,7 +7,15 @@ import type { StoreChecker } from './store-checker.ts';
 import type { SimUser } from './users.ts';
 import { missingReferences } from './workloads/configuration.ts';
 import { configMap, secret } from './workloads/others.ts';
-import { claim, claimNames, machinesOf, manualClass, manualVolume, usesClaim } from './workloads/storage.ts';
+import {
+  claim,
+  claimNames,
+  freeVolume,
+  machinesOf,
+  manualClass,
+  manualVolume,
+  usesClaim,
+} from './workloads/storage.ts';
 
 type Ending = () => Promise<unknown>;
 
@@ -32,7 +40,9 @@ function ofVolumes(user: SimUser): Ending[] {
       endings.push(() => user.delete('PersistentVolumeClaim', name, { namespace }));
     } else if (one.spec.volumeName === undefined && one.spec.storageClassName === manualClass && nodes.length > 0) {
       const node = nodes[Math.floor(random.next() * nodes.length)]!;
-      endings.push(() => user.apply(manualVolume(`disk-of-${namespace}-${name}`, node.metadata.name)));
+      // Of a name that nobody has had: one that is released stays so.
+      if (!freeVolume(one, checker))
+        endings.push(() => user.apply(manualVolume(`disk-${checker.revision}`, node.metadata.name)));
     }
   }
   for (const pod of pods.filter(({ metadata }) => !metadata.ownerReferences?.length)) {

@@ -80,6 +80,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'quotas are taken for unused',
     finds: 'quotas',
+    focus: { kinds: ['Pod', 'ReplicaSet', 'Deployment', 'StatefulSet'], faults: [] },
     make: () => ({
       codec: misreading((object) =>
         object.kind === 'ResourceQuota' && object.status
@@ -114,6 +115,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'transactions do not compare the term',
     finds: 'leader-writes',
+    focus: { faults: ['stall', 'replicaFromEtcd', 'etcdSlow'] },
     make: () => ({
       transact: ({ compare, ...rest }) => ({ ...rest, compare: compare.filter((one) => !isFence(one)) }),
     }),
@@ -143,16 +145,16 @@ export const plants: readonly Plant[] = [
     },
   },
   {
-    name: 'the owner of a revision that a user has written to is taken for gone',
+    name: 'a ReplicaSet that a user has written to is taken to be of an owner that is gone',
     finds: 'acknowledged-writes',
-    focus: { kinds: ['Deployment'], faults: [] },
+    focus: { kinds: ['Deployment', 'ReplicaSet'], faults: [] },
     make: () => ({
       codec: misreading((object) => {
-        const { ownerReferences = [], annotations = {} } = object.metadata;
+        const { annotations = {} } = object.metadata;
         const isWritten = Object.keys(annotations).some((name) => name.startsWith(counterPrefix));
         if (object.kind !== 'ReplicaSet' || !isWritten) return object;
-        const references = ownerReferences.map((one) => ({ ...one, uid: 'nobody' }));
-        return { ...object, metadata: { ...object.metadata, ownerReferences: references } };
+        const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'gone', uid: 'gone' }];
+        return { ...object, metadata: { ...object.metadata, ownerReferences } };
       }),
     }),
   },

@@ -88,7 +88,10 @@ export function machinesOf({ spec }: PersistentVolume): readonly string[] | unde
   );
 }
 
-function freeVolume({ metadata }: PersistentVolumeClaim, view: View): PersistentVolume | undefined {
+export function freeVolume(
+  { metadata }: PersistentVolumeClaim,
+  view: Pick<View, 'list'>,
+): PersistentVolume | undefined {
   return view.list('PersistentVolume').find((volume) => {
     const { claimRef, storageClassName } = volume.spec;
     const isFree = claimRef === undefined || (claimRef.uid === undefined && claimRef.name === metadata.name);
