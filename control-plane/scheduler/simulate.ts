@@ -98,7 +98,10 @@ class SimulatedWorld {
     const coming = Array.from({ length: missing }, (_, index) => newPod(object, template, index + 1));
     const { pods, refusal } = this.#policies.admitPods(coming);
     for (const pod of pods) this.#add(pod, object);
-    for (const pod of coming.slice(pods.length)) this.#refuse(pod, object, refusal ?? '');
+    const [refused] = coming.slice(pods.length);
+    for (const pod of coming.slice(pods.length)) {
+      this.#refuse(pod, object, (refusal ?? '').replace(quotedName(refused!), quotedName(pod)));
+    }
   }
 
   /** Passes of the scheduler, with victims gone at once and replaced, until nothing changes. */
@@ -246,6 +249,8 @@ function newPod(
     status: { phase: 'Pending' },
   };
 }
+
+const quotedName = ({ metadata }: Pod): string => JSON.stringify(metadata.name);
 
 function newRow({ metadata }: Pod, owner: KubeObject | undefined): SimulatedPod {
   const workload = owner && `${owner.kind}/${owner.metadata.name}`;

@@ -185,12 +185,13 @@ describe('ctl simulate', () => {
 
     it('a quota that is full keeps pods away, with its own sentence', async () => {
       const state = world(quota({ pods: '4' }, { pods: '0' })); // nobody has counted since: two are there
-      const { out } = await applying(state, deploymentManifest('other', { replicas: 3 }));
+      const { out } = await applying(state, deploymentManifest('other', { replicas: 4 }));
       expect(out).toMatch(/other-\(new 2\) +Deployment\/other +<none> +n\d\n/);
       expect(out).toMatch(
         /other-\(new 3\) +Deployment\/other +<none> +<none> +pods "other-\(new 3\)" is forbidden: exceeded quota: team, requested: pods=1, used: pods=4, limited: pods=4\n/,
       );
-      expect(out).toContain('0 would move, 2 would be placed, 1 would wait, 0 would be gone; nothing was changed');
+      expect(out).toContain('pods "other-(new 4)" is forbidden');
+      expect(out).toContain('0 would move, 2 would be placed, 2 would wait, 0 would be gone; nothing was changed');
     });
 
     it('pods that go make room in it for those that come', async () => {
