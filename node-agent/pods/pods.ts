@@ -134,7 +134,8 @@ export function createPods(deps: PodDependencies & { readonly slice: SliceReader
     for (const [uid, pod] of desired) if (!workers.has(uid) && !gone.has(uid)) begin(uid, pod);
     for (const [uid, worker] of workers) {
       if (touched.has(uid)) worker.changed();
-      else if (before.get(uid) !== desired.get(uid)) worker.wake();
+      // What the slice lacks may only have been waiting for one new enough to say so.
+      else if (before.get(uid) !== desired.get(uid) || !desired.has(uid)) worker.wake();
     }
   };
 

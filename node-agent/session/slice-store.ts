@@ -96,7 +96,8 @@ class FileSliceStore implements SliceStore {
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
     });
-    if (change.kinds.size > 0) for (const listener of [...this.#listeners]) listener(change);
+    // A complete one that holds nothing new proves that what it lacks is gone.
+    if (change.kinds.size > 0 || slice.complete) for (const listener of [...this.#listeners]) listener(change);
   }
 
   async flush(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What is left of a pod on its node while and after it is taken away. */
 import { expect, test } from 'vitest';
-import { createTestNode, markDeleted, testContainer, testPod } from './fixture.ts';
+import { configMap, createTestNode, markDeleted, testContainer, testPod } from './fixture.ts';
 
 const stubborn = testContainer('main', { command: ['sh', '-c', 'trap "" TERM; sleep 9999'] });
 
@@ -48,4 +48,26 @@ test('a record that is being written while its pod is cleared away does not come
   }
   await node.clock.advance(1_000);
   expect(node.files.records.size).toBe(0);
+});
+
+test('what a slice older than the pod lacks stays until a newer one lacks it, too', async () => {
+  const node = createTestNode();
+  await node.startAgent();
+  const others = (count: number): void => {
+    for (let index = 0; index < count; index += 1) node.slice.put(configMap('other', { value: `${index}` }));
+  };
+  others(5);
+  node.slice.put(testPod('web'));
+  await node.clock.until(() => node.isReady('web'), 10_000);
+  // The agent ends before its copy of the slice is on disk; then the pod goes by force.
+  node.crashAgent();
+  node.slice.forget();
+  others(1);
+  await node.startAgent();
+  await node.clock.advance(10_000);
+  expect(node.isReady('web')).toBe(true);
+  expect(node.host.containers.size).toBe(1);
+  others(9);
+  await node.clock.until(() => node.removed.includes('web'), 60_000);
+  expect(node.host.containers.size).toBe(0);
 });

@@ -89,7 +89,7 @@ describe('the slice on disk', () => {
   });
 });
 
-test('listeners hear what changed, after it is visible, and nothing when nothing changed', async () => {
+test('listeners hear what changed, after it is visible; that nothing did of a complete slice alone', async () => {
   const store = await open();
   const heard: SliceChange[] = [];
   const cancel = store.onChange((change) => {
@@ -97,10 +97,13 @@ test('listeners hear what changed, after it is visible, and nothing when nothing
     heard.push(change);
   });
   store.apply(slice(1, secret('a', 1)));
-  store.apply(slice(2, secret('a', 1)));
+  store.apply({ revision: '2' });
   expect(store.revision).toBe('2');
-  cancel();
-  store.apply(slice(3, secret('a', 3)));
   expect(heard.map(({ kinds }) => [...kinds])).toEqual([['Secret']]);
+  store.apply(slice(3, secret('a', 1)));
+  expect(heard.map(({ kinds }) => [...kinds])).toEqual([['Secret'], []]);
+  cancel();
+  store.apply(slice(4, secret('a', 4)));
+  expect(heard).toHaveLength(2);
   await store.flush();
 });
