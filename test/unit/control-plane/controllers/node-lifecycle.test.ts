@@ -293,6 +293,15 @@ describe('pods that must not run twice', () => {
     expect(result.reasons.sort()).toEqual(['Fenced', 'TaintManagerEviction']);
   });
 
+  it('stay as they are, in their services too, while most of the nodes are silent', () => {
+    const paused = { evictionsPaused: () => true, lostForMs: 60_000 };
+    const lost = taintsWithTime(node('n1', 'Unknown', 60_000));
+    const result = turn(lost, [member('db-0'), pod('web')], paused);
+    expect(result).toMatchObject({ updated: [], going: [], removed: [], requeueAfterMs: 1_000 });
+    expect(result.reasons).toEqual(['EvictionsPaused']);
+    expect(turn(lost, [pod('web')]).updated).toEqual(['web']);
+  });
+
   it('leave it when their own toleration ends', () => {
     const patient = { key: 'node.kubernetes.io/unreachable', operator: 'Exists' as const, tolerationSeconds: 30 };
     const taints = taintsFor(node('n1', 'Unknown'), nowMs - 60_000);
