@@ -2,8 +2,8 @@
  * Three control planes over three etcd members on a bad day, under a constant load of applies: nothing acknowledged is
  * lost, nothing is bound twice, nothing that runs is touched, and scheduling is away for less than five seconds.
  *
- * Killed, and stopped for 30 s, are: the leader, a replica that does not lead, the etcd member that leads etcd, and one
- * that follows. Stops overlap where each still bears on another program: the first three begin one after another, when
+ * Killed, and stopped for 30 s, are: the leader, a replica that does not lead, the etcd member that leads etcd, and those
+ * that follow. Stops overlap where each still bears on another program: the first three begin one after another, when
  * scheduling has been seen to go on after the one before.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -201,6 +201,15 @@ describe('three control planes', () => {
     await agentsFollow(await replicas.leader(), sinceMs);
     await over;
     await schedules('etcd awake');
+  });
+
+  test('the etcd member that follows beside no leader stopped for 30 s: so each of the three has been', async () => {
+    const list = await settled();
+    const third = list.find(({ leader, etcd }) => !leader && etcd === 'follower')!;
+    const { over } = await stall('etcd', third.name);
+    await schedules('etcd beside a follower stopped');
+    await over;
+    await schedules('all of etcd awake');
   });
 
   test('the machine of the leader lost, with its etcd member, and healed', async () => {
