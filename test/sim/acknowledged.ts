@@ -5,6 +5,7 @@
 import { objectKey } from '../../lib/model/keys.ts';
 import { controllerOf, isDeleting } from '../../lib/model/object.ts';
 import type { Job, KubeObject } from '../../proto/gen/types.ts';
+import { isCopy } from './configuration-checker.ts';
 import type { Writer } from './store.ts';
 import type { Change, Report, StoreChecker } from './store-checker.ts';
 
@@ -116,9 +117,11 @@ export class AcknowledgedWrites {
     return isDeleting(owner) && owner.metadata.finalizers?.includes('foregroundDeletion') === true;
   }
 
-  /** By an owner that lives: a former revision without pods, a former run. */
+  /** By an owner that lives: a former revision without pods, its configuration, a former run. */
   #isTidiedUp(object: KubeObject): boolean {
     const owner = this.#byUID(controllerOf(object)?.uid ?? '');
+    // configuration-checker.ts sees to it that no revision names it.
+    if (isCopy(object)) return owner?.kind === 'Deployment';
     if (object.kind === 'ReplicaSet') return owner?.kind === 'Deployment' && object.spec.replicas === 0;
     if (object.kind !== 'Job' || owner?.kind !== 'CronJob') return false;
     return isFinished(object) || owner.spec.concurrencyPolicy === 'Replace';

@@ -19,7 +19,7 @@ export function checkCopies(store: Pick<StoreChecker, 'list'>, changes: readonly
   }
 }
 
-const isCopy = (object: KubeObject): object is ConfigMap | Secret =>
+export const isCopy = (object: KubeObject): object is ConfigMap | Secret =>
   (object.kind === 'ConfigMap' || object.kind === 'Secret') && object.metadata.annotations?.[copyOf] !== undefined;
 
 /** Of a Deployment that lives. */
