@@ -1,6 +1,7 @@
 /** One term of leadership: its leases, its open sessions, and the writes that follow from them. */
 import type { Timer } from '../../lib/clock.ts';
 import { GantryError, messageOf } from '../../lib/errors.ts';
+import { Gate } from '../../lib/gate.ts';
 import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
 import { referenceTo } from '../../lib/model/event.ts';
 import { keyOf, objectKey } from '../../lib/model/keys.ts';
@@ -41,6 +42,8 @@ const drainInboxMs = 20;
 /** A mirror that does not catch up with the store for this long is served as it is. */
 const mirrorPatienceMs = 2_000;
 const helloPatienceMs = 10_000;
+/** Questions to the store. */
+const mostAtOnce = 32;
 
 /** What an agent said of its node last. */
 interface Report {
@@ -61,6 +64,9 @@ export class Term {
   readonly #streams = new Map<string, SessionStream>();
   readonly #reports = new Map<string, Report>();
   readonly #slices: SlicePublisher;
+  /** Thousands may come back, or be lost, at one moment; the renewal of our own lease must not wait behind all of them. */
+  readonly #admissions = new Gate(mostAtOnce);
+  readonly #verdicts = new Gate(mostAtOnce);
   /** Agents that beat, and do nothing else. */
   readonly #stuck = new Set<string>();
   #servers: readonly string[] = [];
@@ -236,13 +242,14 @@ export class Term {
     const { store, state, clock, config, log } = this.#options;
     // The removal of what must not run twice compares the node (controllers/node-lifecycle): none lands after this.
     const isLost = this.leases.all.get(nodeName)?.alive !== true;
-    const stored = await this.#sync(nodeName, isLost);
+    const stored = await this.#admissions.through(() => this.#sync(nodeName, isLost));
     if (!stored) {
       this.leases.forget(nodeName);
       throw nodeIsGone(nodeName);
     }
     // A slice older than what this node was told before would take pods from it that are still its own.
-    const { revision } = await this.#writer.persist(() => store.get(objectKey('Node', undefined, nodeName)));
+    const read = () => this.#writer.persist(() => store.get(objectKey('Node', undefined, nodeName)));
+    const { revision } = await this.#admissions.through(read);
     await within(state.waitFor(revision, signal), mirrorPatienceMs, clock);
     log.info({ node: nodeName, pods: hello.podUIDs?.length ?? 0 }, 'node session opened');
     const { leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
@@ -322,9 +329,11 @@ export class Term {
   }
 
   #write(nodeName: string): void {
-    this.#sync(nodeName).catch((error: unknown) => {
-      this.#options.log.warn({ node: nodeName, error: messageOf(error) }, 'a verdict was not written');
-    });
+    this.#verdicts
+      .through(() => this.#sync(nodeName))
+      .catch((error: unknown) => {
+        this.#options.log.warn({ node: nodeName, error: messageOf(error) }, 'a verdict was not written');
+      });
   }
 
   #tellIfPaused(): void {

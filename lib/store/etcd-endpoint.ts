@@ -80,7 +80,7 @@ function connect(address: string, tls: EtcdTls | undefined): Etcd3 {
       'grpc.max_send_message_length': -1,
       'grpc-node.flow_control_window': 8 * 2 ** 20, // a batch of thousands of events is on its way at once
       'grpc.keepalive_time_ms': 5000, // etcd ends connections that ask more often
-      'grpc.keepalive_timeout_ms': 2000,
+      'grpc.keepalive_timeout_ms': 5000, // we may have stood still ourselves; whether a member lives, etcd-health.ts asks
       'grpc.enable_retries': 0,
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,
