@@ -22,7 +22,8 @@ export function remembered(autoscaler: HorizontalPodAutoscaler, before: Memory |
   const { wished } = before;
   const landed = wished && wished.change !== 0 && isWritten(before, autoscaler);
   const scalings = landed ? [...before.scalings, { atMs: wished.atMs, change: wished.change }] : before.scalings;
-  const recent = ({ atMs }: { readonly atMs: number }): boolean => nowMs - atMs < longestMemoryMs;
+  // Nothing of what a clock that was ahead has noted: it would count until that time has come.
+  const recent = ({ atMs }: { readonly atMs: number }): boolean => atMs <= nowMs && nowMs - atMs < longestMemoryMs;
   return {
     ...before,
     generation,

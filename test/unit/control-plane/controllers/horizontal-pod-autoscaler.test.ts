@@ -548,6 +548,19 @@ describe('the controller', () => {
     expect(bench.events.at(-1)).toBe('SuccessfulRescale: New size: 1; reason: All metrics below target');
   });
 
+  it('forgets what a clock that was ahead has noted: it would count for as long as it was ahead', () => {
+    const bench = new Bench(autoscalerOf({}), deploymentOf(2), 2);
+    bench.use = 50;
+    bench.atMs = nowMs + 60 * minuteMs;
+    bench.look();
+    expect(bench.target.spec.replicas).toBe(2);
+    bench.use = 100;
+    bench.atMs = nowMs;
+    bench.look();
+    expect(bench.target.spec.replicas).toBe(4);
+    expect(bench.condition('AbleToScale')).toBe('True SucceededRescale');
+  });
+
   it('counts a scaling against the rate only when it was written', () => {
     const behavior = { scaleUp: { policies: [{ type: 'Pods' as const, value: 2, periodSeconds: 60 }] } };
     const bench = new Bench(autoscalerOf({ behavior }), deploymentOf(2), 2);
