@@ -1,12 +1,18 @@
 /** Looks at the copies that revisions name: they never change, and are there while one does, or there is no way back. */
 import { isControlledBy, isDeleting } from '../../lib/model/object.ts';
 import type { ConfigMap, KubeObject, Secret } from '../../proto/gen/types.ts';
+import type { Writer } from './store.ts';
 import type { Change, Report, StoreChecker } from './store-checker.ts';
 import { contentOf, isSame, referencesOf } from './workloads/configuration.ts';
 
 const copyOf = 'gantry.dev/copy-of';
 
-export function checkCopies(store: Pick<StoreChecker, 'list'>, changes: readonly Change[], report: Report): void {
+export function checkCopies(
+  store: Pick<StoreChecker, 'list'>,
+  changes: readonly Change[],
+  writer: Writer | undefined,
+  report: Report,
+): void {
   for (const { key, object, previous } of changes) {
     if (!previous || !isCopy(previous)) continue;
     if (object?.metadata.uid === previous.metadata.uid) {
@@ -14,6 +20,8 @@ export function checkCopies(store: Pick<StoreChecker, 'list'>, changes: readonly
         report('configuration', `the copy ${key} has changed`);
       continue;
     }
+    // Who deletes it by hand has given up the way back.
+    if (writer?.operation?.includes(' delete ')) continue;
     const revision = revisionWith(previous, store);
     if (revision) report('configuration', `the copy ${key} is gone, which ${revision.metadata.name} names`);
   }

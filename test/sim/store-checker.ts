@@ -82,7 +82,7 @@ export class StoreChecker {
     this.storage.applied(changes);
     checkQuotas(this, changes, this.#report);
     checkAutoscaling(this, changes, writer, this.#report);
-    checkCopies(this, changes, this.#report);
+    checkCopies(this, changes, writer, this.#report);
     if (writer) checkLimits(this, changes, writer, this.#report);
     for (const change of changes) {
       if (change.object?.kind === 'Event') this.onEvent?.(change.object);
