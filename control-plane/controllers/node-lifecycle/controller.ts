@@ -2,6 +2,7 @@ import { conditionStatus } from '../../../lib/model/conditions.ts';
 import { keyOf, objectKey, parseKey } from '../../../lib/model/keys.ts';
 import type { Node } from '../../../proto/gen/types.ts';
 import type { Controller } from '../run-controller.ts';
+import { Pauses } from './disruption.ts';
 import { reconcileNode, removePodsOfMissingNode } from './reconcile.ts';
 
 /** What control-plane/session knows: see SessionKnowledge. */
@@ -11,13 +12,14 @@ export interface NodeLifecycleOptions {
 }
 
 export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLifecycleOptions): Controller {
+  const pauses = new Pauses();
   return {
     name: 'node-lifecycle-controller',
     reconcile(snapshot, key, nowMs) {
       const name = parseKey(key)?.name ?? '';
       const node = snapshot.get('Node', undefined, name);
       if (!node) return removePodsOfMissingNode(snapshot, name);
-      return reconcileNode(snapshot, node, nowMs, { evictionsPaused, lostForMs: lostForMs(name) });
+      return reconcileNode(snapshot, node, nowMs, { evictionsPaused, lostForMs: lostForMs(name) }, pauses);
     },
     *keysOf(change, snapshot) {
       const object = change.object ?? change.previous;

@@ -51,6 +51,30 @@ export function whyPaused(
   );
 }
 
+/** How long an answer to hold nodes back is good for, however many others change meanwhile. */
+const holdMs = 500;
+const mostRemembered = 100;
+
+/**
+ * `whyPaused` for one controller: when thousands are lost, each is asked about every second, and the list of nodes changes
+ * all the time. An answer that nothing speaks against moving pods is never taken from memory.
+ */
+export class Pauses {
+  /** By the time of the loss, in whole seconds. */
+  readonly #held = new Map<number, { readonly atMs: number; readonly why: string }>();
+
+  why(node: Node, nodes: readonly Node[], evictionsPaused: () => boolean, nowMs: number): string | undefined {
+    const { sinceMs } = readinessOf(node);
+    const held = this.#held.get(sinceMs);
+    if (held && Math.abs(nowMs - held.atMs) < holdMs) return held.why;
+    const why = whyPaused(node, nodes, evictionsPaused, nowMs);
+    if (this.#held.size >= mostRemembered) this.#held.clear();
+    if (why === undefined) this.#held.delete(sinceMs);
+    else this.#held.set(sinceMs, { atMs: nowMs, why });
+    return why;
+  }
+}
+
 function lostTogether(sinceMs: number, nodes: readonly Node[], nowMs: number): string | undefined {
   const known = nodes.map(readinessOf).filter((other) => other.known);
   const lost = known.filter((other) => other.lost && Math.abs(other.sinceMs - sinceMs) <= togetherMs);

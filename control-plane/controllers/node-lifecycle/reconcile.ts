@@ -30,7 +30,7 @@ import type { Event, KubeObject, Node, Pod, Taint } from '../../../proto/gen/typ
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
-import { whyPaused } from './disruption.ts';
+import { Pauses } from './disruption.ts';
 import { bearsOutOfService, isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
 
 type NodeEvent = NonNullable<ReconcileResult['events']>[number];
@@ -57,13 +57,14 @@ export function reconcileNode(
   node: Node,
   nowMs: number,
   { evictionsPaused, lostForMs }: SessionKnowledge,
+  pauses: Pauses = new Pauses(),
 ): ReconcileResult {
   const taints = taintsFor(node, nowMs);
   const lost = isLost(node);
   const declared = lost && isOutOfService(node) && lostForMs !== undefined;
   // Of a node without pods nothing would be moved, and thousands of nodes may join in a row.
   const holdsPods = snapshot.podsOnNode(node.metadata.name).length > 0;
-  const paused = lost && holdsPods ? whyPaused(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
+  const paused = lost && holdsPods ? pauses.why(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
   const changes: Change[] = [];
   const events: NodeEvent[] = [];
   const delays: number[] = paused === undefined ? [] : [pausedRecheckMs];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nodeLifecycleController } from '../../../../control-plane/controllers/node-lifecycle/controller.ts';
-import { whyPaused } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
+import { Pauses, whyPaused } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
 import {
   reconcileNode,
   removePodsOfMissingNode,
@@ -326,6 +326,28 @@ describe('pods that must not run twice', () => {
     const finished = { ...member('db-9'), status: { phase: 'Succeeded' as const } };
     const { changes } = removePodsOfMissingNode(stateOf([member('db-0'), finished, pod('web')]), 'n1');
     expect(changes.map(({ object }) => object.metadata.name).sort()).toEqual(['db-9', 'web']);
+  });
+});
+
+describe('the memory of pauses', () => {
+  it('holds nodes back for half a second without another look, and never lets one go without', () => {
+    const lost = [node('n1', 'Unknown', 5_000), node('n2', 'Unknown', 5_000)];
+    let looks = 0;
+    const nodes = (list: readonly Node[]): readonly Node[] =>
+      new Proxy([...list], {
+        get(target, property, receiver) {
+          if (property === 'map') looks += 1;
+          return Reflect.get(target, property, receiver);
+        },
+      });
+    const pauses = new Pauses();
+    const why = (list: readonly Node[], atMs: number) => pauses.why(lost[0]!, nodes(list), () => false, atMs);
+    expect(why(lost, nowMs)).toMatch(/were lost together/);
+    expect(why([...lost, ...ready(8)], nowMs + 499)).toMatch(/were lost together/);
+    expect(looks).toBe(1);
+    expect(why([...lost, ...ready(8)], nowMs + 500)).toBeUndefined();
+    expect(why(lost, nowMs + 501)).toMatch(/were lost together/);
+    expect(looks).toBe(3);
   });
 });
 
