@@ -1,4 +1,5 @@
 /** A process of hollow agents: the parent says by message which to start and stop, and is told twice a second how they are. */
+import { constants, setPriority } from 'node:os';
 import { systemClock } from '../../../lib/clock.ts';
 import { createLog } from '../../../lib/log.ts';
 import { HollowAgent } from './agent.ts';
@@ -53,6 +54,8 @@ const fail = (error: unknown): void => {
   failure ??= error instanceof Error ? (error.stack ?? error.message) : String(error);
 };
 
+// Agents have machines of their own: here they give way to the control plane that they would otherwise take time from.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 process.on('message', (command: FleetCommand) => {
   if (command.settings) settings = command.settings;
   if (command.start) start(command.start).catch(fail);
