@@ -29,15 +29,21 @@ async function checkPod(dependencies: ApiDependencies, pod: Pod): Promise<void> 
   throw new GantryError('failedPrecondition', `${message}; ${cure}`);
 }
 
-async function checkNode({ store, codec }: ApiDependencies, node: Node): Promise<void> {
+async function checkNode(dependencies: ApiDependencies, node: Node): Promise<void> {
   const { name } = node.metadata;
-  const { items } = await store.list(kindPrefix('Pod'));
-  const pods = items.flatMap(({ key, value, modRevision }) => {
-    const pod = codec.decode(key, value, modRevision);
-    return pod?.kind === 'Pod' && pod.spec.nodeName === name && isFenced(pod) && mayRun(pod) ? [pod] : [];
-  });
+  const pods = (await podsOn(name, dependencies)).filter((pod) => isFenced(pod) && mayRun(pod));
   if (pods.length === 0) return;
   const names = pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(', ');
   const cure = `drain it first: ctl drain ${name}; if the machine is down, say so: ctl node out-of-service ${name}`;
   throw new GantryError('failedPrecondition', `node ${name} has pods that must not run twice (${names}); ${cure}`);
+}
+
+async function podsOn(nodeName: string, { store, codec, upToDate }: ApiDependencies): Promise<readonly Pod[]> {
+  const state = await upToDate?.();
+  if (state) return state.podsOnNode(nodeName);
+  const { items } = await store.list(kindPrefix('Pod'));
+  return items.flatMap(({ key, value, modRevision }) => {
+    const pod = codec.decode(key, value, modRevision);
+    return pod?.kind === 'Pod' && pod.spec.nodeName === nodeName ? [pod] : [];
+  });
 }
