@@ -75,6 +75,27 @@ export class Pauses {
   }
 }
 
+/** While nodes are held back, so long for each of the cluster: their pods are taken out of services one node after another. */
+const turnMs = 50;
+/** In a small cluster at once. */
+const smallCluster = 20;
+
+/**
+ * Whether the pods of a lost node that is held back are out of their services by now. At once when it is one of few. Of a
+ * thousand most are likely there, and on their way back to a control plane that should not rewrite all their pods first.
+ */
+export function isOutOfServices(node: Node, nodes: readonly Node[], nowMs: number): boolean {
+  if (nodes.length <= smallCluster) return true;
+  return nowMs >= readinessOf(node).sinceMs + shareOf(node.metadata.name) * nodes.length * turnMs;
+}
+
+/** From 0 to 1, always the same for a name (FNV-1a). */
+function shareOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < name.length; index += 1) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193);
+  return (hash >>> 0) / 2 ** 32;
+}
+
 function lostTogether(sinceMs: number, nodes: readonly Node[], nowMs: number): string | undefined {
   const known = nodes.map(readinessOf).filter((other) => other.known);
   const lost = known.filter((other) => other.lost && Math.abs(other.sinceMs - sinceMs) <= togetherMs);

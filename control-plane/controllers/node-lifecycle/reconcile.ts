@@ -10,8 +10,8 @@
  *   at once. How long it is lost the leader's sessions know, by their own clock; a new leader counts from its own begin.
  * - What removes a pod that must not run twice also compares and rewrites the node: when a session of the node has been opened
  *   meanwhile, which writes the node too, nothing is removed.
- * - Most nodes lost together: no pod is moved or taken out of its services, for it is more likely that nothing happened to them
- *   than that all of them died; an Event says so.
+ * - Most nodes lost together: no pod is moved; an Event says so. In a large cluster their pods leave their services one node after
+ *   the other, for it is more likely that nothing happened to them than that all of them died.
  * - Node object gone: its pods and their addresses go too, save those that must not run twice: they wait for a person.
  * - Writes: node.kubernetes.io taints; pods' Ready condition when the node is lost; pods' deletionTimestamp.
  */
@@ -30,7 +30,7 @@ import type { Event, KubeObject, Node, Pod, Taint } from '../../../proto/gen/typ
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
-import { Pauses } from './disruption.ts';
+import { isOutOfServices, Pauses } from './disruption.ts';
 import { bearsOutOfService, isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
 
 type NodeEvent = NonNullable<ReconcileResult['events']>[number];
@@ -72,6 +72,7 @@ export function reconcileNode(
   if (!isSame(taints, node.spec.taints ?? [])) {
     changes.push({ type: 'update', object: withTaints(node, taints) });
   }
+  const isUnready = lost && (paused === undefined || isOutOfServices(node, snapshot.list('Node'), nowMs));
   const evictions = new Map<KubeObject, NodeEvent>();
   let held = 0;
   for (const pod of snapshot.podsOnNode(node.metadata.name)) {
@@ -92,7 +93,7 @@ export function reconcileNode(
     }
     if (verdict.leave === 'held') held += 1;
     if (verdict.leave === 'later') delays.push(verdict.inMs);
-    const unready = lost && !isPaused ? withoutReady(pod, node, nowMs) : pod;
+    const unready = isUnready ? withoutReady(pod, node, nowMs) : pod;
     const deletion = verdict.leave === 'now' ? deletionOf(unready, undefined, nowMs) : undefined;
     const object = deletion?.type === 'mark' ? deletion.object : unready;
     if (object === pod || changes.length >= mostPerTransaction) continue;

@@ -222,8 +222,13 @@ describe('pods that must not run twice', () => {
     );
     return state;
   };
-  const turn = (lost: Node, pods: readonly Pod[], knowledge: SessionKnowledge = inSession) => {
-    const state = stateOf([lost, ...ready(3), ...pods]);
+  const turn = (
+    lost: Node,
+    pods: readonly Pod[],
+    knowledge: SessionKnowledge = inSession,
+    others: readonly Node[] = ready(3),
+  ) => {
+    const state = stateOf([lost, ...others, ...pods]);
     const { changes, events = [], requeueAfterMs } = reconcileNode(state, lost, nowMs, knowledge);
     const of = (type: string): string[] =>
       changes
@@ -293,13 +298,15 @@ describe('pods that must not run twice', () => {
     expect(result.reasons.sort()).toEqual(['Fenced', 'TaintManagerEviction']);
   });
 
-  it('stay as they are, in their services too, while most of the nodes are silent', () => {
+  it('stay while most of the nodes are silent, unready: at once in a small cluster, in turns in a large one', () => {
     const paused = { evictionsPaused: () => true, lostForMs: 60_000 };
-    const lost = taintsWithTime(node('n1', 'Unknown', 60_000));
-    const result = turn(lost, [member('db-0'), pod('web')], paused);
-    expect(result).toMatchObject({ updated: [], going: [], removed: [], requeueAfterMs: 1_000 });
-    expect(result.reasons).toEqual(['EvictionsPaused']);
-    expect(turn(lost, [pod('web')]).updated).toEqual(['web']);
+    const lost = (lostMsAgo: number): Node => taintsWithTime(node('n1', 'Unknown', lostMsAgo));
+    const few = turn(lost(1_000), [pod('web')], paused);
+    expect(few).toMatchObject({ updated: ['web'], going: [], removed: [], requeueAfterMs: 1_000 });
+    expect(few.reasons).toContain('EvictionsPaused');
+    const many = (lostMsAgo: number) => turn(lost(lostMsAgo), [pod('web')], paused, ready(999));
+    expect(many(0).updated).toEqual([]);
+    expect(many(50_000).updated).toEqual(['web']);
   });
 
   it('leave it when their own toleration ends', () => {
