@@ -51,6 +51,10 @@ const briefTurnMs = 0.25;
 const restPerTurn = { brief: 100, long: 5 };
 /** The most that a brief turn is followed by. */
 const briefRestMs = 25;
+/** The part of the time that keys whose turns take long may have together, when there are many of them. */
+const shareOfLongTurns = 0.2;
+const longTurnMs = 0.5;
+const longestRestMs = 2_000;
 const firstBackoffMs = 10;
 const longestBackoffMs = 30_000;
 /** The mirror may never show the revision of a lost race when the winner wrote outside our keys. */
@@ -187,9 +191,19 @@ class ControllerLoop {
     const result = this.#controller.reconcile(state, key, clock.nowMs());
     const endedMs = clock.monotonicMs();
     const tookMs = endedMs - startedMs;
-    if (tookMs >= briefTurnMs) this.#restUntilMs.set(key, endedMs + restAfterMs(tookMs));
-    else this.#restUntilMs.delete(key);
+    if (tookMs < briefTurnMs) this.#restUntilMs.delete(key);
+    else this.#restUntilMs.set(key, endedMs + restAfterMs(tookMs, this.#restingAt(endedMs)));
     return result;
+  }
+
+  /** How many keys rest, or have just rested. */
+  #restingAt(nowMs: number): number {
+    let resting = 0;
+    for (const [key, untilMs] of this.#restUntilMs) {
+      if (untilMs > nowMs - longestRestMs) resting += 1;
+      else this.#restUntilMs.delete(key);
+    }
+    return resting;
   }
 
   async #write(key: string, wanted: ReconcileResult): Promise<void> {
@@ -281,8 +295,11 @@ class ControllerLoop {
   }
 }
 
-function restAfterMs(tookMs: number): number {
-  return Math.max(Math.min(tookMs * restPerTurn.brief, briefRestMs), tookMs * restPerTurn.long);
+/** `others`: keys that take such turns too. All of them together get their part of the time, not each. */
+function restAfterMs(tookMs: number, others: number): number {
+  const aloneMs = Math.max(Math.min(tookMs * restPerTurn.brief, briefRestMs), tookMs * restPerTurn.long);
+  if (tookMs < longTurnMs) return aloneMs;
+  return Math.max(aloneMs, Math.min((tookMs * others) / shareOfLongTurns, longestRestMs));
 }
 
 function* everythingIn(state: ClusterState): Iterable<ObjectChange> {

@@ -242,6 +242,33 @@ describe('the controller loop', () => {
     expect(turns).toHaveLength(2);
   });
 
+  it('gives many keys whose turns take long a part of the time together, not each', async () => {
+    const { clock, state, turns, show, spend } = setUp({
+      reconcile: () => {
+        spend(20);
+        return { changes: [] };
+      },
+    });
+    const names = Array.from({ length: 20 }, (_, index) => `m-${index}`);
+    state.replace(
+      names.map((name) => ({ key: keyOf(map(name)), object: map(name) })),
+      5n,
+    );
+    await clock.advance(1_000);
+    const first = turns.length;
+    const startMs = clock.monotonicMs();
+    for (let revision = 6; revision < 66; revision += 1) {
+      for (const name of names) show(map(name, revision), BigInt(revision));
+      await clock.advance(100);
+    }
+    const elapsedMs = clock.monotonicMs() - startMs;
+    const busyMs = (turns.length - first) * 20;
+    expect(busyMs / elapsedMs).toBeLessThan(0.4);
+    await clock.advance(3_000);
+    const last = turns.filter(({ atMs }) => atMs > startMs + elapsedMs - 2_500).map(({ key: turnKey }) => turnKey);
+    expect(new Set(last).size).toBe(names.length);
+  });
+
   it('lets others run between the turns of very many keys', async () => {
     const { clock, state, turns } = setUp();
     const many = Array.from({ length: 1000 }, (_, index) => map(`m-${index}`));
