@@ -37,6 +37,7 @@ const podsPerNode = 100;
 const nodeStages = [50, 100, 250, 500, 1_000, 2_500, 5_000];
 const podStages = [1_000, 5_000, 15_000, 40_000, 80_000, 150_000];
 const pollMs = 500;
+const roundNodes = 100;
 /** Agents that do not come any nearer to being all connected for so long never will be. */
 const stuckMs = 60_000;
 const busyAgents = 2;
@@ -98,6 +99,9 @@ class Scale {
   /** Whether the size that was asked for was reached. */
   async #grow(): Promise<boolean> {
     const allNodes = await this.#asFarAsItGoes(stagesTo(nodeStages, this.#wanted.nodes), (nodes) => this.#join(nodes));
+    // Those who were on their way when the time was over go; those who are here stay, in round figures.
+    const round = Math.floor(this.#fleet.connected / roundNodes) * roundNodes;
+    if (round > this.#held.nodes) this.#held = { ...this.#held, nodes: round };
     this.#fleet.kill(this.#fleet.size - this.#held.nodes);
     const room = Math.min(this.#wanted.pods, this.#held.nodes * podsPerNode);
     const allPods = await this.#asFarAsItGoes(stagesTo(podStages, room), (pods) => this.#start(pods));
