@@ -46,6 +46,8 @@ export interface RunParts {
 const mostAtOnce = 16;
 /** Turns in one go before others may run. */
 const turnsInOneGo = 64;
+/** Objects at the begin; some twenty controllers begin together. */
+const lookedAtInOneGo = 1_000;
 const briefTurnMs = 0.25;
 /** How many times as long as a turn its key then rests: with many replicas each of their changes would be a look at all. */
 const restPerTurn = { brief: 100, long: 5 };
@@ -110,8 +112,19 @@ class ControllerLoop {
     }
     signal.addEventListener('abort', stop, { once: true });
     for (const key of this.#controller.startKeys ?? []) this.#enqueue(key);
-    this.#onChanges(everythingIn(state));
+    this.#lookAtAll(everythingIn(state)[Symbol.iterator]());
     return finished;
+  }
+
+  /** In parts: a new leader of a large cluster must not miss the renewal of its lease over its first look. */
+  #lookAtAll(rest: Iterator<ObjectChange>): void {
+    if (this.#parts.signal.aborted) return;
+    for (let count = 0; count < lookedAtInOneGo; count += 1) {
+      const { done, value } = rest.next();
+      if (done) return;
+      this.#onChanges([value]);
+    }
+    this.#parts.clock.schedule(0, () => this.#lookAtAll(rest));
   }
 
   #onChanges(changes: Iterable<ObjectChange>): void {

@@ -269,6 +269,28 @@ describe('the controller loop', () => {
     expect(new Set(last).size).toBe(names.length);
   });
 
+  it('looks at very many objects in parts when it begins, and at all of them', async () => {
+    const { clock, state, turns } = setUp();
+    const many = Array.from({ length: 5_000 }, (_, index) => map(`m-${index}`));
+    const all = state.all.bind(state);
+    let looked = 0;
+    state.all = function* counted() {
+      for (const entry of all()) {
+        looked += 1;
+        yield entry;
+      }
+    };
+    state.replace(
+      many.map((object) => ({ key: keyOf(object), object })),
+      5n,
+    );
+    await clock.settle();
+    expect(looked).toBe(1_000);
+    await clock.advance(200);
+    expect(looked).toBe(5_000);
+    expect(new Set(turns.map(({ key: turnKey }) => turnKey)).size).toBe(many.length);
+  });
+
   it('lets others run between the turns of very many keys', async () => {
     const { clock, state, turns } = setUp();
     const many = Array.from({ length: 1000 }, (_, index) => map(`m-${index}`));
