@@ -185,7 +185,12 @@ async function leadershipIsHandedOver({ members }: EtcdStore): Promise<void> {
     const standings = await Promise.all(known.map(({ clientAddress }) => members.standing(clientAddress)));
     return known.filter((_, index) => standings[index]!.isLeader).map(({ name }) => name);
   };
-  const [leader] = await leading();
+  // A member that was killed may not be back yet.
+  let leader: string | undefined;
+  await until(async () => {
+    [leader] = await leading().catch(() => []);
+    return leader !== undefined;
+  });
   const own = known.find(({ name }) => name === leader)!;
   const successor = await handOver(members, own);
   expect(known.map(({ name }) => name)).toContain(successor);
