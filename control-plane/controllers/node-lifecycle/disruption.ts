@@ -81,10 +81,10 @@ const turnMs = 50;
 const smallCluster = 20;
 
 /**
- * Whether the pods of a lost node that is held back are out of their services by now. At once when it is one of few. Of a
+ * Whether the pods of a lost node that is held back should have left their services by now. At once when it is one of few. Of a
  * thousand most are likely there, and on their way back to a control plane that should not rewrite all their pods first.
  */
-export function isOutOfServices(node: Node, nodes: readonly Node[], nowMs: number): boolean {
+export function hasLeftServices(node: Node, nodes: readonly Node[], nowMs: number): boolean {
   if (nodes.length <= smallCluster) return true;
   return nowMs >= readinessOf(node).sinceMs + shareOf(node.metadata.name) * nodes.length * turnMs;
 }

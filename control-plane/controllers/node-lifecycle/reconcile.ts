@@ -30,7 +30,7 @@ import type { Event, KubeObject, Node, Pod, Taint } from '../../../proto/gen/typ
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
-import { isOutOfServices, Pauses } from './disruption.ts';
+import { hasLeftServices, Pauses } from './disruption.ts';
 import { bearsOutOfService, isLost, leaveAtMs, notReadyTaint, taintsFor, unreachableTaint } from './taints.ts';
 
 type NodeEvent = NonNullable<ReconcileResult['events']>[number];
@@ -72,7 +72,7 @@ export function reconcileNode(
   if (!isSame(taints, node.spec.taints ?? [])) {
     changes.push({ type: 'update', object: withTaints(node, taints) });
   }
-  const isUnready = lost && (paused === undefined || isOutOfServices(node, snapshot.list('Node'), nowMs));
+  const isUnready = lost && (paused === undefined || hasLeftServices(node, snapshot.list('Node'), nowMs));
   const evictions = new Map<KubeObject, NodeEvent>();
   let held = 0;
   for (const pod of snapshot.podsOnNode(node.metadata.name)) {
