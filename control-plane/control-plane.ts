@@ -33,11 +33,13 @@ import { createNodeSessions, type NodeSessions } from './session/node-sessions.t
 import { proxyHandlers } from './session/proxy.ts';
 import { tokenHandlers } from './session/token-handlers.ts';
 import { createJoinTokens } from './session/tokens.ts';
+import { enterAsReplica, soleReplica, trustedMs } from './sole-replica.ts';
 import type { ClusterState } from './state/cluster-state.ts';
+import { withContact } from './state/contact.ts';
 import { type FollowedState, followStore } from './state/follow.ts';
 import { decodingOnce, type ObjectCodec } from './state/object-codec.ts';
 import { withRecentEvents } from './state/recent-events.ts';
-import { upToDateState } from './state/up-to-date.ts';
+import { type Alone, upToDateState } from './state/up-to-date.ts';
 
 export interface ControlPlaneConfig {
   readonly name: string;
@@ -95,13 +97,21 @@ export async function startControlPlane(
   config: ControlPlaneConfig,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
-  const parts = { ...given, codec: decodingOnce(given.codec) };
-  const { store, codec, clock, random, log } = parts;
+  const { store, contact } = withContact(given.store, given.clock);
+  const parts = { ...given, store, codec: decodingOnce(given.codec) };
+  const { codec, clock, random, log } = parts;
   const ending = new AbortController();
   const over = AbortSignal.any([signal, ending.signal]);
   await untilDone(() => ensureDefaults({ store, codec, clock, random }), 'write the defaults', parts, over);
   const state = followStore({ store, codec, clock, log, signal: over });
   await state.whenSynced(over);
+  await untilDone(
+    () => enterAsReplica(config.name, { store, clock, log, signal: over }),
+    'say that it is here',
+    parts,
+    over,
+  );
+  const alone = { contact, isSole: soleReplica(config.name, state), trustedMs };
 
   const leader = (): LeaderIdentity | undefined => {
     const entry = state.other(leaderKey);
@@ -115,7 +125,7 @@ export async function startControlPlane(
 
   return {
     state,
-    ...servicesOf(parts, config, { state, sessions, leader }),
+    ...servicesOf(parts, config, { state, sessions, leader, alone }),
     lead() {
       const onElected = ({ fence, signal: term }: Leadership): void => {
         newest.fence = fence;
@@ -140,6 +150,7 @@ interface Replica {
   readonly events: EventRecorder;
   readonly sessions: NodeSessions;
   readonly leader: () => LeaderIdentity | undefined;
+  readonly alone: Alone;
 }
 
 interface Standing {
@@ -153,7 +164,7 @@ interface Standing {
 function createSessions(
   { store, codec, clock, log }: ControlPlaneParts,
   config: ControlPlaneConfig,
-  { state, events, leader }: Omit<Replica, 'sessions'>,
+  { state, events, leader }: Omit<Replica, 'sessions' | 'alone'>,
 ): NodeSessions {
   const { nodeHeartbeatMs: heartbeatMs, nodeLeaseMs: leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
   return createNodeSessions({
@@ -171,7 +182,7 @@ function createSessions(
 function servicesOf(
   parts: ControlPlaneParts,
   config: ControlPlaneConfig,
-  { state, sessions, leader }: Omit<Replica, 'events'>,
+  { state, sessions, leader, alone }: Omit<Replica, 'events'>,
 ): Pick<ControlPlane, 'api' | 'join'> {
   const { store, codec, clock, random, log, authority, tls } = parts;
   const { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler } = config;
@@ -181,7 +192,7 @@ function servicesOf(
   const Cluster = createClusterService({
     store: withRecentEvents(store, state.recent),
     codec,
-    upToDate: upToDateState({ store, state, clock }),
+    upToDate: upToDateState({ store, state, clock, alone }),
     clock,
     random,
     log: log.child({ component: 'api' }),
@@ -232,7 +243,7 @@ async function isServing(address: string, tls: ReloadableTls): Promise<boolean> 
 function stand(
   parts: ControlPlaneParts,
   { name, address, leaderLeaseMs, defaultScheduler, podsPerTransaction }: ControlPlaneConfig,
-  { state, events, sessions, signal, fail, ...standing }: Omit<Replica, 'leader'> & Standing,
+  { state, events, sessions, signal, fail, ...standing }: Omit<Replica, 'leader' | 'alone'> & Standing,
 ): Campaign {
   const { store, codec, clock, random, log } = parts;
   let term: Promise<void> = Promise.resolve();

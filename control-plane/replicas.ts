@@ -45,6 +45,13 @@ export async function announce(
 }
 
 export const replicaKey = (name: string): string => prefix + name;
+export const isReplicaKey = (key: string): boolean => key.startsWith(prefix);
+
+/** Names, as the store has them. */
+export async function replicasIn(store: Store): Promise<string[]> {
+  const { items } = await store.list(prefix, { keysOnly: true });
+  return items.map(({ key }) => key.slice(prefix.length));
+}
 
 /** By name. */
 export function replicasOf(state: ClusterState): Replica[] {
@@ -70,6 +77,6 @@ export function onRemoved(state: ClusterState, name: string, callback: () => voi
 /** Calls back when a replica came, moved or went. Returns its cancel. */
 export function onReplicasChange(state: ClusterState, callback: () => void): () => void {
   return state.onOtherChange((changes) => {
-    if (changes.some(({ key }) => key.startsWith(prefix))) callback();
+    if (changes.some(({ key }) => isReplicaKey(key))) callback();
   });
 }

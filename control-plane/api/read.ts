@@ -1,7 +1,6 @@
 /** Get, List and GetClusterInfo. */
 import { GantryError } from '../../lib/errors.ts';
 import { toEnvelope } from '../../lib/model/codec.ts';
-import { keyOf } from '../../lib/model/keys.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
@@ -56,10 +55,9 @@ export async function listPage(
   limit: number,
   token?: string,
 ): Promise<Page> {
-  // In the mirror objects are in no order. And a Secret that cannot be opened is not in it.
-  const isWhole = limit === 0 && !token && selection.kind !== 'Secret';
-  const state = isWhole ? await upToDate?.() : undefined;
-  if (state) return wholeList(state, selection);
+  // A Secret that cannot be opened is not in the mirror, and what comes after the first page is of the past.
+  const state = token || selection.kind === 'Secret' ? undefined : await upToDate?.();
+  if (state) return firstPage(state, selection, limit);
   const start = token ? parseContinueToken(token, selection.prefix) : undefined;
   const objects: KubeObject[] = [];
   let revision = start?.revision;
@@ -83,13 +81,17 @@ export async function listPage(
   }
 }
 
-function wholeList(state: ClusterState, { kind, namespace, matches }: Selection): Page {
-  const keyed = state
-    .list(kind, namespace)
-    .filter(matches)
-    .map((object) => ({ key: keyOf(object), object }));
-  keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
-  return { objects: keyed.map(({ object }) => object), revision: state.revision };
+function firstPage(state: ClusterState, { prefix, matches }: Selection, limit: number): Page {
+  const { revision } = state;
+  const objects: KubeObject[] = [];
+  let lastKey = '';
+  for (const [key, object] of state.inOrder(prefix)) {
+    if (limit > 0 && objects.length === limit) return { objects, revision, lastKey };
+    if (!matches(object)) continue;
+    objects.push(object);
+    lastKey = key;
+  }
+  return { objects, revision };
 }
 
 function continueToken(revision: bigint, lastKey: string): string {

@@ -17,6 +17,7 @@ import type { KindMap, KubeObject, Pod } from '../../proto/gen/types.ts';
 import { ObjectIndex } from './object-index.ts';
 import { orphanName } from './orphans.ts';
 import type { Snapshot } from './snapshot.ts';
+import { SortedKeys } from './sorted-keys.ts';
 
 /** Absent `previous`: created. Absent `object`: gone. */
 export interface ObjectChange {
@@ -53,6 +54,8 @@ export interface ClusterState extends Snapshot {
   /** Returns its cancel. */
   onChange(listener: (changes: readonly ObjectChange[]) => void): () => void;
   byKey(key: string): KubeObject | undefined;
+  /** Objects whose keys begin with `prefix`, in the order of keys; only those after `startAfter`, when it is given. */
+  inOrder(prefix: string, startAfter?: string): Iterable<readonly [key: string, object: KubeObject]>;
   /** Every object by its key. */
   all(): Iterable<readonly [key: string, object: KubeObject]>;
   /** Keys beside the objects, for IPAM and the like. */
@@ -73,6 +76,7 @@ export class MutableClusterState implements ClusterState {
   #revision = 0n;
   #synced = false;
   readonly #objects = new Map<string, KubeObject>();
+  readonly #keys = new SortedKeys();
   readonly #others = new Map<string, OtherEntry>();
   readonly #uids = new Map<string, KubeObject>();
   readonly #kinds = new ObjectIndex<KubeObject>();
@@ -102,6 +106,13 @@ export class MutableClusterState implements ClusterState {
 
   all(): Iterable<readonly [key: string, object: KubeObject]> {
     return this.#objects;
+  }
+
+  *inOrder(prefix: string, startAfter?: string): Generator<readonly [key: string, object: KubeObject]> {
+    for (const key of this.#keys.from(startAfter ?? prefix)) {
+      if (!key.startsWith(prefix)) return;
+      if (key !== startAfter) yield [key, this.#objects.get(key)!];
+    }
   }
 
   list<K extends Kind>(kind: K, namespace?: string): readonly KindMap[K][] {
@@ -208,6 +219,8 @@ export class MutableClusterState implements ClusterState {
     if (previous && object && previous.metadata.resourceVersion === object.metadata.resourceVersion) return undefined;
     if (object) this.#objects.set(key, object);
     else this.#objects.delete(key);
+    if (object && !previous) this.#keys.add(key);
+    if (previous && !object) this.#keys.delete(key);
     if (previous?.metadata.uid && this.#uids.get(previous.metadata.uid) === previous) {
       this.#uids.delete(previous.metadata.uid);
     }

@@ -1,14 +1,18 @@
 /**
  * Reading from the mirror what one would read from the store.
  *
- * Invariant: the state that `upToDate` resolves with shows everything that was in the store when it was called, whoever
- * wrote it. The store is asked which revision it has come to, once for all who ask meanwhile, and the mirror has to get
- * there. Where it does not, soon, the answer is undefined, and the caller reads the store itself.
+ * Invariant: the state that `upToDate` resolves with shows every write that anybody had an answer to when it was called,
+ * whichever replica wrote. The store is asked which revision it has come to, once for all who ask meanwhile, and the
+ * mirror has to get there. Where it does not, soon, the answer is undefined, and the caller reads the store itself.
+ *
+ * A replica that is alone (../sole-replica.ts) need not ask each time: it has all answers to writes in its own memory.
+ * That it is still alone it knows from its last question to the store, of whatever kind, while that is not long ago.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { storeRoot } from '../../lib/model/keys.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { Contact } from './contact.ts';
 
 export type UpToDate = () => Promise<ClusterState | undefined>;
 
@@ -23,6 +27,17 @@ export interface UpToDateOptions {
   readonly store: Pick<Store, 'get'>;
   readonly state: ClusterState;
   readonly clock: Clock;
+  /** Absent: the store is always asked. */
+  readonly alone?: Alone;
+}
+
+export interface Alone {
+  /** Of `store`. */
+  readonly contact: Contact;
+  /** As the mirror shows it at present. */
+  readonly isSole: () => boolean;
+  /** How long after a question to the store its answer tells that no other replica has begun to serve. */
+  readonly trustedMs: number;
 }
 
 export function upToDateState(options: UpToDateOptions): UpToDate {
@@ -44,12 +59,26 @@ class Questions {
   async ask(): Promise<boolean> {
     const { state, clock } = this.#options;
     if (!state.synced || clock.monotonicMs() < this.#distrustedUntilMs) return false;
+    if (this.#trustsItself()) {
+      const shown = await this.#shows(this.#options.alone!.contact.revision);
+      // What the mirror shows by now also tells whether another replica had come.
+      if (!shown || this.#options.alone!.isSole()) return shown;
+    }
     if (!this.#running) return this.#send();
     this.#next ??= this.#running.then(() => {
       this.#next = undefined;
       return this.#send();
     });
     return this.#next;
+  }
+
+  #trustsItself(): boolean {
+    const { alone, clock } = this.#options;
+    if (!alone?.isSole()) return false;
+    const agoMs = clock.monotonicMs() - alone.contact.askedMs;
+    if (agoMs > alone.trustedMs) return false;
+    if (agoMs > alone.trustedMs / 2 && !this.#running) void this.#send(); // so that those who come later need not wait
+    return true;
   }
 
   #send(): Promise<boolean> {

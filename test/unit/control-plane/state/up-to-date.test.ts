@@ -87,6 +87,58 @@ describe('the up-to-date state', () => {
   });
 });
 
+describe('a replica that is alone', () => {
+  function alone() {
+    const given = scene();
+    const { clock, state, questions } = given;
+    const contact = { revision: 10n, askedMs: clock.monotonicMs() };
+    const mirrored = { isSole: true };
+    const get = (): Promise<GetResult> => new Promise(() => questions.push({ answer() {}, fail() {} }));
+    const isSole = (): boolean => mirrored.isSole;
+    const upToDate = upToDateState({ store: { get }, state, clock, alone: { contact, isSole, trustedMs: 1_000 } });
+    return { ...given, contact, mirrored, upToDate };
+  }
+
+  test('goes by its own memory, asks again while it may, and must be answered after that', async () => {
+    const { clock, state, questions, upToDate } = alone();
+    expect([await upToDate(), questions.length]).toEqual([state, 0]);
+    await clock.advance(600);
+    expect([await upToDate(), questions.length]).toEqual([state, 1]);
+    await clock.advance(401);
+    let shown = false;
+    void upToDate().then(() => (shown = true));
+    await turn();
+    expect(shown).toBe(false);
+  });
+
+  test('shows what it has told anybody', async () => {
+    const { state, contact, upToDate } = alone();
+    contact.revision = 12n;
+    let shown: unknown;
+    void upToDate().then((found) => (shown = found));
+    state.apply([], 11n);
+    await turn();
+    expect(shown).toBeUndefined();
+    state.apply([], 12n);
+    await turn();
+    expect(shown).toBe(state);
+  });
+
+  test('asks when it learns meanwhile, or before, that it is not', async () => {
+    const { state, contact, mirrored, questions, upToDate } = alone();
+    contact.revision = 12n;
+    void upToDate();
+    await turn();
+    mirrored.isSole = false;
+    state.apply([], 12n);
+    await turn();
+    expect(questions.length).toBe(1);
+    void upToDate();
+    await turn();
+    expect(questions.length).toBe(1); // shares the next one
+  });
+});
+
 const fails = (): never => {
   throw new Error('not to be asked');
 };
