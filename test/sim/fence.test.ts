@@ -1,5 +1,6 @@
 /** Whatever a leader writes, in whole simulated lives of clusters: every transaction compares the term. */
 import { expect, test } from 'vitest';
+import { soleReplicaKey } from '../../control-plane/sole-replica.ts';
 import { storeRoot } from '../../lib/model/keys.ts';
 import type { Transaction } from '../../lib/store/store.ts';
 import { isWrite } from '../../lib/store/store-checks.ts';
@@ -18,7 +19,7 @@ const isFenced = ({ compare }: Transaction): boolean =>
 /** What every replica does for itself: stands for election, says where it is, sees to the defaults. */
 function isItsOwn(transaction: Transaction): boolean {
   const keys = keysOf(transaction);
-  const own = [leaderKey, `${storeRoot}namespaces/default`, `${storeRoot}storageclasses/local`];
+  const own = [leaderKey, soleReplicaKey, `${storeRoot}namespaces/default`, `${storeRoot}storageclasses/local`];
   return keys.every((key) => own.includes(key) || key.startsWith(`${storeRoot}control-planes/`));
 }
 

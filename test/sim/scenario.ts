@@ -59,7 +59,8 @@ export async function runScript(script: string): Promise<string> {
   };
   const shown = new Set(lines.filter((line) => line.startsWith('show ')).flatMap((line) => line.split(' ').slice(1)));
   cluster.start();
-  await world.run(10_000, () => readyNodes(cluster) === cluster.nodes.length);
+  const isServing = (): boolean => cluster.replicas.every(({ controlPlane }) => controlPlane !== undefined);
+  await world.run(10_000, () => isServing() && readyNodes(cluster) === cluster.nodes.length);
   await world.run(world.nowMs + 1_000);
   beginMs = world.nowMs;
   cluster.checker.onEvent = (event) => {
