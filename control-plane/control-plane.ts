@@ -39,7 +39,7 @@ import { withContact } from './state/contact.ts';
 import { type FollowedState, followStore } from './state/follow.ts';
 import { decodingOnce, type ObjectCodec } from './state/object-codec.ts';
 import { withRecentEvents } from './state/recent-events.ts';
-import { type Alone, upToDateState } from './state/up-to-date.ts';
+import { type UpToDate, upToDateState } from './state/up-to-date.ts';
 
 export interface ControlPlaneConfig {
   readonly name: string;
@@ -119,13 +119,14 @@ export async function startControlPlane(
   };
   const newest: { fence?: Compare } = {};
   const events = createEventRecorder({ store, clock, random, log, fence: () => newest.fence });
-  const sessions = createSessions(parts, config, { state, events, leader });
+  const upToDate = upToDateState({ store, state, clock, alone });
+  const sessions = createSessions(parts, config, { state, events, leader, upToDate });
   const failed = Promise.withResolvers<void>();
   let standing: Campaign | undefined;
 
   return {
     state,
-    ...servicesOf(parts, config, { state, sessions, leader, alone }),
+    ...servicesOf(parts, config, { state, sessions, leader, upToDate }),
     lead() {
       const onElected = ({ fence, signal: term }: Leadership): void => {
         newest.fence = fence;
@@ -150,7 +151,7 @@ interface Replica {
   readonly events: EventRecorder;
   readonly sessions: NodeSessions;
   readonly leader: () => LeaderIdentity | undefined;
-  readonly alone: Alone;
+  readonly upToDate: UpToDate;
 }
 
 interface Standing {
@@ -162,9 +163,9 @@ interface Standing {
 }
 
 function createSessions(
-  { store, codec, clock, log }: ControlPlaneParts,
+  { store, codec, clock, random, log }: ControlPlaneParts,
   config: ControlPlaneConfig,
-  { state, events, leader }: Omit<Replica, 'sessions' | 'alone'>,
+  { state, events, leader, upToDate }: Omit<Replica, 'sessions'>,
 ): NodeSessions {
   const { nodeHeartbeatMs: heartbeatMs, nodeLeaseMs: leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
   return createNodeSessions({
@@ -172,7 +173,9 @@ function createSessions(
     codec,
     state,
     events,
+    upToDate,
     clock,
+    random,
     log: log.child({ component: 'sessions' }),
     config: { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone },
     leaderAddress: () => leader()?.address,
@@ -182,7 +185,7 @@ function createSessions(
 function servicesOf(
   parts: ControlPlaneParts,
   config: ControlPlaneConfig,
-  { state, sessions, leader, alone }: Omit<Replica, 'events'>,
+  { state, sessions, leader, upToDate }: Omit<Replica, 'events'>,
 ): Pick<ControlPlane, 'api' | 'join'> {
   const { store, codec, clock, random, log, authority, tls } = parts;
   const { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler } = config;
@@ -192,7 +195,7 @@ function servicesOf(
   const Cluster = createClusterService({
     store: withRecentEvents(store, state.recent),
     codec,
-    upToDate: upToDateState({ store, state, clock, alone }),
+    upToDate,
     clock,
     random,
     log: log.child({ component: 'api' }),
@@ -243,7 +246,7 @@ async function isServing(address: string, tls: ReloadableTls): Promise<boolean> 
 function stand(
   parts: ControlPlaneParts,
   { name, address, leaderLeaseMs, defaultScheduler, podsPerTransaction }: ControlPlaneConfig,
-  { state, events, sessions, signal, fail, ...standing }: Omit<Replica, 'leader' | 'alone'> & Standing,
+  { state, events, sessions, signal, fail, ...standing }: Omit<Replica, 'leader' | 'upToDate'> & Standing,
 ): Campaign {
   const { store, codec, clock, random, log } = parts;
   let term: Promise<void> = Promise.resolve();

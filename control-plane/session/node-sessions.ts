@@ -10,6 +10,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
+import type { Random } from '../../lib/random.ts';
 import { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
@@ -19,8 +20,10 @@ import type { EventRecorder } from '../events/recorder.ts';
 import type { UsageOf } from '../metrics/pod-usage.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
+import type { UpToDate } from '../state/up-to-date.ts';
 import { nodeNameOf } from './identity.ts';
 import type { NodeLease } from './leases.ts';
+import { SharedSlice } from './shared-slice.ts';
 import { Term } from './term.ts';
 
 export interface SessionConfig {
@@ -37,7 +40,10 @@ export interface NodeSessionsOptions {
   readonly codec: ObjectCodec;
   readonly state: ClusterState;
   readonly events: EventRecorder;
+  /** The mirror, to read from instead of the store; absent: the store is read. */
+  readonly upToDate?: UpToDate;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly config: SessionConfig;
   /** host:port of the API of whoever leads, as far as is known. */
@@ -68,6 +74,7 @@ export const leaderTrailer = 'gantry-leader';
 export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
   const listeners = new Set<(nodeName: string, verdict: Verdict) => void>();
   let term: Term | undefined;
+  const shared = sharedAcrossTerms(options);
 
   const notLeading = (context: CallContext): GantryError => {
     const leader = options.leaderAddress();
@@ -102,11 +109,12 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       yield* term.answerHeartbeats(nodeName, requests);
     },
     lead(leadership) {
-      const begun = new Term(leadership, options, (nodeName, verdict) => {
+      const begun = new Term(leadership, options, shared.begin(), (nodeName, verdict) => {
         for (const listener of [...listeners]) listener(nodeName, verdict);
       });
       term = begun;
       begun.run();
+      shared.keepAfter(leadership.signal);
     },
     nodeLeases: () => (term?.leads ? term.leases.all : new Map()),
     lostForMs: (nodeName) => (term?.leads ? term.lostForMs(nodeName) : undefined),
@@ -115,6 +123,37 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
     onLeaseChange(callback) {
       listeners.add(callback);
       return () => listeners.delete(callback);
+    },
+  };
+}
+
+interface AcrossTerms {
+  /** What the term that begins tells its agents from. */
+  begin(): SharedSlice;
+  /** Call when the term follows the state itself. */
+  keepAfter(term: AbortSignal): void;
+}
+
+/** Between two terms of this replica the shared slice goes on, so that agents need not be told everything again. */
+function sharedAcrossTerms({ state, random }: NodeSessionsOptions): AcrossTerms {
+  let shared: SharedSlice | undefined;
+  let unsubscribe: (() => void) | undefined;
+  const follow = (): void => {
+    unsubscribe ??= state.onChange((changes) => {
+      shared!.apply(changes);
+      shared!.publish(state.revision);
+    });
+  };
+  return {
+    begin() {
+      shared ??= new SharedSlice(state, random.uuid());
+      unsubscribe?.();
+      unsubscribe = undefined;
+      return shared;
+    },
+    keepAfter(term) {
+      if (term.aborted) follow();
+      else term.addEventListener('abort', follow, { once: true });
     },
   };
 }

@@ -12,6 +12,7 @@ import { modRevisionIs, putOf, type Store } from '../../lib/store/store.ts';
 import type { Node } from '../../proto/gen/types.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
 import type { Snapshot } from '../state/snapshot.ts';
+import type { UpToDate } from '../state/up-to-date.ts';
 import type { FencedWriter } from './fenced-write.ts';
 import { type NodeKnowledge, planNode } from './status-plan.ts';
 
@@ -20,6 +21,8 @@ export interface NodeWriterDependencies {
   readonly codec: ObjectCodec;
   readonly snapshot: Snapshot;
   readonly clock: Clock;
+  /** The mirror, to read from instead of the store. */
+  readonly upToDate?: UpToDate;
   /** After a write that changed whether the node is Ready. */
   readonly onReadyChange: (node: Node) => void;
 }
@@ -58,25 +61,35 @@ async function syncOnce(
   knowledge: () => NodeKnowledge,
   rewrite: boolean,
   writer: FencedWriter,
-  { store, codec, snapshot, clock, onReadyChange }: NodeWriterDependencies,
+  { snapshot, clock, onReadyChange, ...reading }: NodeWriterDependencies,
 ): Promise<Node | undefined> {
   const key = objectKey('Node', undefined, nodeName);
   let stored = snapshot.get('Node', undefined, nodeName);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     if (stored) {
       const planned = planNode(stored, knowledge(), clock.nowMs()) ?? (rewrite ? stored : undefined);
-      // "Nothing to do" is believed only of the store itself: the snapshot may be behind our own last write.
-      if (planned && (await put(key, planned, writer, codec))) {
+      // "Nothing to do" is believed only of what is up to date: the snapshot may be behind our own last write.
+      if (planned && (await put(key, planned, writer, reading.codec))) {
         if (readyStatus(planned) !== readyStatus(stored)) onReadyChange(planned);
         return planned;
       }
     }
-    const { kv } = await store.get(key);
-    if (!kv) return undefined;
-    stored = codec.decode(key, kv.value, kv.modRevision) as Node;
+    stored = await readNode(nodeName, reading);
+    if (!stored) return undefined;
     if (!rewrite && !planNode(stored, knowledge(), clock.nowMs())) return stored;
   }
   throw new GantryError('aborted', `node ${nodeName} is being written by many`);
+}
+
+async function readNode(
+  nodeName: string,
+  { store, codec, upToDate }: Pick<NodeWriterDependencies, 'store' | 'codec' | 'upToDate'>,
+): Promise<Node | undefined> {
+  const shown = (await upToDate?.())?.get('Node', undefined, nodeName);
+  if (shown) return shown;
+  const key = objectKey('Node', undefined, nodeName);
+  const { kv } = await store.get(key);
+  return kv && (codec.decode(key, kv.value, kv.modRevision) as Node);
 }
 
 function put(key: string, node: Node, writer: FencedWriter, codec: ObjectCodec): Promise<boolean> {

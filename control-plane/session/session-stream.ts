@@ -65,7 +65,9 @@ export class SessionStream {
     this.#outgoing = outgoing;
     this.#over.promise.catch(() => {}); // whoever opened the session may have failed before
     const { snapshot, shared } = host;
-    this.#slice = new SliceFeed({ nodeName, snapshot, shared, inParts: hello.slicesInParts === true });
+    const known = hello.shared;
+    const inParts = hello.slicesInParts === true;
+    this.#slice = new SliceFeed({ nodeName, snapshot, shared, inParts, ...(known && { known }) });
   }
 
   /** The answer to hello; the complete slice follows it. */

@@ -3,20 +3,18 @@
  * their pods. One log serves all sessions: each knows only how far it has read, and the same message, encoded once, goes
  * to all that have read equally far. A change costs as much as it is large, not as many nodes as there are.
  *
- * Changes become visible to sessions with `publish`, so that a storm of them can be gathered.
+ * Changes become visible to sessions with `publish`, so that a storm of them can be gathered. An agent that comes back says how
+ * far it had read; if that was in this log, and not too long ago, it reads on from there.
  */
 import { toEnvelope } from '../../lib/model/codec.ts';
 import { keyOf } from '../../lib/model/keys.ts';
 import { isSame } from '../../lib/model/object.ts';
+import { isSharedKind, sharedKinds } from '../../lib/model/slice.ts';
 import { sentToMany } from '../../lib/rpc/sent-to-many.ts';
-import type { KubeObject, Node, SessionDown } from '../../proto/gen/types.ts';
+import type { KubeObject, Node, SessionDown, SharedPosition } from '../../proto/gen/types.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import { differenceMessage } from './slice.ts';
-
-/** Kinds that every node sees whole. */
-const sharedKinds = ['Node', 'Service', 'EndpointSlice'] as const;
-const isShared = (kind: string): boolean => (sharedKinds as readonly string[]).includes(kind);
 
 interface Entry {
   readonly key: string;
@@ -38,6 +36,8 @@ const shortestLog = 2_000;
 export type News = 'none' | 'nodes' | 'urgent';
 
 export class SharedSlice {
+  /** Names the log: positions in another one mean nothing here. */
+  readonly #name: string;
   readonly #current = new Map<string, KubeObject>();
   readonly #pages: Page[] = [];
   readonly #pageOf = new Map<string, Page>();
@@ -51,7 +51,8 @@ export class SharedSlice {
   /** By where they begin; all end at `#published`. */
   #messages = new Map<number, SessionDown | undefined>();
 
-  constructor(snapshot: Snapshot) {
+  constructor(snapshot: Snapshot, name: string) {
+    this.#name = name;
     this.#revision = snapshot.revision;
     for (const kind of sharedKinds) {
       for (const object of snapshot.list(kind)) this.#put(keyOf(object), asShared(object));
@@ -63,6 +64,16 @@ export class SharedSlice {
     return this.#published;
   }
 
+  /** For the agent to come back with. */
+  named(position: number): SharedPosition {
+    return { log: this.#name, position };
+  }
+
+  /** From where an agent can read on that had read as far as that; undefined when it must read everything. */
+  resumable({ log, position = -1 }: SharedPosition): number | undefined {
+    return log === this.#name && position >= this.#begin && position <= this.#published ? position : undefined;
+  }
+
   get objects(): Iterable<KubeObject> {
     return this.#current.values();
   }
@@ -72,7 +83,7 @@ export class SharedSlice {
     let news: News = 'none';
     for (const { key, object, previous } of changes) {
       const { kind } = (object ?? previous)!;
-      if (!isShared(kind) || !this.#note(key, object && asShared(object))) continue;
+      if (!isSharedKind(kind) || !this.#note(key, object && asShared(object))) continue;
       if (kind !== 'Node') news = 'urgent';
       else if (news === 'none') news = 'nodes';
     }
@@ -116,7 +127,7 @@ export class SharedSlice {
       else if (previous) removed.push(previous);
     }
     const slice = differenceMessage({ changed, removed }, this.#revision);
-    return slice && sentToMany({ slice });
+    return slice && sentToMany({ slice: { ...slice, shared: this.named(this.#published) } });
   }
 
   #note(key: string, object: KubeObject | undefined): boolean {

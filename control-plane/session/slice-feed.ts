@@ -3,7 +3,7 @@
  * against what was sent last, at the moment the stream takes the next message.
  */
 import { keyOf } from '../../lib/model/keys.ts';
-import type { KubeObject, SessionDown } from '../../proto/gen/types.ts';
+import type { KubeObject, SessionDown, SharedPosition, Slice } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import type { SharedSlice } from './shared-slice.ts';
 import { completeMessage, differenceMessage, ownSlice, sliceDifference } from './slice.ts';
@@ -14,10 +14,13 @@ export interface SliceFeedOptions {
   readonly shared: SharedSlice;
   /** Whether the agent puts the parts of a complete slice together. */
   readonly inParts: boolean;
+  /** How far the agent had read the shared part when it came. */
+  readonly known?: SharedPosition;
 }
 
 export class SliceFeed {
   readonly #options: SliceFeedOptions;
+  #known: SharedPosition | undefined;
   /** Undefined: the complete slice is still to be sent. */
   #own: Map<string, KubeObject> | undefined;
   /** The parts of a complete slice that go before its last one; undefined before it begins. */
@@ -27,6 +30,7 @@ export class SliceFeed {
 
   constructor(options: SliceFeedOptions) {
     this.#options = options;
+    this.#known = options.known;
   }
 
   /** A write that this agent has to learn of: its pod, or what one of its pods names. */
@@ -55,7 +59,13 @@ export class SliceFeed {
   }
 
   #nextOfComplete(): SessionDown {
-    const { shared, snapshot, nodeName, inParts } = this.#options;
+    const { shared, snapshot, inParts } = this.#options;
+    const resumed = this.#known && shared.resumable(this.#known);
+    this.#known = undefined;
+    if (resumed !== undefined) {
+      this.#position = resumed;
+      return this.#lastOfComplete({ ...completeMessage(this.#takeOwn(), [], snapshot.revision), keepsShared: true });
+    }
     if (!this.#parts) {
       this.#parts = inParts ? [...shared.pages()] : [];
       this.#position = shared.position;
@@ -64,8 +74,16 @@ export class SliceFeed {
     if (part) return part;
     this.#parts = undefined;
     if (!inParts) this.#position = shared.position;
-    this.#own = ownSlice(snapshot, nodeName);
+    return this.#lastOfComplete(completeMessage(this.#takeOwn(), inParts ? [] : shared.objects, snapshot.revision));
+  }
+
+  #lastOfComplete(slice: Slice): SessionDown {
+    return { slice: { ...slice, shared: this.#options.shared.named(this.#position) } };
+  }
+
+  #takeOwn(): Map<string, KubeObject> {
+    this.#own = ownSlice(this.#options.snapshot, this.#options.nodeName);
     this.#touched = new Set();
-    return { slice: completeMessage(this.#own, inParts ? [] : shared.objects, snapshot.revision) };
+    return this.#own;
   }
 }

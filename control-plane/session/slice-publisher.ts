@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import { ConfigurationUsers } from './configuration-users.ts';
 import type { SessionStream } from './session-stream.ts';
-import { type News, SharedSlice } from './shared-slice.ts';
+import type { News, SharedSlice } from './shared-slice.ts';
 
 /**
  * What is news to every node is gathered for this long for each session: telling one takes us and its agent a tenth of a
@@ -33,11 +33,11 @@ export class SlicePublisher {
   #publishing: Timer | undefined;
   #dueMs = 0;
 
-  constructor(state: ClusterState, clock: Clock, streams: ReadonlyMap<string, SessionStream>) {
+  constructor(shared: SharedSlice, state: ClusterState, clock: Clock, streams: ReadonlyMap<string, SessionStream>) {
     this.#state = state;
     this.#clock = clock;
     this.#streams = streams;
-    this.shared = new SharedSlice(state);
+    this.shared = shared;
     this.#users = new ConfigurationUsers(state);
   }
 

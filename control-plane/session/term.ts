@@ -4,7 +4,7 @@ import { GantryError, messageOf } from '../../lib/errors.ts';
 import { Gate } from '../../lib/gate.ts';
 import { conditionStatus, findCondition } from '../../lib/model/conditions.ts';
 import { referenceTo } from '../../lib/model/event.ts';
-import { keyOf, objectKey } from '../../lib/model/keys.ts';
+import { keyOf } from '../../lib/model/keys.ts';
 import { revisionOf } from '../../lib/model/object.ts';
 import type { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
@@ -19,6 +19,7 @@ import type {
   StatusBatch,
   Welcome,
 } from '../../proto/gen/types.ts';
+import { leaderKey } from '../leader/identity.ts';
 import { UsageCollection } from '../metrics/collection.ts';
 import { addressesOf, onReplicasChange } from '../replicas.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
@@ -32,6 +33,7 @@ import { createNodeWriter, type NodeWriter } from './node-writer.ts';
 import { paceFor } from './pace.ts';
 import { PodWriter } from './pod-writer.ts';
 import { type SessionHost, SessionStream } from './session-stream.ts';
+import type { SharedSlice } from './shared-slice.ts';
 import { SlicePublisher } from './slice-publisher.ts';
 import { agentStuckAfterMs, type NodeKnowledge } from './status-plan.ts';
 import { within } from './within.ts';
@@ -76,9 +78,10 @@ export class Term {
   constructor(
     leadership: Leadership,
     options: NodeSessionsOptions,
+    shared: SharedSlice,
     onVerdict: (nodeName: string, verdict: Verdict) => void,
   ) {
-    const { store, codec, state, clock, config } = options;
+    const { store, codec, state, clock, config, upToDate } = options;
     this.#leadership = leadership;
     this.#options = options;
     this.#onVerdict = onVerdict;
@@ -89,6 +92,7 @@ export class Term {
       codec,
       snapshot: state,
       clock,
+      ...(upToDate && { upToDate }),
       onReadyChange: (node) => this.#announce(node),
     });
     this.usage = new UsageCollection({
@@ -106,7 +110,7 @@ export class Term {
         return this.#writer.write([modRevisionIs(key, revisionOf(volume))], [deleteOf(key)]);
       },
     });
-    this.#slices = new SlicePublisher(state, clock, this.#streams);
+    this.#slices = new SlicePublisher(shared, state, clock, this.#streams);
     this.leases = new Leases({ leaseMs: config.leaseMs, tickMs: this.#tickMs, nowMs: clock.monotonicMs() });
   }
 
@@ -239,7 +243,7 @@ export class Term {
 
   /** The node as it is stored after its hello, read no older than everything written before the hello. */
   async #admit(nodeName: string, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
-    const { store, state, clock, config, log } = this.#options;
+    const { config, log } = this.#options;
     // The removal of what must not run twice compares the node (controllers/node-lifecycle): none lands after this.
     const isLost = this.leases.all.get(nodeName)?.alive !== true;
     const stored = await this.#admissions.through(() => this.#sync(nodeName, isLost));
@@ -247,14 +251,22 @@ export class Term {
       this.leases.forget(nodeName);
       throw nodeIsGone(nodeName);
     }
-    // A slice older than what this node was told before would take pods from it that are still its own.
-    const read = () => this.#writer.persist(() => store.get(objectKey('Node', undefined, nodeName)));
-    const { revision } = await this.#admissions.through(read);
-    await within(state.waitFor(revision, signal), mirrorPatienceMs, clock);
+    const revision = await this.#currentRevision(signal);
     log.info({ node: nodeName, pods: hello.podUIDs?.length ?? 0 }, 'node session opened');
     const { leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
     const heartbeatMs = this.#paceMs;
     return { node: stored, revision: revision.toString(), heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone };
+  }
+
+  /** A slice older than what this node was told before would take pods from it that are still its own. */
+  async #currentRevision(signal: AbortSignal): Promise<bigint> {
+    const { store, state, clock, upToDate } = this.#options;
+    const shown = await upToDate?.();
+    if (shown) return shown.revision;
+    const read = () => this.#writer.persist(() => store.get(leaderKey));
+    const { revision } = await this.#admissions.through(read);
+    await within(state.waitFor(revision, signal), mirrorPatienceMs, clock);
+    return revision;
   }
 
   #hear(nodeName: string): boolean {

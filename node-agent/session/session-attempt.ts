@@ -1,7 +1,7 @@
 /** One connection of the session client, from hello to its end. */
 import type { Timer } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
-import type { Heartbeat, Node, PodStats, SessionDown, Slice, Welcome } from '../../proto/gen/types.ts';
+import type { Heartbeat, Node, PodStats, SessionDown, SharedPosition, Slice, Welcome } from '../../proto/gen/types.ts';
 import { Outbox } from './outbox.ts';
 import type { ReportBuffer } from './report-buffer.ts';
 import type { SessionClientOptions } from './session-client.ts';
@@ -16,6 +16,12 @@ export class SilentServerError extends GantryError {
     this.when = when;
     this.name = 'SilentServerError';
   }
+}
+
+/** What is known from one session to the next. */
+export interface SessionMemory {
+  /** How far the slice has come of what all nodes see alike. */
+  shared?: SharedPosition;
 }
 
 /** Until welcome says otherwise. */
@@ -38,6 +44,7 @@ export class SessionAttempt {
   /** From dialing to welcome. */
   readonly #welcomePatienceMs: number;
   readonly #onAck: (sentAtMs: number) => void;
+  readonly #memory: SessionMemory;
   readonly #outbox = new Outbox();
   readonly #over = new AbortController();
   /** When each heartbeat that is not acknowledged yet was sent: by our clock, and by the one that leases are told in. */
@@ -57,12 +64,14 @@ export class SessionAttempt {
     reports: ReportBuffer,
     welcomePatienceMs: number,
     onAck: (sentAtMs: number) => void,
+    memory: SessionMemory,
   ) {
     this.#address = address;
     this.#options = options;
     this.#reports = reports;
     this.#welcomePatienceMs = welcomePatienceMs;
     this.#onAck = onAck;
+    this.#memory = memory;
     this.#aliveMs = options.clock.monotonicMs();
   }
 
@@ -74,7 +83,9 @@ export class SessionAttempt {
     });
     this.#timers.add(patience);
     this.#reports.startAgain();
-    this.#outbox.push({ hello: { node: this.#hello(), podUIDs: [...this.#options.podUIDs()], slicesInParts: true } });
+    const { shared } = this.#memory;
+    const podUIDs = [...this.#options.podUIDs()];
+    this.#outbox.push({ hello: { node: this.#hello(), podUIDs, slicesInParts: true, ...(shared && { shared }) } });
     try {
       for await (const message of transport.open(this.#address, this.#outbox, either)) this.#take(message);
     } finally {
@@ -202,6 +213,8 @@ export class SessionAttempt {
     const slice = this.#parts.take(message);
     if (!slice) return;
     this.#options.slice.apply(slice);
+    if (slice.shared) this.#memory.shared = slice.shared;
+    else if (slice.complete) delete this.#memory.shared;
     for (const { pod } of slice.objects ?? []) if (pod) this.#reports.observe(pod);
     if (slice.complete && this.#options.lease?.sliceApplied(slice.revision) === false) this.#askAgainLater();
     this.reportSoon();

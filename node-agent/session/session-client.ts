@@ -26,7 +26,7 @@ import type { LeaseFollower } from '../fencing/fencing.ts';
 import type { StatusSink } from '../pods/report.ts';
 import { ReportBuffer } from './report-buffer.ts';
 import { ServerChoice } from './server-choice.ts';
-import { SessionAttempt, SilentServerError } from './session-attempt.ts';
+import { SessionAttempt, type SessionMemory, SilentServerError } from './session-attempt.ts';
 import type { SliceStore } from './slice-store.ts';
 import type { StandInHost } from './stand-in-host.ts';
 
@@ -82,9 +82,10 @@ const longestElectionBackoffMs = 400;
 const electionMs = 5_000;
 
 /**
- * The connection outlives a session that was refused or ended in order, and one dial that was not answered in time: a
- * control plane that lost and regained its lead, or has thousands of agents to greet, is spared another handshake with
- * each. After a second dial in vain a new connection is tried: the old one may lead nowhere.
+ * The connection outlives a session that was refused or ended in order, one that fell silent, and one dial that was not
+ * answered in time: a control plane that lost and regained its lead, stood still, or has thousands of agents to greet, is
+ * spared another handshake with each. After a dial in vain on a connection that was kept, a new one is tried: the old one may
+ * lead nowhere.
  */
 export function rpcTransport(tls: ReloadableTls): SessionTransport {
   let kept: { readonly address: string; readonly connection: Connection } | undefined;
@@ -99,7 +100,7 @@ export function rpcTransport(tls: ReloadableTls): SessionTransport {
         yield* connection.client('NodeSession').Session(requests, { signal });
         isGood = true;
       } catch (error) {
-        const isBusy = error instanceof SilentServerError && error.when === 'dialed' && !isKept;
+        const isBusy = error instanceof SilentServerError && (error.when === 'in session' || !isKept);
         isGood = isBusy || isGantryError(error, 'failedPrecondition');
         throw error;
       } finally {
@@ -122,6 +123,7 @@ class ReconnectingClient implements SessionClient {
   lastAckMs: number | undefined;
   readonly #options: SessionClientOptions;
   readonly #reports = new ReportBuffer();
+  readonly #memory: SessionMemory = {};
   #attempt: SessionAttempt | undefined;
   readonly #choice: ServerChoice;
   #failures = 0;
@@ -188,11 +190,12 @@ class ReconnectingClient implements SessionClient {
 
   async #connect(address: string, signal: AbortSignal): Promise<void> {
     const patienceMs = this.#choice.patienceMs(address);
-    const attempt = new SessionAttempt(address, this.#options, this.#reports, patienceMs, (sentAtMs) => {
+    const onAck = (sentAtMs: number): void => {
       this.lastAckMs = sentAtMs;
       this.#failures = 0;
       this.#choice.welcomed(address);
-    });
+    };
+    const attempt = new SessionAttempt(address, this.#options, this.#reports, patienceMs, onAck, this.#memory);
     this.#attempt = attempt;
     try {
       await attempt.run(signal);

@@ -4,6 +4,7 @@ import { keyOf, objectKey } from '../../lib/model/keys.ts';
 import { isSame } from '../../lib/model/object.ts';
 import { configurationOf } from '../../lib/model/pod-configuration.ts';
 import { findKind, type Kind } from '../../lib/model/schema.ts';
+import { isSharedKind } from '../../lib/model/slice.ts';
 import type { KubeObject, Pod, Slice } from '../../proto/gen/types.ts';
 import type { SliceChange } from './slice.ts';
 
@@ -11,8 +12,9 @@ import type { SliceChange } from './slice.ts';
 export type SliceObjects = ReadonlyMap<string, KubeObject>;
 
 export function applySlice(before: SliceObjects, slice: Slice): { objects: SliceObjects; change: SliceChange } {
-  const objects = new Map(slice.complete ? [] : before);
-  const written = new Set(slice.complete ? before.keys() : []);
+  const kept = keptBy(slice, before);
+  const objects = new Map(kept);
+  const written = new Set(slice.complete ? keysBeside(kept, before) : []);
   for (const reference of slice.removed ?? []) {
     const kind = findKind(reference.kind ?? '')?.kind;
     if (!kind) continue;
@@ -27,6 +29,16 @@ export function applySlice(before: SliceObjects, slice: Slice): { objects: Slice
     written.add(keyOf(object));
   }
   return { objects, change: changeBetween(before, objects, written) };
+}
+
+/** What is there still if the message does not say otherwise. */
+function keptBy({ complete, keepsShared }: Slice, before: SliceObjects): SliceObjects {
+  if (!complete) return before;
+  return new Map(keepsShared ? [...before].filter(([, { kind }]) => isSharedKind(kind)) : []);
+}
+
+function keysBeside(kept: SliceObjects, all: SliceObjects): string[] {
+  return [...all.keys()].filter((key) => !kept.has(key));
 }
 
 function changeBetween(before: SliceObjects, after: SliceObjects, written: ReadonlySet<string>): SliceChange {

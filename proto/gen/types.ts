@@ -1925,6 +1925,14 @@ export interface SessionHello {
   podUIDs?: string[];
   /** The agent understands Slice.more. */
   slicesInParts?: boolean;
+  /** How far it has read what all nodes see alike, when it has it still from a former session. */
+  shared?: SharedPosition;
+}
+
+/** A place in the log of changes to what all nodes see alike. Each control plane process has a log of its own. */
+export interface SharedPosition {
+  log?: string;
+  position?: number;
 }
 
 export interface Heartbeat {
@@ -2029,6 +2037,13 @@ export interface Slice {
   revision?: string;
   /** With `complete`: the rest of everything follows; the agent applies it together with the last part, which lacks this. */
   more?: boolean;
+  /**
+   * With `complete`, to an agent that said in its hello how far it had read: the Services, EndpointSlices and Nodes stay as
+   * the agent has them, and what has changed of them since follows.
+   */
+  keepsShared?: boolean;
+  /** How far the agent has read the shared part with this. Absent: as far as before, and with `complete` nowhere. */
+  shared?: SharedPosition;
 }
 
 export interface StatsRequest {

@@ -114,6 +114,7 @@ export async function startSessionCluster(
       state,
       events: createEventRecorder({ store, ...dependencies, log: silentLog }),
       clock: systemClock,
+      random: systemRandom,
       log: silentLog,
       config: { ...config, ...timing },
       leaderAddress: () => leaderAddress,

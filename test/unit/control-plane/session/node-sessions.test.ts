@@ -50,6 +50,7 @@ async function stage(shown: boolean): Promise<Stage> {
     state,
     events: createEventRecorder({ store, clock, random, log: silentLog }),
     clock,
+    random,
     log: silentLog,
     config: {
       heartbeatMs: 1_000,

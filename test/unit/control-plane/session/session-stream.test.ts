@@ -8,7 +8,7 @@ import type { SessionDown, SessionUp } from '../../../../proto/gen/types.ts';
 
 function scene() {
   const snapshot = new MutableClusterState();
-  const shared = new SharedSlice(snapshot);
+  const shared = new SharedSlice(snapshot, 'log');
   const outgoing = new Outgoing<SessionDown>();
   const pace = { ms: 1_000 };
   const host = { snapshot, shared, heard: () => true, paceMs: () => pace.ms, writeStatus: async () => {} };

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigurationUsers } from '../../../../control-plane/session/configuration-users.ts';
 import { SharedSlice } from '../../../../control-plane/session/shared-slice.ts';
 import { ownSlice } from '../../../../control-plane/session/slice.ts';
-import { SliceFeed } from '../../../../control-plane/session/slice-feed.ts';
+import { SliceFeed, type SliceFeedOptions } from '../../../../control-plane/session/slice-feed.ts';
 import {
   MutableClusterState,
   type ObjectChange,
@@ -13,7 +13,7 @@ import { keyOf } from '../../../../lib/model/keys.ts';
 import { configurationOf } from '../../../../lib/model/pod-configuration.ts';
 import { SliceParts } from '../../../../node-agent/session/slice-parts.ts';
 import { applySlice, type SliceObjects } from '../../../../node-agent/session/slice-state.ts';
-import type { KubeObject, Pod, PodSpec, SessionDown } from '../../../../proto/gen/types.ts';
+import type { KubeObject, Pod, PodSpec, SessionDown, SharedPosition } from '../../../../proto/gen/types.ts';
 
 const meta = (name: string, version: number, namespace?: string) => ({
   name,
@@ -100,6 +100,8 @@ describe('a slice', () => {
       remove: fc.boolean(),
       publish: fc.boolean(),
       send: fc.boolean(),
+      /** How many messages still come through before the connection breaks. */
+      breaks: fc.option(fc.nat(2)),
     });
     fc.assert(
       fc.property(fc.array(write, { maxLength: 40 }), fc.boolean(), (writes, inParts) => {
@@ -110,11 +112,12 @@ describe('a slice', () => {
           const update: StateUpdate = entry.remove ? { key } : { key, object };
           state.apply([update], BigInt(index + 2));
           if (entry.publish) shared.publish(state.revision);
+          if (entry.breaks !== null) session.reconnect(entry.breaks);
           if (entry.send) session.send();
         }
         shared.publish(state.revision);
         session.send();
-        const fresh = new AgentEnd(new SliceFeed({ nodeName: 'n1', snapshot: state, shared, inParts: !inParts }));
+        const fresh = new AgentEnd({ nodeName: 'n1', snapshot: state, shared, inParts: !inParts });
         fresh.send();
         expect(sortedOf(session.objects)).toEqual(sortedOf(fresh.objects));
         const wanted = [...ownSlice(state, 'n1').keys(), ...['Node', 'Service'].flatMap((kind) => keysOf(state, kind))];
@@ -131,7 +134,7 @@ describe('what every node sees', () => {
 
   test('is the same message for all that have read equally far', () => {
     const { state, shared, session } = sessionOf('n1', true);
-    const other = new AgentEnd(new SliceFeed({ nodeName: 'n2', snapshot: state, shared, inParts: true }));
+    const other = new AgentEnd({ nodeName: 'n2', snapshot: state, shared, inParts: true });
     session.send();
     other.send();
     state.apply([put(service('a', 2)), put(service('b', 2))], 2n);
@@ -189,12 +192,39 @@ describe('what every node sees', () => {
     expect(session.objects.get('/gantry/services/default/s0')?.metadata.resourceVersion).toBe('8995');
   });
 
+  test('is not told again to an agent that has it from a former session, only what has changed', () => {
+    const { state, shared, session } = sessionOf('n1', true);
+    state.apply([put(service('a', 2)), put(service('b', 2)), put(pod('own', 'n1', 2))], 2n);
+    shared.publish(2n);
+    session.send();
+    state.apply([put(service('b', 3)), { key: keyOf(pod('own', 'n1', 2)) }], 3n);
+    shared.publish(3n);
+    session.reconnect();
+    session.send();
+    expect(session.received.map(({ slice }) => [slice?.complete, slice?.keepsShared, slice?.objects?.length])).toEqual([
+      [true, true, 0],
+      [false, undefined, 1],
+    ]);
+    expect([...session.objects.keys()].sort()).toEqual(keysOf(state, 'Service').sort());
+    expect(session.objects.get('/gantry/services/default/b')?.metadata.resourceVersion).toBe('3');
+  });
+
+  test('is told whole to an agent that had read another log, or further than this one goes', () => {
+    const { state, shared } = sessionOf('n1', true);
+    state.apply([put(service('a', 2))], 2n);
+    shared.publish(2n);
+    for (const known of [{ log: 'another', position: 1 }, { log: 'log', position: 2 }, { log: 'log' }]) {
+      const feed = new SliceFeed({ nodeName: 'n1', snapshot: state, shared, inParts: false, known });
+      expect(feed.next()?.slice).toMatchObject({ complete: true, shared: { log: 'log', position: 1 } });
+    }
+  });
+
   test('comes in messages of bounded size', () => {
     const { state, shared } = sessionOf('n1', true);
     const services = Array.from({ length: 1_000 }, (_, index) => put(service(`s${index}`, 2)));
     state.apply(services, 2n);
     shared.publish(2n);
-    const late = new AgentEnd(new SliceFeed({ nodeName: 'n1', snapshot: state, shared, inParts: true }));
+    const late = new AgentEnd({ nodeName: 'n1', snapshot: state, shared, inParts: true });
     late.send();
     expect(late.objects.size).toBe(1_000);
     expect(Math.max(...late.received.map(({ slice }) => slice?.objects?.length ?? 0))).toBeLessThanOrEqual(250);
@@ -204,20 +234,35 @@ describe('what every node sees', () => {
 /** The agent's end of a session: what it is told, and what its own code makes of it. */
 class AgentEnd {
   objects: SliceObjects = new Map();
-  readonly received: SessionDown[] = [];
-  readonly feed: SliceFeed;
-  readonly #parts = new SliceParts();
+  received: SessionDown[] = [];
+  feed: SliceFeed;
+  #shared: SharedPosition | undefined;
+  readonly #options: SliceFeedOptions;
+  #parts = new SliceParts();
 
-  constructor(feed: SliceFeed) {
-    this.feed = feed;
+  constructor(options: SliceFeedOptions) {
+    this.#options = options;
+    this.feed = new SliceFeed(options);
   }
 
-  send(): void {
-    for (let message = this.feed.next(); message; message = this.feed.next()) {
+  send(most = Number.POSITIVE_INFINITY): void {
+    for (let count = 0; count < most; count += 1) {
+      const message = this.feed.next();
+      if (!message) return;
       this.received.push(message);
       const slice = this.#parts.take(message.slice!);
-      if (slice) this.objects = applySlice(this.objects, slice).objects;
+      if (!slice) continue;
+      this.objects = applySlice(this.objects, slice).objects;
+      if (slice.shared) this.#shared = slice.shared;
     }
+  }
+
+  /** After so many messages; it says how far it has come. */
+  reconnect(after = 0): void {
+    this.send(after);
+    this.received = [];
+    this.#parts = new SliceParts();
+    this.feed = new SliceFeed({ ...this.#options, ...(this.#shared && { known: this.#shared }) });
   }
 }
 
@@ -225,9 +270,9 @@ class AgentEnd {
 function sessionOf(nodeName: string, inParts: boolean) {
   const state = new MutableClusterState();
   state.replace([], 1n);
-  const shared = new SharedSlice(state);
+  const shared = new SharedSlice(state, 'log');
   const users = new ConfigurationUsers(state);
-  const session = new AgentEnd(new SliceFeed({ nodeName, snapshot: state, shared, inParts }));
+  const session = new AgentEnd({ nodeName, snapshot: state, shared, inParts });
   state.onChange((changes) => {
     for (const change of changes) {
       users.apply(change);

@@ -140,6 +140,24 @@ describe('a session', () => {
     expect(slices).toEqual([{ complete: true, revision: '7' }]);
   });
 
+  test('says how far it had read of what all nodes see, until it is told everything without', async () => {
+    void client.run(stop.signal);
+    const told: Slice[][] = [
+      [{ complete: true, shared: { log: 'x', position: 3 } }],
+      [{ complete: false, shared: { log: 'x', position: 4 } }, { complete: false }],
+      [{ complete: true }],
+      [],
+    ];
+    for (const messages of told) {
+      await clock.advance(1_000);
+      for (const slice of messages) server.send({ slice });
+      await clock.advance(10);
+      server.send(new GantryError('unavailable', 'broken'));
+    }
+    const positions = server.received.flatMap(({ hello }) => (hello ? [hello.shared?.position] : []));
+    expect(positions).toEqual([undefined, 3, 4, undefined]);
+  });
+
   test('is given up when it is silent for a lease, and opened again', async () => {
     void client.run(stop.signal);
     await clock.advance(1_500);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toEnvelope } from '../../../../lib/model/codec.ts';
+import { keyOf } from '../../../../lib/model/keys.ts';
 import { applySlice, type SliceObjects } from '../../../../node-agent/session/slice-state.ts';
 import type { KubeObject, Pod, Slice } from '../../../../proto/gen/types.ts';
 
@@ -33,6 +34,24 @@ describe('applying a slice', () => {
     const second = applySlice(first.objects, complete(pod('b')));
     expect([...second.objects.keys()]).toEqual(['/gantry/pods/default/b']);
     expect([...second.change.podUIDs]).toEqual(['uid-a']);
+  });
+
+  test('a complete one that keeps what all nodes see replaces the rest', () => {
+    const service: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's', namespace: 'd' },
+      spec: {},
+    };
+    const before = new Map([service, pod('a'), pod('b')].map((object) => [keyOf(object), object]));
+    const { objects, change } = applySlice(before, {
+      complete: true,
+      keepsShared: true,
+      objects: [toEnvelope(pod('b'))],
+    });
+    expect([...objects.values()].map(({ metadata }) => metadata.name)).toEqual(['s', 'b']);
+    expect([...change.kinds]).toEqual(['Pod']);
+    expect([...change.podUIDs]).toEqual([pod('a').metadata.uid]);
   });
 
   test('a difference changes what it names and nothing else', () => {
