@@ -14,6 +14,8 @@ const longestLeftAloneMs = 8_000;
 const usualPatienceMs = 2_000;
 const suspectPatienceMs = 500;
 const longestPatienceMs = 5_000;
+/** With nobody else to turn to. */
+const longestAlonePatienceMs = 10_000;
 
 interface Silence {
   /** Dials without an answer, one after the other. */
@@ -54,8 +56,9 @@ export class ServerChoice {
 
   /** How long to wait for its welcome. */
   patienceMs(address: string): number {
-    if (this.#servers.length === 1) return longestPatienceMs;
-    return this.#silences.get(address)?.patienceMs ?? usualPatienceMs;
+    const silence = this.#silences.get(address);
+    if (this.#servers.length > 1) return silence?.patienceMs ?? usualPatienceMs;
+    return silence && silence.dials > 0 ? longestAlonePatienceMs : longestPatienceMs;
   }
 
   welcomed(address: string): void {

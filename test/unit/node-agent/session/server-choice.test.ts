@@ -45,7 +45,10 @@ describe('the choice of a server', () => {
     expect(choice.patienceMs('a:1')).toBe(5000);
     choice.welcomed('a:1');
     expect(choice.patienceMs('a:1')).toBe(2000);
-    expect(new ServerChoice(['a:1']).patienceMs('a:1')).toBe(5000);
+    const alone = new ServerChoice(['a:1']);
+    expect(alone.patienceMs('a:1')).toBe(5000);
+    alone.silent('a:1', 'dialed', 0);
+    expect(alone.patienceMs('a:1')).toBe(10_000);
   });
 
   test('waits little for one whose session broke or fell silent, and then longer each time', () => {
