@@ -1,6 +1,7 @@
 /**
  * Bindings as transactions. A binding writes spec.nodeName, the pod's address and the PodScheduled condition, and takes
  * the address's key, all compared with the pod's mod revision, the key's absence and the leader's term (write-parts.ts).
+ * That of a pod that must not run twice compares its Node as well (fenced-bindings.ts).
  */
 import { timestamp } from '../../lib/clock.ts';
 import { allocationKeysOf } from '../../lib/model/allocations.ts';

@@ -35,6 +35,13 @@ const ready: Filter = {
   checkFor: () => (info) => (info.ready ? undefined : 'not ready'),
 };
 
+/** It may have finalizers, and stay for a while. */
+const leaving: Filter = {
+  name: 'Leaving',
+  reads: () => null,
+  checkFor: () => (info) => (info.node.metadata.deletionTimestamp === undefined ? undefined : 'being deleted'),
+};
+
 /** A node that runs out of something is given no more that would take of it. */
 const pressure: Filter = {
   name: 'Pressure',
@@ -179,6 +186,7 @@ const volumes: Filter = {
 /** In the order of explanation: the first reason is the one that counts for a node. */
 export const filters: readonly Filter[] = [
   ready,
+  leaving,
   pressure,
   schedulable,
   nodeSelector,

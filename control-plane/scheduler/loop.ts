@@ -8,6 +8,7 @@ import { messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { podIPKey } from '../../lib/model/allocations.ts';
 import { referenceTo } from '../../lib/model/event.ts';
+import { isFenced } from '../../lib/model/fencing.ts';
 import { priorityOf, withPriority } from '../../lib/model/priority.ts';
 import type { Random } from '../../lib/random.ts';
 import type { Compare, Store } from '../../lib/store/store.ts';
@@ -18,6 +19,7 @@ import { nextPodIP } from '../network/pod-ips.ts';
 import type { ClusterState, ObjectChange } from '../state/cluster-state.ts';
 import { addressOf, bindingPart, boundPod } from './bind.ts';
 import type { PodPreemption } from './eviction-round.ts';
+import { type FencedBinding, writeFenced } from './fenced-bindings.ts';
 import { budgetFor, preemptionTransaction } from './preemption-write.ts';
 import { numbersRestMs, Refusals, refusalPart } from './refusals.ts';
 import { type Binding, schedule, type Unschedulable } from './schedule.ts';
@@ -129,11 +131,14 @@ class SchedulerLoop {
   async #bind(bindings: readonly Binding[]): Promise<bigint> {
     if (bindings.length === 0) return 0n;
     const { events, clock, log, signal } = this.#options;
-    const { plain, withClaims } = this.#partsOf(bindings);
-    const written = await writeParts(plain, this.#writing);
-    const together = await writeParts(withClaims, { ...this.#writing, mostParts: 1 });
-    const done = [...written.done, ...together.done];
-    const failed = [...written.failed, ...together.failed];
+    const { plain, withClaims, fenced } = this.#partsOf(bindings);
+    const written = [
+      await writeParts(plain, this.#writing),
+      await writeParts(withClaims, { ...this.#writing, mostParts: 1 }),
+      await writeFenced(fenced, this.#writing),
+    ];
+    const done = written.flatMap((each) => each.done);
+    const failed = written.flatMap((each) => each.failed);
     for (const pod of done) {
       const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${pod.spec.nodeName}`;
       events.record({ type: 'Normal', reason: 'Scheduled', message, about: referenceTo(pod), component: 'scheduler' });
@@ -144,32 +149,35 @@ class SchedulerLoop {
       this.#dirty = true;
       await clock.sleep(retryMs, signal);
     }
-    return laterOf(written.revision, together.revision);
+    return latestOf(written.map(({ revision }) => revision));
   }
 
-  /** What a pod's claims are bound to is written with its own binding, in a transaction for each such pod. */
-  #partsOf(bindings: readonly Binding[]): { plain: Part<Pod>[]; withClaims: Part<Pod>[] } {
+  /**
+   * What a pod's claims are bound to is written with its own binding, in a transaction for each such pod; so is that of a
+   * pod that must not run twice.
+   */
+  #partsOf(bindings: readonly Binding[]): { plain: Part<Pod>[]; withClaims: Part<Pod>[]; fenced: FencedBinding[] } {
     const { clock, random } = this.#options;
-    const ofClaims = new Map<Pod, VolumeBinding>();
-    const ready = bindings.map(({ pod, node }): Binding => {
+    const shared: Binding[] = [];
+    const alone: { readonly binding: Binding; readonly volumes: VolumeBinding | undefined }[] = [];
+    for (const binding of bindings) {
+      const { pod, node } = binding;
       const volumes = volumeBinding(pod, node, clock.nowMs(), () => random.uuid());
-      if (!volumes) return { pod, node };
-      ofClaims.set(volumes.pod, volumes);
-      return { pod: volumes.pod, node };
-    });
-    const plain = this.#withAddresses(ready.filter(({ pod }) => !ofClaims.has(pod))).map(bindingPart);
-    const withClaims = [...ofClaims.values()].flatMap((volumes) => {
-      const binding = ready.filter(({ pod }) => pod === volumes.pod);
-      return this.#withAddresses(binding).map((bound): Part<Pod> => {
-        const part = bindingPart(bound);
-        return {
-          of: bound,
-          compare: [...part.compare, ...volumes.compare],
-          success: [...part.success, ...volumes.success],
-        };
-      });
-    });
-    return { plain, withClaims };
+      if (volumes) alone.push({ binding: { pod: volumes.pod, node }, volumes });
+      else if (isFenced(pod)) alone.push({ binding, volumes });
+      else shared.push(binding);
+    }
+    const plain = this.#withAddresses(shared).map(bindingPart);
+    const withClaims: Part<Pod>[] = [];
+    const fenced: FencedBinding[] = [];
+    for (const { binding, volumes } of alone) {
+      for (const bound of this.#withAddresses([binding])) {
+        const part = volumes ? withVolumeBinding(bindingPart(bound), volumes) : bindingPart(bound);
+        if (isFenced(bound)) fenced.push({ part, node: binding.node });
+        else withClaims.push(part);
+      }
+    }
+    return { plain, withClaims, fenced };
   }
 
   #withAddresses(bindings: readonly Binding[]): Pod[] {
@@ -256,9 +264,14 @@ class SchedulerLoop {
   }
 }
 
-function laterOf(one: bigint, other: bigint): bigint {
-  const [latest = 0n] = [one, other].sort((a, b) => (a > b ? -1 : 1));
+function latestOf(revisions: readonly bigint[]): bigint {
+  let latest = 0n;
+  for (const revision of revisions) if (revision > latest) latest = revision;
   return latest;
+}
+
+function withVolumeBinding(part: Part<Pod>, { compare, success }: VolumeBinding): Part<Pod> {
+  return { of: part.of, compare: [...part.compare, ...compare], success: [...part.success, ...success] };
 }
 
 /** Pods of templates get the priority of their class here; one whose class is missing waits for it. */

@@ -37,7 +37,7 @@ export interface Written<T> {
 /** etcd takes 1.5 MB unless told otherwise. */
 const mostBytes = 1024 * 1024;
 /** Under way at once: enough for the next to wait in etcd while one is being synced. */
-const mostTransactions = 4;
+export const mostTransactions = 4;
 
 export async function writeParts<T>(parts: readonly Part<T>[], options: WriteOptions): Promise<Written<T>> {
   const { store, fence, clock } = options;

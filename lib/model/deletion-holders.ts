@@ -1,6 +1,7 @@
 /** What an object that is being deleted waits for, as sentences for people: its node, finalizers, dependents. Pure. */
 import type { KubeObject, Node, Pod } from '../../proto/gen/types.ts';
 import { findCondition } from './conditions.ts';
+import { needsNode, nodeIsGone } from './fencing.ts';
 import { isDeleting } from './object.ts';
 import { isPodBound } from './pods.ts';
 import { claimProtection, volumeProtection } from './storage.ts';
@@ -68,6 +69,7 @@ function onNode(pod: Pod, world: World): Holder {
   const nodeName = pod.spec.nodeName ?? '';
   const where = `${nameOf(pod)} on node ${nodeName}`;
   const node = world.node(nodeName);
+  if (!node && needsNode(pod)) return { sentence: `${where}, which is gone: ${nodeIsGone(pod)}`, isStuck: true };
   if (!node) return { sentence: `${where}, which is gone`, isStuck: false };
   const ready = findCondition(node.status?.conditions, 'Ready');
   if (ready?.status === 'True') return { sentence: `${where}, which is stopping it`, isStuck: false };

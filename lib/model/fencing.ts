@@ -58,6 +58,25 @@ export function mayRun(pod: Pod): boolean {
   return isPodBound(pod) && !isPodFinished(pod);
 }
 
+/** Its node must not be deleted: nobody could say any more that it has stopped. */
+export function needsNode(pod: Pod): boolean {
+  return isFenced(pod) && mayRun(pod);
+}
+
+/** Why the node stays, and what to do. */
+export function nodeIsNeeded(name: string, pods: readonly Pod[]): string {
+  const names = pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(', ');
+  const cure = `drain it first: ctl drain ${name}; if the machine is down, say so: ctl node out-of-service ${name}`;
+  return `node ${name} has pods that must not run twice (${names}); ${cure}`;
+}
+
+/** Of a pod that needs a node that is not there any more: only a person can end that. */
+export function nodeIsGone({ metadata, spec }: Pod): string {
+  const { name, namespace = 'default' } = metadata;
+  const cure = `when that machine is down for certain: ctl delete pod ${name} -n ${namespace} --force`;
+  return `pod ${name} must not run twice, and may still run on the machine that was node ${spec.nodeName}; ${cure}`;
+}
+
 export function isOutOfService({ spec }: Node): boolean {
   return (spec.taints ?? []).some(({ key }) => key === outOfServiceTaint);
 }

@@ -13,6 +13,7 @@ import { policyPlants } from './policy-plants.ts';
 
 const leaderKey = `${storeRoot}leader`;
 const podPrefix = `${storeRoot}pods/`;
+const nodePrefix = `${storeRoot}nodes/`;
 
 const isFence = ({ key, target, value }: Compare): boolean => key === leaderKey && target === 'create' && value !== 0n;
 const writes = (operation: Operation, prefix: string): boolean =>
@@ -46,6 +47,24 @@ export const plants: readonly Plant[] = [
     finds: 'stop-after-once',
     focus: { kinds: ['StatefulSet'], faults: ['nodeAlone'] },
     make: () => ({ renewsItself: true }),
+  },
+  {
+    name: 'a binding of a pod that must not run twice does not look at its node',
+    finds: 'fenced-node',
+    focus: { kinds: ['StatefulSet', 'ConfigMap'], faults: ['nodeLeaves', 'nodeJoins'] },
+    make: () => ({
+      lateMs: (_transaction, { operation }) => (operation?.includes(' delete Node') ? 3_000 : 0),
+      transact: ({ compare, success, ...rest }) => {
+        const isBinding =
+          success.some((one) => writes(one, podPrefix)) && success.some((one) => writes(one, podIPPrefix));
+        if (!isBinding) return { compare, success, ...rest };
+        return {
+          ...rest,
+          compare: compare.filter(({ key }) => !key.startsWith(nodePrefix)),
+          success: success.filter((one) => !writes(one, nodePrefix)),
+        };
+      },
+    }),
   },
   {
     name: 'finalizers hold nothing',

@@ -12,6 +12,7 @@ import type { Container, Event, KubeObject, Node, Pod } from '../../proto/gen/ty
 import { AcknowledgedWrites } from './acknowledged.ts';
 import { checkAutoscaling } from './autoscaling-checker.ts';
 import { checkCopies } from './configuration-checker.ts';
+import { checkNodesOfFenced } from './fenced-node-checker.ts';
 import { LifecycleChecker } from './lifecycle-checker.ts';
 import { checkLimits } from './limit-checker.ts';
 import type { SimProcess } from './process.ts';
@@ -80,6 +81,7 @@ export class StoreChecker {
     this.log.push(changes);
     this.#lifecycle.applied(changes, writer);
     this.storage.applied(changes);
+    checkNodesOfFenced(this, changes, this.#report);
     checkQuotas(this, changes, this.#report);
     checkAutoscaling(this, changes, writer, this.#report);
     checkCopies(this, changes, writer, this.#report);

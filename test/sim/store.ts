@@ -35,6 +35,8 @@ export interface Writer {
 /** Bugs that tests plant. */
 export interface StorePlants {
   readonly transact?: (transaction: Transaction, writer: Writer) => Transaction;
+  /** No bug: how much longer than others a transaction is under way, so that something may come in between. */
+  readonly lateMs?: (transaction: Transaction, writer: Writer) => number;
   readonly watchBatch?: (batch: WatchBatch, prefix: string) => WatchBatch | undefined;
   /** False: an event of a watch of the API is not delivered. */
   readonly watched?: (event: WatchEvent) => boolean;
@@ -70,7 +72,7 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
   const down = network.pipe(host, process.host);
 
   /** One call there and back. */
-  function call<T>(perform: () => Promise<T>, isWriting: boolean): Promise<T> {
+  function call<T>(perform: () => Promise<T>, isWriting: boolean, lateMs = 0): Promise<T> {
     return process.effect(
       () =>
         new Promise<T>((resolve, reject) => {
@@ -120,7 +122,8 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
             );
           };
           up.send(() => {
-            if (health.slowMs > 0) world.after(world.random.next() * health.slowMs, serve);
+            const delayMs = lateMs + (health.slowMs > 0 ? world.random.next() * health.slowMs : 0);
+            if (delayMs > 0) world.after(delayMs, serve);
             else serve();
           });
         }),
@@ -134,16 +137,20 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
   });
 
   /** Marks whose write it is while the memory twin applies it, which it does before it returns. */
-  function write<T>(perform: () => Promise<T>): Promise<T> {
+  function write<T>(perform: () => Promise<T>, lateMs = 0): Promise<T> {
     const writer = writerNow();
-    return call(() => {
-      etcd.writer = writer;
-      try {
-        return perform();
-      } finally {
-        etcd.writer = undefined;
-      }
-    }, true);
+    return call(
+      () => {
+        etcd.writer = writer;
+        try {
+          return perform();
+        } finally {
+          etcd.writer = undefined;
+        }
+      },
+      true,
+      lateMs,
+    );
   }
 
   return {
@@ -160,7 +167,8 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
       }
       const sent = plants.transact?.(transaction, writer) ?? transaction;
       const isWriting = [...sent.success, ...(sent.failure ?? [])].some(isWrite);
-      return isWriting ? write(() => memory.transact(sent)) : call(() => memory.transact(sent), false);
+      const lateMs = plants.lateMs?.(transaction, writer);
+      return isWriting ? write(() => memory.transact(sent), lateMs) : call(() => memory.transact(sent), false);
     },
     watch: (prefix, options) => watch(prefix, options),
     grantLease: (ttlMs) => call(() => memory.grantLease(ttlMs), false),

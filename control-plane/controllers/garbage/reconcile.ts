@@ -8,6 +8,8 @@
  * - An owner with the finalizer `foregroundDeletion` goes after its dependents: all are deleted, those whose reference
  *   says blockOwnerDeletion are waited for. Dependents with dependents of their own are deleted in the same way.
  * - In a circle of owners each would wait for the other: the last one is then deleted without waiting.
+ * - A node stays while it has pods that must not run twice (lib/model/fencing.ts). Whatever brings another one there
+ *   rewrites the Node, whose revision its removal compares.
  * - An object that is being deleted and waits for no finalizer goes too (pods wait for their agent, namespaces for theirs).
  */
 import {
@@ -18,9 +20,10 @@ import {
   orphanFinalizer,
   type World,
 } from '../../../lib/model/deletion-holders.ts';
+import { needsNode, nodeIsNeeded } from '../../../lib/model/fencing.ts';
 import { isDeleting } from '../../../lib/model/object.ts';
 import { isPodBound } from '../../../lib/model/pods.ts';
-import type { KubeObject, OwnerReference } from '../../../proto/gen/types.ts';
+import type { KubeObject, OwnerReference, Pod } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { batchOf } from '../batch.ts';
 import { isKnownKind, isSenseless, mayExist, ownerOf } from './owners.ts';
@@ -32,6 +35,10 @@ const mostPerTransaction = 80;
 const patienceMs = 30_000;
 
 export function reconcileOwner(snapshot: Snapshot, uid: string, nowMs: number): ReconcileResult {
+  return sparingNodes(snapshot, ownerGone(snapshot, uid, nowMs));
+}
+
+function ownerGone(snapshot: Snapshot, uid: string, nowMs: number): ReconcileResult {
   const owner = snapshot.byUID(uid);
   if (!owner) {
     const changes = snapshot.ownedBy(uid).flatMap((object) => collect(snapshot, object));
@@ -57,7 +64,27 @@ export function reconcileReferences(snapshot: Snapshot, uid: string): ReconcileR
       ? outOfReach(object, reference)
       : ownerMissing(object, reference),
   );
-  return { changes: collect(snapshot, object), events };
+  return sparingNodes(snapshot, { changes: collect(snapshot, object), events });
+}
+
+/** Without the ends of nodes that pods need; we look again. */
+function sparingNodes(snapshot: Snapshot, result: ReconcileResult): ReconcileResult {
+  const needing = ({ type, object }: Change): readonly Pod[] =>
+    object.kind === 'Node' && (type === 'delete' || type === 'remove')
+      ? snapshot.podsOnNode(object.metadata.name).filter(needsNode)
+      : [];
+  const spared = result.changes.filter((change) => needing(change).length > 0);
+  if (spared.length === 0) return result;
+  const said = spared.map((change): Events[number] => {
+    const message = `Deletion waits: ${nodeIsNeeded(change.object.metadata.name, needing(change))}`;
+    return { type: 'Warning', reason: 'DeletionBlocked', message, about: change.object };
+  });
+  return {
+    ...result,
+    changes: result.changes.filter((change) => !spared.includes(change)),
+    events: [...(result.events ?? []), ...said],
+    requeueAfterMs: Math.min(result.requeueAfterMs ?? patienceMs, patienceMs),
+  };
 }
 
 /** Without the references that lead nowhere; deleted when no other is left. */

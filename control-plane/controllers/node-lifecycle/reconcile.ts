@@ -12,15 +12,18 @@
  *   meanwhile, which writes the node too, nothing is removed.
  * - Most nodes lost together: no pod is moved; an Event says so. In a large cluster their pods leave their services one node after
  *   the other, for it is more likely that nothing happened to them than that all of them died.
- * - Node object gone: its pods and their addresses go too, save those that must not run twice: they wait for a person.
+ * - Node object gone: its pods and their addresses go too, save those that must not run twice: they wait for a person, who is
+ *   told. Only who writes past the API leaves such pods behind (control-plane/api/fencing.ts).
  * - Writes: node.kubernetes.io taints; pods' Ready condition when the node is lost; pods' deletionTimestamp.
  */
-import { setCondition } from '../../../lib/model/conditions.ts';
+import { findCondition, setCondition } from '../../../lib/model/conditions.ts';
 import {
   fencingOf,
   isFenced,
   isOutOfService,
   mayRun,
+  needsNode,
+  nodeIsGone,
   replacementDelayMs,
   stopAfterMs,
 } from '../../../lib/model/fencing.ts';
@@ -38,7 +41,6 @@ type NodeEvent = NonNullable<ReconcileResult['events']>[number];
 const mostPerTransaction = 100;
 /** The sessions' verdict on silence is not an object whose change would call us. */
 const pausedRecheckMs = 1000;
-const pausedSilenceMs = 60_000;
 const pausedReason = 'EvictionsPaused';
 /** The sessions' clock is not ours, and a session may be open: we look again. */
 const lostRecheckMs = 250;
@@ -102,7 +104,7 @@ export function reconcileNode(
     else if (isFenced(pod)) evictions.set(object, fenced(pod, node));
   }
   guardBy(node, changes);
-  if (held > 0 && paused !== undefined && !wasSaid(snapshot, node, paused, nowMs)) {
+  if (held > 0 && paused !== undefined && pauses.isToSay(node, nowMs, () => lastSaidMs(snapshot, node))) {
     events.push({ type: 'Warning', reason: pausedReason, message: paused, about: node });
   }
   const batch = batchOf(changes, mostPerTransaction);
@@ -110,12 +112,10 @@ export function reconcileNode(
   return { changes: batch, events, ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }) };
 }
 
-/** We look every second; once a minute is enough to say it. */
-function wasSaid(snapshot: Snapshot, node: Node, message: string, nowMs: number): boolean {
-  const said = pausesIn(snapshot.list('Event', 'default'))
-    .get(node.metadata.uid ?? '')
-    ?.find((event) => event.message === message);
-  return said !== undefined && Date.parse(said.lastTimestamp ?? '') > nowMs - pausedSilenceMs;
+/** By whoever led then. */
+function lastSaidMs(snapshot: Snapshot, node: Node): number {
+  const said = pausesIn(snapshot.list('Event', 'default')).get(node.metadata.uid ?? '') ?? [];
+  return Math.max(0, ...said.map(({ lastTimestamp }) => Date.parse(lastTimestamp ?? '') || 0));
 }
 
 /** By node. Of one list of events the same is asked for each of many lost nodes. */
@@ -132,16 +132,34 @@ function pausesIn(events: readonly Event[]): ReadonlyMap<string, readonly Event[
 }
 
 /** Pods of a node that no longer exists have nobody who could stop them or say so. */
-export function removePodsOfMissingNode(snapshot: Snapshot, nodeName: string): ReconcileResult {
-  const pods = snapshot
-    .podsOnNode(nodeName)
-    .filter((pod) => !(isFenced(pod) && mayRun(pod)))
-    .slice(0, mostRemovals);
-  return {
-    changes: pods.map((object) => ({ type: 'remove', object })),
-    events: pods.map((pod) => removal(pod, 'NodeDeleted', `its node ${nodeName} no longer exists`)),
-  };
+export function removePodsOfMissingNode(snapshot: Snapshot, nodeName: string, nowMs: number): ReconcileResult {
+  const pods = snapshot.podsOnNode(nodeName);
+  const others = pods.filter((pod) => !needsNode(pod)).slice(0, mostRemovals);
+  if (others.length > 0)
+    return {
+      changes: others.map((object) => ({ type: 'remove', object })),
+      events: others.map((pod) => removal(pod, 'NodeDeleted', `its node ${nodeName} no longer exists`)),
+    };
+  const stranded = pods.map((pod) => strandedPod(pod, nowMs)).filter((pod) => !pods.includes(pod));
+  const changes = batchOf(
+    stranded.map((object) => ({ type: 'update', object })),
+    mostPerTransaction,
+  );
+  const events = changes.map(({ object }): NodeEvent => {
+    return { type: 'Warning', reason: 'Fenced', message: strandedBecause(object as Pod), about: object };
+  });
+  return { changes, events };
 }
+
+/** The same one, once it says what it waits for. */
+function strandedPod(pod: Pod, nowMs: number): Pod {
+  const message = strandedBecause(pod);
+  const wanted = { type: 'Ready', status: 'False' as const, reason: 'NodeDeleted', message };
+  if (findCondition(pod.status?.conditions, 'Ready')?.message === message) return pod;
+  return { ...pod, status: { ...pod.status, conditions: setCondition(pod.status?.conditions, wanted, nowMs) } };
+}
+
+const strandedBecause = (pod: Pod): string => `Node ${pod.spec.nodeName} no longer exists: ${nodeIsGone(pod)}`;
 
 function removal(about: Pod, reason: string, why: string): NodeEvent {
   return { type: 'Warning', reason, message: `Removed: ${why}`, about };

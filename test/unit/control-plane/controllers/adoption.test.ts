@@ -92,3 +92,38 @@ it('a pod that is let go comes home when its labels match again', async () => {
   await label('web');
   await cluster.until(() => ready().length === 3, 'one too many');
 });
+
+describe('a StatefulSet, whose pods must not run twice', () => {
+  beforeEach(async () => {
+    await cluster.create(workload('StatefulSet'));
+    await cluster.until(() => ready().length === 3, 'three pods', 120_000);
+    await orphan('StatefulSet', 'web');
+  });
+  const nodeOf = (name: string): string =>
+    cluster.pods().find(({ metadata }) => metadata.name === name)!.spec.nodeName!;
+  const owned = (): string[] =>
+    cluster
+      .pods()
+      .filter((pod) => controllerOf(pod) !== undefined)
+      .map(({ metadata }) => metadata.name)
+      .sort();
+
+  it('rewrites the nodes of those it takes up: whoever deletes one of them meanwhile loses', async () => {
+    const revisions = (): (string | undefined)[] =>
+      cluster.state.list('Node').map(({ metadata }) => metadata.resourceVersion);
+    const before = revisions();
+    await cluster.create(workload('StatefulSet'));
+    await cluster.until(() => owned().length === 3, 'the adoption');
+    expect(revisions().some((revision) => before.includes(revision))).toBe(false);
+  });
+
+  it('takes none from a node that is on its way out', async () => {
+    await cluster.edit('Node', nodeOf('web-1'), (node) => ({
+      ...node,
+      metadata: { ...node.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['example.com/hold'] },
+    }));
+    await cluster.create(workload('StatefulSet'));
+    await cluster.clock.advance(5_000);
+    expect(owned()).toEqual(['web-0', 'web-2']);
+  });
+});

@@ -276,3 +276,30 @@ describe('what holds a deletion up', () => {
     expect(holdersSentence(holdersOf(configMap('a'), world))).toBeUndefined();
   });
 });
+
+describe('a node that goes with its owner', () => {
+  it('waits for pods that must not run twice, and says so', async () => {
+    const owner = { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name: 'o' }, value: 1 };
+    await cluster.create(owner as KubeObject);
+    const { spec } = deployment('db', { replicas: 3 });
+    const set = { apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'db', namespace: 'default' }, spec };
+    await cluster.create(set as KubeObject);
+    const on = (name: string): readonly Pod[] => cluster.state.podsOnNode(name);
+    await cluster.until(() => cluster.pods().filter(({ spec }) => spec.nodeName).length === 3, 'the pods', 120_000);
+    const { name } = cluster.state.list('Node').find(({ metadata }) => on(metadata.name).length === 1)!.metadata;
+    const [pod] = on(name);
+    const ownerReferences = [ownedBy(cluster.state.get('PriorityClass', undefined, 'o')!)];
+    await cluster.edit('Node', name, (node) => ({ ...node, metadata: { ...node.metadata, ownerReferences } }));
+    await cluster.remove('PriorityClass', 'o');
+    await cluster.until(() => events('DeletionBlocked').length > 0, 'the event');
+    expect(events('DeletionBlocked')[0]!.message).toBe(
+      `Deletion waits: node ${name} has pods that must not run twice (default/${pod!.metadata.name}); ` +
+        `drain it first: ctl drain ${name}; if the machine is down, say so: ctl node out-of-service ${name}`,
+    );
+    await cluster.clock.advance(60_000);
+    expect(cluster.state.get('Node', undefined, name)).toBeDefined();
+    await cluster.edit('StatefulSet', 'db', (object) => ({ ...object, spec: { ...object.spec, replicas: 0 } }));
+    await cluster.until(() => cluster.state.get('Node', undefined, name) === undefined, 'its end', 120_000);
+    expect(cluster.pods()).toEqual([]);
+  });
+});

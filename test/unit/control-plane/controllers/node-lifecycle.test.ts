@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nodeLifecycleController } from '../../../../control-plane/controllers/node-lifecycle/controller.ts';
-import { Pauses, whyPaused } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
+import { Pauses } from '../../../../control-plane/controllers/node-lifecycle/disruption.ts';
 import {
   reconcileNode,
   removePodsOfMissingNode,
@@ -10,6 +10,8 @@ import { leaveAtMs, taintsFor } from '../../../../control-plane/controllers/node
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { timestamp } from '../../../../lib/clock.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
+import { isPodReady } from '../../../../lib/model/pods.ts';
+import { seededRandom } from '../../../../lib/random.ts';
 import type { Condition, KubeObject, Node, Pod, Taint, Toleration } from '../../../../proto/gen/types.ts';
 
 const nowMs = Date.parse('2026-01-01T01:00:00Z');
@@ -108,6 +110,9 @@ describe('how long a pod bears a NoExecute taint', () => {
   });
 });
 
+const whyHeld = (lost: Node, nodes: readonly Node[], paused: () => boolean, atMs: number): string | undefined =>
+  new Pauses().why(lost, nodes, paused, atMs);
+
 describe('the pause of evictions', () => {
   it.each<[string, Node[], number, boolean]>([
     ['one of two lost', [node('n1', 'Unknown')], 1, false],
@@ -118,12 +123,12 @@ describe('the pause of evictions', () => {
     ['two of four lost together', [node('n1', 'Unknown'), node('n2', 'Unknown', 1000)], 2, false],
   ])('%s', (_name, lost, others, paused) => {
     const nodes = [...lost, ...ready(others)];
-    expect(whyPaused(lost[0]!, nodes, () => false, nowMs) !== undefined).toBe(paused);
+    expect(whyHeld(lost[0]!, nodes, () => false, nowMs) !== undefined).toBe(paused);
   });
 
   it('says which nodes and what to do', () => {
     const nodes = [node('n1', 'Unknown'), node('n2', 'Unknown'), node('n3', 'True', 60_000)];
-    expect(whyPaused(nodes[0]!, nodes, () => false, nowMs)).toMatch(
+    expect(whyHeld(nodes[0]!, nodes, () => false, nowMs)).toMatch(
       /^2 of 3 nodes were lost together \(n1, n2\): .*delete the node$/,
     );
   });
@@ -139,23 +144,23 @@ describe('the pause of evictions', () => {
     ],
   ])('%s', (_name, other, paused) => {
     const lost = node('n1', 'Unknown', 30_000);
-    expect(whyPaused(lost, [lost, other, ...ready(1)], () => false, nowMs) !== undefined).toBe(paused);
+    expect(whyHeld(lost, [lost, other, ...ready(1)], () => false, nowMs) !== undefined).toBe(paused);
   });
 
   it('goes on when the others were back within the second in which they were lost', () => {
     const lost = node('n1', 'Unknown', 5_000);
-    expect(whyPaused(lost, [lost, node('n2', 'True', 5_000), ...ready(1)], () => false, nowMs)).toBeDefined();
+    expect(whyHeld(lost, [lost, node('n2', 'True', 5_000), ...ready(1)], () => false, nowMs)).toBeDefined();
   });
 
   it('also comes from the sessions', () => {
-    expect(whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], () => true, nowMs)).toMatch(/silent/);
+    expect(whyHeld(node('n1', 'Unknown'), [node('n1', 'Unknown'), ...ready(5)], () => true, nowMs)).toMatch(/silent/);
   });
 
   it('does not count nodes that never were in session', () => {
     const joining = node('n2', 'Unknown');
     joining.status!.conditions![0]!.reason = 'NodeStatusNeverUpdated';
     expect(
-      whyPaused(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], () => false, nowMs),
+      whyHeld(node('n1', 'Unknown'), [node('n1', 'Unknown'), joining, ...ready(1)], () => false, nowMs),
     ).toBeUndefined();
   });
 });
@@ -331,8 +336,21 @@ describe('pods that must not run twice', () => {
 
   it('wait for a person when their node is gone from the books', () => {
     const finished = { ...member('db-9'), status: { phase: 'Succeeded' as const } };
-    const { changes } = removePodsOfMissingNode(stateOf([member('db-0'), finished, pod('web')]), 'n1');
+    const { changes } = removePodsOfMissingNode(stateOf([member('db-0'), finished, pod('web')]), 'n1', nowMs);
     expect(changes.map(({ object }) => object.metadata.name).sort()).toEqual(['db-9', 'web']);
+    const { changes: left, events } = removePodsOfMissingNode(stateOf([member('db-0')]), 'n1', nowMs);
+    expect(left.map(({ type, object }) => [type, object.metadata.name, isPodReady(object as Pod)])).toEqual([
+      ['update', 'db-0', false],
+    ]);
+    const message =
+      'Node n1 no longer exists: pod db-0 must not run twice, and may still run on the machine that was node n1; ' +
+      'when that machine is down for certain: ctl delete pod db-0 -n default --force';
+    expect(events?.map((event) => event.message)).toEqual([message]);
+    const told = left[0]!.object as Pod;
+    expect(told.status?.conditions).toMatchObject([{ type: 'Ready', status: 'False', reason: 'NodeDeleted', message }]);
+    expect(removePodsOfMissingNode(stateOf([told]), 'n1', nowMs)).toEqual({ changes: [], events: [] });
+    const never = { ...member('db-1'), status: { phase: 'Pending' as const } };
+    expect(removePodsOfMissingNode(stateOf([never]), 'n1', nowMs).events).toHaveLength(1);
   });
 });
 
@@ -340,21 +358,44 @@ describe('the memory of pauses', () => {
   it('holds nodes back for half a second without another look, and never lets one go without', () => {
     const lost = [node('n1', 'Unknown', 5_000), node('n2', 'Unknown', 5_000)];
     let looks = 0;
-    const nodes = (list: readonly Node[]): readonly Node[] =>
+    const counted = (list: readonly Node[]): readonly Node[] =>
       new Proxy([...list], {
         get(target, property, receiver) {
-          if (property === 'map') looks += 1;
+          if (property === '0') looks += 1;
           return Reflect.get(target, property, receiver);
         },
       });
     const pauses = new Pauses();
-    const why = (list: readonly Node[], atMs: number) => pauses.why(lost[0]!, nodes(list), () => false, atMs);
-    expect(why(lost, nowMs)).toMatch(/were lost together/);
-    expect(why([...lost, ...ready(8)], nowMs + 499)).toMatch(/were lost together/);
-    expect(looks).toBe(1);
-    expect(why([...lost, ...ready(8)], nowMs + 500)).toBeUndefined();
-    expect(why(lost, nowMs + 501)).toMatch(/were lost together/);
-    expect(looks).toBe(3);
+    const why = (list: readonly Node[], atMs: number) => {
+      looks = 0;
+      return [pauses.why(lost[0]!, counted(list), () => false, atMs) !== undefined, looks > 0];
+    };
+    expect(why(lost, nowMs)).toEqual([true, true]);
+    expect(why([...lost, ...ready(8)], nowMs + 499)).toEqual([true, false]);
+    expect(why([...lost, ...ready(8)], nowMs + 500)).toEqual([false, true]);
+    expect(why(lost, nowMs + 501)).toEqual([true, true]);
+  });
+
+  it('follows nodes that change, come and go as if it had looked at them for the first time', () => {
+    const random = seededRandom(11);
+    const pauses = new Pauses();
+    let nodes: Node[] = ready(8);
+    let held = 0;
+    for (let step = 0; step < 600; step += 1) {
+      const index = Math.floor(random.next() * nodes.length);
+      const agoMs = Math.floor(random.next() * 15) * 1_000;
+      const other = node(nodes[index]!.metadata.name, random.next() < 0.6 ? 'Unknown' : 'True', agoMs);
+      if (random.next() < 0.1 && nodes.length > 4) nodes = nodes.filter((_, at) => at !== index);
+      else if (random.next() < 0.1) nodes = [...nodes, node(`n${step}`, 'Unknown', agoMs)];
+      else nodes = nodes.map((one, at) => (at === index ? other : one));
+      const lost = nodes.find(({ status }) => status?.conditions?.[0]?.status === 'Unknown');
+      if (!lost) continue;
+      const atMs = nowMs + step * 500; // what is remembered is over by then
+      const why = pauses.why(lost, nodes, () => false, atMs);
+      expect(why).toBe(whyHeld(lost, nodes, () => false, atMs));
+      if (why !== undefined) held += 1;
+    }
+    expect(held).toBeGreaterThan(50);
   });
 });
 

@@ -21,6 +21,7 @@ const leaderKey = '/gantry/leader';
 async function withScheduler(
   test: (store: Store, refused: () => number) => Promise<void>,
   largestTransactionBytes = Number.POSITIVE_INFINITY,
+  meanwhile: (store: Store, transaction: Transaction) => Promise<void> = async () => {},
 ): Promise<void> {
   const store = createMemoryStore({ clock: systemClock });
   let refused = 0;
@@ -29,6 +30,7 @@ async function withScheduler(
       value: async (transaction: Transaction) => {
         const bytes = transaction.success.reduce((sum, step) => sum + (step.kind === 'put' ? step.value.length : 0), 0);
         if (bytes > largestTransactionBytes) throw new GantryError('invalidArgument', 'larger than etcd accepts');
+        await meanwhile(store, transaction);
         const result = await store.transact(transaction);
         if (!result.succeeded) refused += 1;
         return result;
@@ -201,6 +203,55 @@ describe('the scheduling loop', () => {
       await expect.poll(async () => (await pods(store)).filter((entry) => entry.spec.nodeName).length).toBe(2);
       expect((await pods(store)).map((entry) => entry.status!.podIP)).toEqual(['10.88.0.11', '10.88.0.11']);
       expect((await store.list(podIPPrefix)).items).toEqual([]);
+    });
+  });
+
+  describe('pods that must not run twice', () => {
+    const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'db', uid: 'uid-db', controller: true };
+    const member = (name: string): Pod => {
+      const plain = pod(name);
+      return { ...plain, metadata: { ...plain.metadata, ownerReferences: [owner] } };
+    };
+    const nodeKey = keyOf(node('n1'));
+
+    it('are bound in transactions that rewrite their node as it is, several to one node in a row', async () => {
+      await withScheduler(async (store, refused) => {
+        await put(store, node('n1', { spec: { podCIDR: '10.42.1.0/24' } }), node('n2'));
+        const before = (await store.get(nodeKey)).kv!;
+        await put(store, ...Array.from({ length: 12 }, (_, index) => member(`db-${index}`)), pod('web'));
+        await expect.poll(async () => (await pods(store)).filter((entry) => entry.spec.nodeName).length).toBe(13);
+        expect(refused()).toBe(0);
+        const { kv } = await store.get(nodeKey);
+        expect(kv!.value).toEqual(before.value);
+        const there = (await pods(store)).filter((one) => one.spec.nodeName === 'n1' && one.metadata.name !== 'web');
+        expect(there).toHaveLength(6);
+        const revisions = there.map(({ metadata }) => Number(metadata.resourceVersion));
+        expect(new Set(revisions).size).toBe(6);
+        expect(kv!.modRevision).toBe(BigInt(Math.max(...revisions)));
+        expect(kv!.version - before.version).toBe(6n);
+      });
+    });
+
+    it('are not bound to a node that is deleted while they are on their way', async () => {
+      const deletion = { compare: [], success: [{ kind: 'delete' as const, key: nodeKey }] };
+      let deleted = false;
+      const isBinding = ({ success }: Transaction): boolean =>
+        success.some((step) => step.kind === 'put' && step.key.startsWith(podIPPrefix));
+      await withScheduler(
+        async (store, refused) => {
+          await put(store, node('n1'), member('db-0'));
+          await expect.poll(refused).toBe(1);
+          const message = async () => (await pods(store))[0]!.status?.conditions?.[0]?.message;
+          await expect.poll(message).toContain('0/0 nodes fit');
+          expect((await store.list(podIPPrefix)).items).toEqual([]);
+        },
+        Number.POSITIVE_INFINITY,
+        async (store, transaction) => {
+          if (deleted || !isBinding(transaction)) return;
+          deleted = true;
+          await store.transact(deletion);
+        },
+      );
     });
   });
 

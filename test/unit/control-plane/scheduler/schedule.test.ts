@@ -47,6 +47,13 @@ describe('why a pod waits', () => {
     expect(decision.unschedulable.map((entry) => entry.message)).toEqual([message]);
   });
 
+  it('a node on its way out', () => {
+    const leaving = node('n1');
+    leaving.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
+    const decision = place([pod('a')], [leaving]);
+    expect(decision.unschedulable.map((entry) => entry.message)).toEqual(['0/1 nodes fit: 1 being deleted']);
+  });
+
   it.each([
     ['DiskPressure', {}, 'under disk pressure'],
     ['PIDPressure', {}, 'under process id pressure'],
