@@ -46,6 +46,11 @@ export interface SchedulerOptions {
 
 const retryMs = 200;
 
+interface Wanted extends Binding {
+  /** Of a pod whose claims wait for it. */
+  readonly volumes?: VolumeBinding;
+}
+
 /** Resolves when `signal` is aborted. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const loop = new SchedulerLoop(options);
@@ -131,11 +136,12 @@ class SchedulerLoop {
   async #bind(bindings: readonly Binding[]): Promise<bigint> {
     if (bindings.length === 0) return 0n;
     const { events, clock, log, signal } = this.#options;
-    const { plain, withClaims, fenced } = this.#partsOf(bindings);
+    const { shared, alone, fenced } = this.#byTransaction(bindings);
+    const given = new Set<string>();
     const written = [
-      await writeParts(plain, this.#writing),
-      await writeParts(withClaims, { ...this.#writing, mostParts: 1 }),
-      await writeFenced(fenced, this.#writing),
+      await writeParts(this.#partsOf(shared, given), this.#writing),
+      await writeParts(this.#partsOf(alone, given), { ...this.#writing, mostParts: 1 }),
+      await writeFenced(this.#fencedPartsOf(fenced, given), this.#writing),
     ];
     const done = written.flatMap((each) => each.done);
     const failed = written.flatMap((each) => each.failed);
@@ -156,56 +162,48 @@ class SchedulerLoop {
    * What a pod's claims are bound to is written with its own binding, in a transaction for each such pod; so is that of a
    * pod that must not run twice.
    */
-  #partsOf(bindings: readonly Binding[]): { plain: Part<Pod>[]; withClaims: Part<Pod>[]; fenced: FencedBinding[] } {
+  #byTransaction(bindings: readonly Binding[]): Readonly<Record<'shared' | 'alone' | 'fenced', readonly Wanted[]>> {
     const { clock, random } = this.#options;
-    const shared: Binding[] = [];
-    const alone: { readonly binding: Binding; readonly volumes: VolumeBinding | undefined }[] = [];
-    for (const binding of bindings) {
-      const { pod, node } = binding;
+    const groups = { shared: [] as Wanted[], alone: [] as Wanted[], fenced: [] as Wanted[] };
+    for (const { pod, node } of bindings) {
       const volumes = volumeBinding(pod, node, clock.nowMs(), () => random.uuid());
-      if (volumes) alone.push({ binding: { pod: volumes.pod, node }, volumes });
-      else if (isFenced(pod)) alone.push({ binding, volumes });
-      else shared.push(binding);
+      const group = isFenced(pod) ? 'fenced' : volumes ? 'alone' : 'shared';
+      groups[group].push(volumes ? { pod: volumes.pod, node, volumes } : { pod, node });
     }
-    const plain = this.#withAddresses(shared).map(bindingPart);
-    const withClaims: Part<Pod>[] = [];
-    const fenced: FencedBinding[] = [];
-    for (const { binding, volumes } of alone) {
-      for (const bound of this.#withAddresses([binding])) {
-        const part = volumes ? withVolumeBinding(bindingPart(bound), volumes) : bindingPart(bound);
-        if (isFenced(bound)) fenced.push({ part, node: binding.node });
-        else withClaims.push(part);
-      }
-    }
-    return { plain, withClaims, fenced };
+    return groups;
   }
 
-  #withAddresses(bindings: readonly Binding[]): Pod[] {
+  /** Made one by one, when a transaction takes them: thousands at once would keep everybody else waiting. */
+  *#partsOf(wanted: Iterable<Wanted>, given: Set<string>): Generator<Part<Pod>> {
+    for (const { volumes, ...binding } of wanted) {
+      const bound = this.#withAddress(binding, given);
+      if (bound) yield volumes ? withVolumeBinding(bindingPart(bound), volumes) : bindingPart(bound);
+    }
+  }
+
+  #fencedPartsOf(wanted: readonly Wanted[], given: Set<string>): FencedBinding[] {
+    return wanted.flatMap((one) => [...this.#partsOf([one], given)].map((part) => ({ part, node: one.node })));
+  }
+
+  /** Undefined when its node has none left; `given` are those that are on their way. */
+  #withAddress({ pod, node }: Binding, given: Set<string>): Pod | undefined {
     const { state, clock, events } = this.#options;
-    const nowMs = clock.nowMs();
-    const given = new Set<string>();
+    if (pod.spec.hostNetwork) return boundPod(pod, node, addressOf(node), clock.nowMs());
     const taken = (ip: string): boolean => given.has(ip) || state.other(podIPKey(ip)) !== undefined;
-    return bindings.flatMap(({ pod, node }) => {
-      if (pod.spec.hostNetwork) return [boundPod(pod, node, addressOf(node), nowMs)];
-      const { podCIDR } = node.spec;
-      const ip = podCIDR && nextPodIP(podCIDR, taken, this.#lastIP.get(node.metadata.name));
-      if (!ip) {
-        const message = `node ${node.metadata.name} has no free pod address left in ${podCIDR ?? 'its (missing) podCIDR'}`;
-        events.record({
-          type: 'Warning',
-          reason: 'FailedScheduling',
-          message,
-          about: referenceTo(pod),
-          component: 'scheduler',
-        });
-        this.#view.picture.noteAddressesGone(node.metadata.name);
-        this.#dirty = true;
-        return [];
-      }
+    const { podCIDR } = node.spec;
+    const { name } = node.metadata;
+    const ip = podCIDR && nextPodIP(podCIDR, taken, this.#lastIP.get(name));
+    if (ip) {
       given.add(ip);
-      this.#lastIP.set(node.metadata.name, ip);
-      return [boundPod(pod, node, ip, nowMs)];
-    });
+      this.#lastIP.set(name, ip);
+      return boundPod(pod, node, ip, clock.nowMs());
+    }
+    const message = `node ${name} has no free pod address left in ${podCIDR ?? 'its (missing) podCIDR'}`;
+    const about = referenceTo(pod);
+    events.record({ type: 'Warning', reason: 'FailedScheduling', message, about, component: 'scheduler' });
+    this.#view.picture.noteAddressesGone(name);
+    this.#dirty = true;
+    return undefined;
   }
 
   /** Marks the victims, and the pod with the node on which it will have room, in one transaction. */

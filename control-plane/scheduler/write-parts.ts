@@ -3,6 +3,8 @@
  * and several transactions are under way at once, since no part needs another. A transaction that fails is tried in
  * halves, so that one part that has lost its race costs the others little.
  *
+ * Parts are taken when there is a transaction for them, so that thousands need not be made in one go.
+ *
  * Every transaction compares the leader's term. When that is what failed, nothing is tried again.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -39,7 +41,7 @@ const mostBytes = 1024 * 1024;
 /** Under way at once: enough for the next to wait in etcd while one is being synced. */
 export const mostTransactions = 4;
 
-export async function writeParts<T>(parts: readonly Part<T>[], options: WriteOptions): Promise<Written<T>> {
+export async function writeParts<T>(parts: Iterable<Part<T>>, options: WriteOptions): Promise<Written<T>> {
   const { store, fence, clock } = options;
   const done: T[] = [];
   const failed: T[] = [];
@@ -67,28 +69,27 @@ export async function writeParts<T>(parts: readonly Part<T>[], options: WriteOpt
 
   const waiting = batchesOf(parts, options.mostParts);
   const work = async (): Promise<void> => {
-    for (let batch = waiting.shift(); batch; batch = waiting.shift()) await write(batch);
+    for (const batch of waiting) await write(batch);
   };
   await Promise.all(Array.from({ length: mostTransactions }, work));
   return { done, failed, revision };
 }
 
-/** By number and by size; a part larger than any transaction is alone. */
-export function batchesOf<T>(parts: readonly Part<T>[], mostParts: number): Part<T>[][] {
-  const batches: Part<T>[][] = [];
+/** By number and by size; a part larger than any transaction is alone. Several may take turns in taking the next. */
+function* batchesOf<T>(parts: Iterable<Part<T>>, mostParts: number): Generator<Part<T>[]> {
+  let batch: Part<T>[] = [];
   let bytes = 0;
   for (const part of parts) {
     const size = part.success.reduce((sum, step) => sum + (step.kind === 'put' ? step.value.length : 0), 0);
-    const last = batches.at(-1);
-    if (last && last.length < mostParts && bytes + size <= mostBytes) {
-      last.push(part);
-      bytes += size;
-    } else {
-      batches.push([part]);
-      bytes = size;
+    if (batch.length > 0 && (batch.length === mostParts || bytes + size > mostBytes)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
     }
+    batch.push(part);
+    bytes += size;
   }
-  return batches;
+  if (batch.length > 0) yield batch;
 }
 
 function transactionOf<T>(batch: readonly Part<T>[], fence: Compare) {

@@ -25,8 +25,10 @@ export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLife
       const object = change.object ?? change.previous;
       // How many others are lost counts too, but a node whose pods are held back for that is looked at every second anyway;
       // and thousands may be lost together.
-      if (object?.kind === 'Node') yield keyOf(object);
-      else if (object?.kind === 'Pod' && object.spec.nodeName) {
+      if (object?.kind === 'Node') {
+        if (!change.object) pauses.forget(object.metadata.uid ?? '');
+        yield keyOf(object);
+      } else if (object?.kind === 'Pod' && object.spec.nodeName) {
         const node = snapshot.get('Node', undefined, object.spec.nodeName);
         if (!node || needsCare(node)) yield objectKey('Node', undefined, object.spec.nodeName);
       }

@@ -30,49 +30,103 @@ interface Readiness {
 
 /** Nodes are replaced when they change, never changed: each is read once. */
 const readings = new WeakMap<Node, Readiness>();
-/** Answers for one list of nodes: when many are lost, the same is asked for each of them, again and again. */
-const answers = new WeakMap<readonly Node[], Map<string, string | undefined>>();
-
-/** A sentence when the pods of `node`, which is lost, should stay where they are. */
-export function whyPaused(
-  node: Node,
-  nodes: readonly Node[],
-  evictionsPaused: () => boolean,
-  nowMs: number,
-): string | undefined {
-  const { sinceMs } = readinessOf(node);
-  const known = answers.get(nodes) ?? new Map<string, string | undefined>();
-  answers.set(nodes, known);
-  const question = `${sinceMs} ${Math.floor(nowMs / 1000)}`;
-  if (!known.has(question)) known.set(question, lostTogether(sinceMs, nodes, nowMs));
-  const together = known.get(question);
-  return (
-    together ?? (evictionsPaused() ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined)
-  );
-}
 
 /** How long an answer to hold nodes back is good for, however many others change meanwhile. */
 const holdMs = 500;
 const mostRemembered = 100;
+/** We look every second; once a minute is enough to say it. */
+const sayEveryMs = 60_000;
 
 /**
- * `whyPaused` for one controller: when thousands are lost, each is asked about every second, and the list of nodes changes
- * all the time. An answer that nothing speaks against moving pods is never taken from memory.
+ * Why the pods of lost nodes stay where they are. When thousands are lost, each is asked about every second, and the list of
+ * nodes changes all the time. An answer that nothing speaks against moving pods is never taken from memory.
  */
 export class Pauses {
+  readonly #losses = new Losses();
   /** By the time of the loss, in whole seconds. */
   readonly #held = new Map<number, { readonly atMs: number; readonly why: string }>();
+  /** By uid of the node. */
+  readonly #saidMs = new Map<string, number>();
 
+  /** A sentence when the pods of `node`, which is lost and one of `nodes`, should stay where they are. */
   why(node: Node, nodes: readonly Node[], evictionsPaused: () => boolean, nowMs: number): string | undefined {
     const { sinceMs } = readinessOf(node);
     const held = this.#held.get(sinceMs);
     if (held && Math.abs(nowMs - held.atMs) < holdMs) return held.why;
-    const why = whyPaused(node, nodes, evictionsPaused, nowMs);
+    this.#losses.follow(nodes);
+    const silent = (): string | undefined =>
+      evictionsPaused() ? `More than ${mostLostPercent} % of the nodes are silent: ${cure}` : undefined;
+    const why = this.#losses.together(sinceMs, nowMs) ?? silent();
     if (this.#held.size >= mostRemembered) this.#held.clear();
     if (why === undefined) this.#held.delete(sinceMs);
     else this.#held.set(sinceMs, { atMs: nowMs, why });
     return why;
   }
+
+  /** Whether people should be told that the pods of this node are held back. `lastSaidMs`: as far as Events know. */
+  isToSay({ metadata: { uid = '' } }: Node, nowMs: number, lastSaidMs: () => number): boolean {
+    const saidMs = this.#saidMs.get(uid) ?? lastSaidMs();
+    const isToSay = saidMs <= nowMs - sayEveryMs;
+    this.#saidMs.set(uid, isToSay ? nowMs : saidMs);
+    return isToSay;
+  }
+
+  /** Of a node that is gone. */
+  forget(uid: string): void {
+    this.#saidMs.delete(uid);
+  }
+}
+
+const secondMs = 1_000;
+/** Another leader's clock may be ahead of ours by so much. */
+const aheadMs = 60_000;
+
+/** Who is lost and who is not, by the second of the change; brought up to date by what differs between two lists. */
+class Losses {
+  #nodes: readonly Node[] = [];
+  #notLost = 0;
+  readonly #lostAt = new Map<number, Set<Readiness>>();
+  readonly #backAt = new Map<number, Set<Readiness>>();
+
+  /** A node that changes keeps its place in the list. */
+  follow(nodes: readonly Node[]): void {
+    const before = this.#nodes;
+    if (nodes === before) return;
+    this.#nodes = nodes;
+    // When one has gone, those behind it move up: each is taken out before any is put in.
+    for (const [index, was] of before.entries()) if (was !== nodes[index]) this.#count(readinessOf(was), -1);
+    for (const [index, is] of nodes.entries()) if (is !== before[index]) this.#count(readinessOf(is), 1);
+  }
+
+  /** A sentence when so many were lost at that time, or have come back just now, that it was hardly them. */
+  together(sinceMs: number, nowMs: number): string | undefined {
+    const lost = within(this.#lostAt, sinceMs - togetherMs, sinceMs + togetherMs);
+    const backFromMs = Math.max(sinceMs, Math.floor(nowMs - healingMs) + 1);
+    const back = within(this.#backAt, backFromMs, nowMs + aheadMs).filter(({ createdMs }) => createdMs < sinceMs);
+    const before = lost.length + this.#notLost;
+    const together = lost.length + back.length;
+    if (together < 2 || (together / before) * 100 <= mostLostPercent) return undefined;
+    const healing = back.length > 0 ? `, ${back.length} of them are back` : '';
+    const names = namesOf([...lost, ...back].map(({ node }) => node.metadata.name));
+    return `${together} of ${before} nodes were lost together (${names}${healing}): ${cure}`;
+  }
+
+  #count(reading: Readiness, by: 1 | -1): void {
+    if (!reading.known) return;
+    if (!reading.lost) this.#notLost += by;
+    const seconds = reading.lost ? this.#lostAt : this.#backAt;
+    const at = seconds.get(reading.sinceMs) ?? new Set();
+    if (by === 1) seconds.set(reading.sinceMs, at.add(reading));
+    else if (at.delete(reading) && at.size === 0) seconds.delete(reading.sinceMs);
+  }
+}
+
+function within(seconds: ReadonlyMap<number, ReadonlySet<Readiness>>, fromMs: number, toMs: number): Readiness[] {
+  const found: Readiness[] = [];
+  for (let ms = Math.ceil(fromMs / secondMs) * secondMs; ms <= toMs; ms += secondMs) {
+    for (const reading of seconds.get(ms) ?? []) found.push(reading);
+  }
+  return found;
 }
 
 /** While nodes are held back, so long for each of the cluster: their pods are taken out of services one node after another. */
@@ -96,23 +150,6 @@ function shareOf(name: string): number {
   return (hash >>> 0) / 2 ** 32;
 }
 
-function lostTogether(sinceMs: number, nodes: readonly Node[], nowMs: number): string | undefined {
-  const known = nodes.map(readinessOf).filter((other) => other.known);
-  const lost = known.filter((other) => other.lost && Math.abs(other.sinceMs - sinceMs) <= togetherMs);
-  const back = known.filter((other) => !other.lost && cameBack(other, sinceMs, nowMs));
-  const before = lost.length + known.filter((other) => !other.lost).length;
-  const together = lost.length + back.length;
-  if (together < 2 || (together / before) * 100 <= mostLostPercent) return undefined;
-  const healing = back.length > 0 ? `, ${back.length} of them are back` : '';
-  const names = namesOf([...lost, ...back].map((other) => other.node));
-  return `${together} of ${before} nodes were lost together (${names}${healing}): ${cure}`;
-}
-
-/** Just now, and after the other was lost: a sign that what cut off both is being mended. */
-function cameBack({ sinceMs, createdMs }: Readiness, lostMs: number, nowMs: number): boolean {
-  return createdMs < lostMs && sinceMs >= lostMs && sinceMs > nowMs - healingMs;
-}
-
 function readinessOf(node: Node): Readiness {
   let reading = readings.get(node);
   if (!reading) {
@@ -129,7 +166,14 @@ function readinessOf(node: Node): Readiness {
   return reading;
 }
 
-function namesOf(nodes: readonly Node[]): string {
-  const names = nodes.map(({ metadata }) => metadata.name).sort();
-  return names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ');
+const mostNames = 5;
+
+function namesOf(names: readonly string[]): string {
+  if (names.length <= mostNames) return [...names].sort().join(', ');
+  let first: string[] = [];
+  for (const name of names) {
+    if (first.length === mostNames && name > first.at(-1)!) continue;
+    first = [...first, name].sort().slice(0, mostNames);
+  }
+  return `${first.join(', ')} and ${names.length - mostNames} more`;
 }

@@ -41,7 +41,6 @@ type NodeEvent = NonNullable<ReconcileResult['events']>[number];
 const mostPerTransaction = 100;
 /** The sessions' verdict on silence is not an object whose change would call us. */
 const pausedRecheckMs = 1000;
-const pausedSilenceMs = 60_000;
 const pausedReason = 'EvictionsPaused';
 /** The sessions' clock is not ours, and a session may be open: we look again. */
 const lostRecheckMs = 250;
@@ -105,7 +104,7 @@ export function reconcileNode(
     else if (isFenced(pod)) evictions.set(object, fenced(pod, node));
   }
   guardBy(node, changes);
-  if (held > 0 && paused !== undefined && !wasSaid(snapshot, node, paused, nowMs)) {
+  if (held > 0 && paused !== undefined && pauses.isToSay(node, nowMs, () => lastSaidMs(snapshot, node))) {
     events.push({ type: 'Warning', reason: pausedReason, message: paused, about: node });
   }
   const batch = batchOf(changes, mostPerTransaction);
@@ -113,12 +112,10 @@ export function reconcileNode(
   return { changes: batch, events, ...(delays.length > 0 && { requeueAfterMs: Math.min(...delays) }) };
 }
 
-/** We look every second; once a minute is enough to say it. */
-function wasSaid(snapshot: Snapshot, node: Node, message: string, nowMs: number): boolean {
-  const said = pausesIn(snapshot.list('Event', 'default'))
-    .get(node.metadata.uid ?? '')
-    ?.find((event) => event.message === message);
-  return said !== undefined && Date.parse(said.lastTimestamp ?? '') > nowMs - pausedSilenceMs;
+/** By whoever led then. */
+function lastSaidMs(snapshot: Snapshot, node: Node): number {
+  const said = pausesIn(snapshot.list('Event', 'default')).get(node.metadata.uid ?? '') ?? [];
+  return Math.max(0, ...said.map(({ lastTimestamp }) => Date.parse(lastTimestamp ?? '') || 0));
 }
 
 /** By node. Of one list of events the same is asked for each of many lost nodes. */
