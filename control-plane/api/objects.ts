@@ -60,7 +60,7 @@ export async function readObject(
   target: Target,
 ): Promise<KubeObject | undefined> {
   // What the mirror does not show may be there nevertheless, and unreadable: the store has the last word.
-  const shown = (await upToDate?.())?.byKey(target.key);
+  const shown = (await upToDate?.({ key: target.key }))?.byKey(target.key);
   if (shown) return shown;
   const { kv } = await store.get(target.key);
   return kv && codec.decode(target.key, kv.value, kv.modRevision);

@@ -1,6 +1,7 @@
 /** Get, List and GetClusterInfo. */
 import { GantryError } from '../../lib/errors.ts';
 import { toEnvelope } from '../../lib/model/codec.ts';
+import { kindPrefix } from '../../lib/model/keys.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import type { ClusterState } from '../state/cluster-state.ts';
 import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
@@ -56,7 +57,8 @@ export async function listPage(
   token?: string,
 ): Promise<Page> {
   // A Secret that cannot be opened is not in the mirror, and what comes after the first page is of the past.
-  const state = token || selection.kind === 'Secret' ? undefined : await upToDate?.();
+  const state =
+    token || selection.kind === 'Secret' ? undefined : await upToDate?.({ kindPrefix: kindPrefix(selection.kind) });
   if (state) return firstPage(state, selection, limit);
   const start = token ? parseContinueToken(token, selection.prefix) : undefined;
   const objects: KubeObject[] = [];

@@ -12,9 +12,10 @@ import type { Clock } from '../../lib/clock.ts';
 import { storeRoot } from '../../lib/model/keys.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { ClusterState } from './cluster-state.ts';
-import type { Contact } from './contact.ts';
+import type { Contact, Scope } from './contact.ts';
 
-export type UpToDate = () => Promise<ClusterState | undefined>;
+/** With a scope only what is in it is sure to be up to date. */
+export type UpToDate = (scope?: Scope) => Promise<ClusterState | undefined>;
 
 /** A mirror is some milliseconds behind; one that takes longer is busy, or its watch is broken. */
 const patienceMs = 100;
@@ -42,7 +43,7 @@ export interface Alone {
 
 export function upToDateState(options: UpToDateOptions): UpToDate {
   const questions = new Questions(options);
-  return async () => ((await questions.ask()) ? options.state : undefined);
+  return async (scope) => ((await questions.ask(scope)) ? options.state : undefined);
 }
 
 class Questions {
@@ -56,13 +57,11 @@ class Questions {
     this.#options = options;
   }
 
-  async ask(): Promise<boolean> {
+  async ask(scope: Scope | undefined): Promise<boolean> {
     const { state, clock } = this.#options;
     if (!state.synced || clock.monotonicMs() < this.#distrustedUntilMs) return false;
     if (this.#trustsItself()) {
-      const shown = await this.#shows(this.#options.alone!.contact.revision);
-      // What the mirror shows by now also tells whether another replica had come.
-      if (!shown || this.#options.alone!.isSole()) return shown;
+      return this.#shows(this.#options.alone!.contact.needed(scope));
     }
     if (!this.#running) return this.#send();
     this.#next ??= this.#running.then(() => {
@@ -72,10 +71,11 @@ class Questions {
     return this.#next;
   }
 
+  /** What the mirror shows at a revision tells whether another replica had come by then. */
   #trustsItself(): boolean {
-    const { alone, clock } = this.#options;
+    const { alone, state, clock } = this.#options;
     if (!alone?.isSole()) return false;
-    const agoMs = clock.monotonicMs() - alone.contact.askedMs;
+    const agoMs = clock.monotonicMs() - alone.contact.confirmedMs(state.revision);
     if (agoMs > alone.trustedMs) return false;
     if (agoMs > alone.trustedMs / 2 && !this.#running) void this.#send(); // so that those who come later need not wait
     return true;

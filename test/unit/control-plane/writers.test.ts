@@ -23,6 +23,8 @@ const everybodys = [
   'replicas.ts', // where this replica is, under its own key
   'session/registration.ts', // a node that joins
   'session/tokens.ts', // join tokens
+  'sole-replica.ts', // whether it is the only one
+  'state/contact.ts', // hands on what all the others write
   'state/recent-events.ts', // hands on what the API writes
 ];
 const writing = /\b(transact|transactOnce)\(|\bcampaign\(|\.revokeLease\(|\.grantLease\(/;

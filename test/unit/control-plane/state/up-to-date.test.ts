@@ -1,6 +1,7 @@
 /** Reading from the mirror shows what reading from the store would have shown. */
 import { describe, expect, test } from 'vitest';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { Contact } from '../../../../control-plane/state/contact.ts';
 import { upToDateState } from '../../../../control-plane/state/up-to-date.ts';
 import { virtualClock } from '../../../../lib/clock-virtual.ts';
 import type { GetResult } from '../../../../lib/store/store.ts';
@@ -91,12 +92,14 @@ describe('a replica that is alone', () => {
   function alone() {
     const given = scene();
     const { clock, state, questions } = given;
-    const contact = { revision: 10n, askedMs: clock.monotonicMs() };
+    const contact = new Contact();
+    const told = (revision: bigint): void => contact.answered({ askedMs: clock.monotonicMs(), revision }, 0n);
+    told(10n);
     const mirrored = { isSole: true };
     const get = (): Promise<GetResult> => new Promise(() => questions.push({ answer() {}, fail() {} }));
     const isSole = (): boolean => mirrored.isSole;
     const upToDate = upToDateState({ store: { get }, state, clock, alone: { contact, isSole, trustedMs: 1_000 } });
-    return { ...given, contact, mirrored, upToDate };
+    return { ...given, contact, told, mirrored, upToDate };
   }
 
   test('goes by its own memory, asks again while it may, and must be answered after that', async () => {
@@ -112,8 +115,8 @@ describe('a replica that is alone', () => {
   });
 
   test('shows what it has told anybody', async () => {
-    const { state, contact, upToDate } = alone();
-    contact.revision = 12n;
+    const { state, told, upToDate } = alone();
+    told(12n);
     let shown: unknown;
     void upToDate().then((found) => (shown = found));
     state.apply([], 11n);
@@ -124,18 +127,33 @@ describe('a replica that is alone', () => {
     expect(shown).toBe(state);
   });
 
-  test('asks when it learns meanwhile, or before, that it is not', async () => {
-    const { state, contact, mirrored, questions, upToDate } = alone();
-    contact.revision = 12n;
-    void upToDate();
+  test('need not wait for what was told of others', async () => {
+    const { state, contact, told, questions, upToDate } = alone();
+    contact.wrote([{ kind: 'delete', key: '/gantry/pods/default/a' }], 12n);
+    told(12n);
+    expect(await upToDate({ key: '/gantry/pods/default/b' })).toBe(state);
+    expect(await upToDate({ kindPrefix: '/gantry/nodes/' })).toBe(state);
+    let shown: unknown;
+    void upToDate({ kindPrefix: '/gantry/pods/' }).then((found) => (shown = found));
     await turn();
-    mirrored.isSole = false;
+    expect([shown, questions.length]).toEqual([undefined, 0]);
     state.apply([], 12n);
     await turn();
-    expect(questions.length).toBe(1);
+    expect(shown).toBe(state);
+  });
+
+  test('asks when it is not, or cannot know it yet', async () => {
+    const { clock, told, mirrored, questions, upToDate } = alone();
+    await clock.advance(1_001);
+    told(12n); // the mirror does not show by now whether another had come by then
     void upToDate();
     await turn();
-    expect(questions.length).toBe(1); // shares the next one
+    expect(questions.length).toBe(1);
+    const other = alone();
+    other.mirrored.isSole = false;
+    void other.upToDate();
+    await turn();
+    expect([other.questions.length, mirrored.isSole]).toEqual([1, true]);
   });
 });
 
