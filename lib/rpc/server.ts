@@ -145,19 +145,20 @@ function wrapMethod(
   { authorize, log }: ServerOptions,
   calls: OpenCalls,
 ): UntypedHandleCall {
-  const begin = (call: AnyCall): { context: CallContext; trailer: Metadata; cancel: AbortController } => {
-    const cancel = calls.begin();
+  const begin = (call: AnyCall): { context: CallContext; trailer: Metadata; open: OpenCall } => {
+    const open = calls.begin();
     const trailer = new Metadata();
-    (call as ServerWritableStream<object, object>).on('cancelled', () =>
-      cancel.abort(new GantryError('cancelled', 'the client went away')),
-    );
+    // Said of every call when its stream is closed, also of one that has been answered.
+    (call as ServerWritableStream<object, object>).on('cancelled', () => open.abort('the client went away'));
     const context: CallContext = {
       peer: peerOf(call),
-      signal: cancel.signal,
+      get signal() {
+        return open.signal;
+      },
       setTrailer: (key, value) => trailer.set(key, value),
-      fail: (error) => cancel.abort(error),
+      fail: (error) => open.abort(error),
     };
-    return { context, trailer, cancel };
+    return { context, trailer, open };
   };
   const statusOf = (error: unknown, trailer: Metadata, peer: Peer) => {
     if (!(error instanceof GantryError)) {
@@ -170,21 +171,21 @@ function wrapMethod(
   if (kind === 'unary') {
     const unary = handler as (request: object, context: CallContext) => Promise<object>;
     return (async (call: ServerUnaryCall<object, object>, callback: (...args: unknown[]) => void) => {
-      const { context, trailer, cancel } = begin(call);
+      const { context, trailer, open } = begin(call);
       try {
         authorize?.({ service, method, peer: context.peer });
         callback(null, await unary(call.request, context), trailer);
       } catch (error) {
         callback(statusOf(error, trailer, context.peer));
       } finally {
-        calls.forget(cancel);
+        calls.forget(open);
       }
     }) as UntypedHandleCall;
   }
   const stream = handler as (requests: unknown, context: CallContext) => AsyncIterable<object>;
   return async (call: ServerDuplexStream<object, object>) => {
-    const { context, trailer, cancel } = begin(call);
-    call.on('error', (error) => cancel.abort(new GantryError('cancelled', messageOf(error))));
+    const { context, trailer, open } = begin(call);
+    call.on('error', (error) => open.abort(messageOf(error)));
     try {
       authorize?.({ service, method, peer: context.peer });
       const input =
@@ -196,31 +197,59 @@ function wrapMethod(
     } catch (error) {
       if (!call.cancelled) call.emit('error', statusOf(error, trailer, context.peer));
     } finally {
-      calls.forget(cancel);
-      cancel.abort(new GantryError('cancelled', 'the call has ended'));
+      open.abort('the call has ended');
+      calls.forget(open);
     }
   };
 }
 
-/** What runs at this moment: all of it ends with the server. (A composite signal for each call costs far more.) */
-class OpenCalls {
-  readonly #open = new Set<AbortController>();
-  #ended: GantryError | undefined;
+/** A call that runs. Its signal is made when somebody asks for it, which few do: thousands of calls come and go. */
+class OpenCall {
+  #controller: AbortController | undefined;
+  #reason: unknown;
+  #isOver = false;
 
-  begin(): AbortController {
-    const cancel = new AbortController();
-    if (this.#ended) cancel.abort(this.#ended);
-    else this.#open.add(cancel);
-    return cancel;
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
   }
 
-  forget(cancel: AbortController): void {
-    this.#open.delete(cancel);
+  /** With an error, or with why it was cancelled. */
+  abort(reason: unknown): void {
+    if (this.#isOver || this.#reason !== undefined) return;
+    this.#reason = typeof reason === 'string' ? new GantryError('cancelled', reason) : reason;
+    this.#controller?.abort(this.#reason);
+  }
+
+  /** It has ended: what happens to its connection is nothing to it any more. */
+  over(): void {
+    this.#isOver = true;
+  }
+}
+
+/** What runs at this moment: all of it ends with the server. (A composite signal for each call costs far more.) */
+class OpenCalls {
+  readonly #open = new Set<OpenCall>();
+  #ended: GantryError | undefined;
+
+  begin(): OpenCall {
+    const call = new OpenCall();
+    if (this.#ended) call.abort(this.#ended);
+    else this.#open.add(call);
+    return call;
+  }
+
+  forget(call: OpenCall): void {
+    call.over();
+    this.#open.delete(call);
   }
 
   end(reason: GantryError): void {
     this.#ended = reason;
-    for (const cancel of this.#open) cancel.abort(reason);
+    for (const call of this.#open) call.abort(reason);
     this.#open.clear();
   }
 }

@@ -53,9 +53,11 @@ export class EtcdEndpoint {
   }
 }
 
+const { signal: never } = new AbortController();
+
 /** etcd3 wants cockatiel policies; this one does nothing but run the call. */
 const noFaultHandling = {
-  execute: async (run: (context: { signal: AbortSignal }) => unknown) => run({ signal: new AbortController().signal }),
+  execute: async (run: (context: { signal: AbortSignal }) => unknown) => run({ signal: never }),
 } as unknown as NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
 
 const isIpAddress = (host: string): boolean => /^[\d.]+$|^\[/.test(host);
