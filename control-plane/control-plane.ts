@@ -39,7 +39,7 @@ import { withContact } from './state/contact.ts';
 import { type FollowedState, followStore } from './state/follow.ts';
 import { decodingOnce, type ObjectCodec } from './state/object-codec.ts';
 import { withRecentEvents } from './state/recent-events.ts';
-import { type UpToDate, upToDateState } from './state/up-to-date.ts';
+import { type Alone, type UpToDate, upToDateState } from './state/up-to-date.ts';
 
 export interface ControlPlaneConfig {
   readonly name: string;
@@ -120,7 +120,8 @@ export async function startControlPlane(
   const newest: { fence?: Compare } = {};
   const events = createEventRecorder({ store, clock, random, log, fence: () => newest.fence });
   const upToDate = upToDateState({ store, state, clock, alone });
-  const sessions = createSessions(parts, config, { state, events, leader, upToDate });
+  const { isSole } = alone;
+  const sessions = createSessions(parts, config, { state, events, leader, upToDate, isSole });
   const failed = Promise.withResolvers<void>();
   let standing: Campaign | undefined;
 
@@ -165,7 +166,7 @@ interface Standing {
 function createSessions(
   { store, codec, clock, random, log }: ControlPlaneParts,
   config: ControlPlaneConfig,
-  { state, events, leader, upToDate }: Omit<Replica, 'sessions'>,
+  { state, events, leader, upToDate, isSole }: Omit<Replica, 'sessions'> & Pick<Alone, 'isSole'>,
 ): NodeSessions {
   const { nodeHeartbeatMs: heartbeatMs, nodeLeaseMs: leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
   return createNodeSessions({
@@ -179,6 +180,7 @@ function createSessions(
     log: log.child({ component: 'sessions' }),
     config: { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone },
     leaderAddress: () => leader()?.address,
+    isSole,
   });
 }
 

@@ -53,10 +53,10 @@ const briefTurnMs = 0.25;
 const restPerTurn = { brief: 100, long: 5 };
 /** The most that a brief turn is followed by. */
 const briefRestMs = 25;
-/** The part of the time that keys whose turns take long may have together, when there are many of them. */
-const shareOfLongTurns = 0.2;
+/** The part of the time that keys of one controller whose turns take long may have together, when there are many of them. */
+const shareOfLongTurns = 0.1;
 const longTurnMs = 0.5;
-const longestRestMs = 2_000;
+const longestRestMs = 3_000;
 const firstBackoffMs = 10;
 const longestBackoffMs = 30_000;
 /** The mirror may never show the revision of a lost race when the winner wrote outside our keys. */

@@ -45,6 +45,8 @@ export interface SchedulerOptions {
 }
 
 const retryMs = 200;
+/** Of one pass: the recorder keeps no more. */
+const mostEvents = 2_000;
 
 interface Wanted extends Binding {
   /** Of a pod whose claims wait for it. */
@@ -145,7 +147,7 @@ class SchedulerLoop {
     ];
     const done = written.flatMap((each) => each.done);
     const failed = written.flatMap((each) => each.failed);
-    for (const pod of done) {
+    for (const pod of done.slice(-mostEvents)) {
       const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${pod.spec.nodeName}`;
       events.record({ type: 'Normal', reason: 'Scheduled', message, about: referenceTo(pod), component: 'scheduler' });
     }

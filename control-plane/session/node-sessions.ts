@@ -1,7 +1,8 @@
 /**
  * The leader's side of the node sessions: who is in session, who is alive, what each node is told and what it reports.
  *
- * - Only a leader holds sessions. A replica that does not lead ends the stream and names the leader.
+ * - Only a leader holds sessions. A replica that does not lead ends the stream and names the leader; one that is alone, and so is
+ *   about to lead again, lets agents wait for that: refusing thousands, again and again, would put it off.
  * - Leases live in memory; a Node's Ready condition is written only when the verdict changes. A new term gives every
  *   node a full lease and believes the stored conditions until it has heard, or not heard, for itself.
  * - Every write is fenced by the term; every status is acknowledged only when it is durable.
@@ -25,6 +26,7 @@ import { nodeNameOf } from './identity.ts';
 import type { NodeLease } from './leases.ts';
 import { SharedSlice } from './shared-slice.ts';
 import { Term } from './term.ts';
+import { within } from './within.ts';
 
 export interface SessionConfig {
   readonly heartbeatMs: number;
@@ -48,6 +50,8 @@ export interface NodeSessionsOptions {
   readonly config: SessionConfig;
   /** host:port of the API of whoever leads, as far as is known. */
   readonly leaderAddress: () => string | undefined;
+  /** Whether nobody else can lead. */
+  readonly isSole?: () => boolean;
 }
 
 export type Verdict = 'alive' | 'lost';
@@ -75,6 +79,7 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
   const listeners = new Set<(nodeName: string, verdict: Verdict) => void>();
   let term: Term | undefined;
   const shared = sharedAcrossTerms(options);
+  const election = new OwnElection(options.clock);
 
   const notLeading = (context: CallContext): GantryError => {
     const leader = options.leaderAddress();
@@ -88,9 +93,11 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       const outgoing = new Outgoing<SessionDown>();
       const served = async (): Promise<void> => {
         const nodeName = nodeNameOf(context.peer);
+        const signal = AbortSignal.any([context.signal, outgoing.closed]);
+        if (!term?.leads && options.isSole?.()) await election.over();
         const current = term;
         if (!current?.leads) throw notLeading(context);
-        const signal = AbortSignal.any([context.signal, outgoing.closed]);
+        signal.throwIfAborted();
         try {
           await current.serve(nodeName, requests, outgoing, signal);
         } catch (error) {
@@ -115,6 +122,7 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       term = begun;
       begun.run();
       shared.keepAfter(leadership.signal);
+      election.won();
     },
     nodeLeases: () => (term?.leads ? term.leases.all : new Map()),
     lostForMs: (nodeName) => (term?.leads ? term.lostForMs(nodeName) : undefined),
@@ -125,6 +133,37 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       return () => listeners.delete(callback);
     },
   };
+}
+
+/** Agents wait longer than that for our welcome when there is nobody else. */
+const ownElectionMs = 3_000;
+const greetedInOneGo = 100;
+
+/** Agents that wait until this replica leads. */
+class OwnElection {
+  readonly #clock: Clock;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves when this replica leads, or has not led for too long. */
+  async over(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    await within(promise, ownElectionMs, this.#clock);
+    this.#waiting.delete(resolve);
+  }
+
+  won(): void {
+    this.#greet([...this.#waiting]);
+  }
+
+  #greet(waiting: readonly (() => void)[]): void {
+    for (const resolve of waiting.slice(0, greetedInOneGo)) resolve();
+    if (waiting.length > greetedInOneGo) this.#clock.schedule(0, () => this.#greet(waiting.slice(greetedInOneGo)));
+  }
 }
 
 interface AcrossTerms {

@@ -246,7 +246,10 @@ export class Term {
     const { config, log } = this.#options;
     // The removal of what must not run twice compares the node (controllers/node-lifecycle): none lands after this.
     const isLost = this.leases.all.get(nodeName)?.alive !== true;
-    const stored = await this.#admissions.through(() => this.#sync(nodeName, isLost));
+    const stored = await this.#admissions.through(async () => {
+      signal.throwIfAborted(); // who waited too long for its turn has given up, and stands in the queue again
+      return this.#sync(nodeName, isLost);
+    });
     if (!stored) {
       this.leases.forget(nodeName);
       throw nodeIsGone(nodeName);

@@ -9,6 +9,7 @@
  * It is its own snapshot: readers are synchronous, so nothing moves under them, and reading copies nothing.
  */
 import { objectKey } from '../../lib/model/keys.ts';
+import { controllerOf } from '../../lib/model/object.ts';
 import { configurationReferences } from '../../lib/model/pod-configuration.ts';
 import { rollsOutWithConfiguration } from '../../lib/model/rollouts.ts';
 import type { Kind } from '../../lib/model/schema.ts';
@@ -81,6 +82,7 @@ export class MutableClusterState implements ClusterState {
   readonly #uids = new Map<string, KubeObject>();
   readonly #kinds = new ObjectIndex<KubeObject>();
   readonly #owners = new ObjectIndex<KubeObject>();
+  readonly #controllers = new ObjectIndex<KubeObject>();
   readonly #nodes = new ObjectIndex<Pod>();
   readonly #configured = new ObjectIndex<KubeObject>();
   readonly #orphans = new ObjectIndex<KubeObject>();
@@ -125,6 +127,10 @@ export class MutableClusterState implements ClusterState {
 
   ownedBy(uid: string): readonly KubeObject[] {
     return this.#owners.of(uid);
+  }
+
+  controlledBy<K extends Kind>(kind: K, uid: string): readonly KindMap[K][] {
+    return this.#controllers.of(`${kind}/${uid}`) as readonly KindMap[K][];
   }
 
   podsOnNode(nodeName: string): readonly Pod[] {
@@ -227,6 +233,7 @@ export class MutableClusterState implements ClusterState {
     if (object?.metadata.uid) this.#uids.set(object.metadata.uid, object);
     this.#kinds.move(key, kindGroups(previous), kindGroups(object), object);
     this.#owners.move(key, ownerGroups(previous), ownerGroups(object), object);
+    this.#controllers.move(key, controllerGroups(previous), controllerGroups(object), object);
     this.#nodes.move(key, nodeGroups(previous), nodeGroups(object), object as Pod | undefined);
     this.#orphans.move(key, orphanGroups(previous), orphanGroups(object), object);
     this.#configured.move(key, configurationGroups(previous), configurationGroups(object), object);
@@ -251,6 +258,11 @@ function kindGroups(object: KubeObject | undefined): readonly string[] {
 
 function ownerGroups(object: KubeObject | undefined): readonly string[] {
   return object?.metadata.ownerReferences?.map(({ uid }) => uid) ?? [];
+}
+
+function controllerGroups(object: KubeObject | undefined): readonly string[] {
+  const uid = object && controllerOf(object)?.uid;
+  return uid === undefined ? nowhere : [`${object!.kind}/${uid}`];
 }
 
 function nodeGroups(object: KubeObject | undefined): readonly string[] {

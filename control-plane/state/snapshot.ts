@@ -14,6 +14,8 @@ export interface Snapshot {
   byUID(uid: string): KubeObject | undefined;
   /** Objects with an ownerReference to this uid. */
   ownedBy(uid: string): readonly KubeObject[];
+  /** Of that kind, those whose controller the owner is. */
+  controlledBy<K extends Kind>(kind: K, uid: string): readonly KindMap[K][];
   podsOnNode(nodeName: string): readonly Pod[];
   /** Objects of a kind without a controller, called after this name: NAME-x2kqp, NAME-0. */
   orphansOf(kind: Kind, namespace: string | undefined, name: string): readonly KubeObject[];

@@ -1,10 +1,26 @@
 /** What a pod's status means to those who count pods. */
-import type { Pod } from '../../proto/gen/types.ts';
+import type { Condition, Pod } from '../../proto/gen/types.ts';
 import { findCondition } from './conditions.ts';
 import { isDeleting } from './object.ts';
 
+/** Conditions are replaced when they change, never changed; a workload asks it of all its pods whenever one of them changes. */
+const readyTimes = new WeakMap<readonly Condition[], number | undefined>();
+
+/** Undefined while it is not ready. */
+function readySinceMs({ status }: Pod): number | undefined {
+  const { conditions } = status ?? {};
+  if (!conditions) return undefined;
+  if (!readyTimes.has(conditions)) readyTimes.set(conditions, timeOf(findCondition(conditions, 'Ready')));
+  return readyTimes.get(conditions);
+}
+
+function timeOf(ready: Condition | undefined): number | undefined {
+  if (ready?.status !== 'True') return undefined;
+  return ready.lastTransitionTime === undefined ? 0 : Date.parse(ready.lastTransitionTime);
+}
+
 export function isPodReady(pod: Pod): boolean {
-  return findCondition(pod.status?.conditions, 'Ready')?.status === 'True';
+  return readySinceMs(pod) !== undefined;
 }
 
 /** Ran to its end and will not run again. */
@@ -23,10 +39,8 @@ export function isPodBound(pod: Pod): boolean {
 
 /** When a ready pod counts as available (ready for `minReadySeconds`); undefined while it is not ready. */
 export function availableAtMs(pod: Pod, minReadySeconds = 0): number | undefined {
-  const ready = findCondition(pod.status?.conditions, 'Ready');
-  if (ready?.status !== 'True') return undefined;
-  const sinceMs = ready.lastTransitionTime === undefined ? 0 : Date.parse(ready.lastTransitionTime);
-  return sinceMs + minReadySeconds * 1000;
+  const sinceMs = readySinceMs(pod);
+  return sinceMs === undefined ? undefined : sinceMs + minReadySeconds * 1000;
 }
 
 export function isPodAvailable(pod: Pod, minReadySeconds: number, nowMs: number): boolean {

@@ -67,6 +67,12 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
+    name: 'a replica reads before it knows what the others wrote',
+    finds: 'fresh-reads',
+    focus: { kinds: ['ConfigMap'], faults: [] },
+    make: () => ({ asked: () => 1n }),
+  },
+  {
     name: 'finalizers hold nothing',
     finds: 'finalizers',
     focus: { kinds: ['Deployment'] },

@@ -40,6 +40,8 @@ export interface StorePlants {
   readonly watchBatch?: (batch: WatchBatch, prefix: string) => WatchBatch | undefined;
   /** False: an event of a watch of the API is not delivered. */
   readonly watched?: (event: WatchEvent) => boolean;
+  /** What the store is said to have come to, of what it has. */
+  readonly asked?: (revision: bigint) => bigint;
   /** True: the write is acknowledged and never made. */
   readonly forget?: (transaction: Transaction, writer: Writer) => boolean;
 }
@@ -154,7 +156,10 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
   }
 
   return {
-    get: (key, options) => call(() => memory.get(key, options), false),
+    async get(key, options) {
+      const result = await call(() => memory.get(key, options), false);
+      return plants.asked ? { ...result, revision: plants.asked(result.revision) } : result;
+    },
     list: (prefix, options) => call(() => memory.list(prefix, options), false),
     transact(transaction) {
       const writer = writerNow();

@@ -8,6 +8,7 @@ import type { KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
 import { counterPrefix } from './acknowledged.ts';
 import { chooseAct } from './acts.ts';
 import { SimProcess } from './process.ts';
+import { readBack } from './read-checker.ts';
 import type { Rpc } from './rpc.ts';
 import { servedOperation, servedSince } from './store.ts';
 import type { Report, StoreChecker } from './store-checker.ts';
@@ -32,6 +33,8 @@ export interface UserOptions {
 const rushEveryMs = 6_000;
 const rushMs = 60;
 const hotName = 'hot';
+/** Of so many writes one is read at once. */
+const readBackEach = 3;
 
 export interface DeleteOptions {
   readonly namespace?: string;
@@ -171,12 +174,27 @@ export class SimUser {
       if (!object) throw new Error(`${method} answered without an object`);
       if (verb === 'delete' || verb === 'evict') this.#checkDeleted(object);
       else if (signing.has(verb)) this.checker.acknowledged.acknowledge(object, keyOf(object), this.name, count);
+      if (signing.has(verb) && count % readBackEach === 0) await this.#readBack(object);
       return true;
     } catch (error) {
       if (!isGantryError(error)) throw error;
       this.world.trace(this.name, `${verb} ${what} at ${address}: ${(error as GantryError).code} ${messageOf(error)}`);
       return false;
     }
+  }
+
+  /** From whichever replica. */
+  #readBack(written: KubeObject): Promise<void> {
+    const { servers, report } = this.#options;
+    const { kind, metadata } = written;
+    const address = servers[Math.floor(this.random.next() * servers.length)]!;
+    const target = { kind, name: metadata.name, ...(metadata.namespace && { namespace: metadata.namespace }) };
+    const get = async (): Promise<KubeObject | undefined> => {
+      const answer = await this.#rpc.unary(this.#process, admin(this.name), address, 'Cluster', 'Get', target);
+      const { object } = answer as { object?: ObjectEnvelope };
+      return object && fromEnvelope(object);
+    };
+    return readBack(written, get, this.checker, report);
   }
 
   #checkDeleted(object: KubeObject): void {

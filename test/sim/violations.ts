@@ -8,6 +8,7 @@ export const invariants = {
   'no-overcommit': "the requests of a node's pods fit into its allocatable",
   'leader-writes': 'no write of a deposed leader lands',
   'acknowledged-writes': 'no write that a client saw succeed is lost',
+  'fresh-reads': 'a read shows every write that was acknowledged before it began',
   finalizers: 'nothing goes while somebody holds it',
   orphans: 'what was to outlive its owner does',
   budgets: 'evictions are charged to the budgets over them',

@@ -17,6 +17,7 @@ const leaseMs = 3_000;
 const node: Node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'uid-n1' }, spec: {} };
 
 interface Stage {
+  lead(): void;
   readonly clock: VirtualClock;
   readonly sessions: NodeSessions;
   /** The mirror catches up with the store. */
@@ -26,7 +27,7 @@ interface Stage {
 }
 
 /** The node is in the store; `shown`: the mirror knows of it. */
-async function stage(shown: boolean): Promise<Stage> {
+async function stage(shown: boolean, leads = true): Promise<Stage> {
   const clock = virtualClock();
   const store = createMemoryStore({ clock });
   const state = new MutableClusterState();
@@ -61,15 +62,19 @@ async function stage(shown: boolean): Promise<Stage> {
       zone: 'cluster.local',
     },
     leaderAddress: () => undefined,
+    isSole: () => true,
   });
-  sessions.lead({
-    key: '/gantry/leader',
-    createRevision: revision,
-    fence: createRevisionIs('/gantry/leader', revision),
-    isHeld: () => true,
-    signal: new AbortController().signal,
-  });
+  const lead = (): void =>
+    sessions.lead({
+      key: '/gantry/leader',
+      createRevision: revision,
+      fence: createRevisionIs('/gantry/leader', revision),
+      isHeld: () => true,
+      signal: new AbortController().signal,
+    });
+  if (leads) lead();
   return {
+    lead,
     clock,
     sessions,
     show,
@@ -103,6 +108,16 @@ function agent({ clock, sessions }: Stage, heartbeats: boolean): { leave(): void
 }
 
 describe('a node says hello', () => {
+  test('to a replica that is alone and does not lead yet, and is greeted when it does', async () => {
+    const here = await stage(true, false);
+    agent(here, true);
+    await here.clock.advance(2_000);
+    expect(here.isAlive()).toBeUndefined();
+    here.lead();
+    await here.clock.advance(100);
+    expect(await here.ready()).toBe('True');
+  });
+
   test('and has its lease and becomes Ready, though the mirror does not show it yet', async () => {
     const here = await stage(false);
     agent(here, true);
