@@ -215,7 +215,7 @@ function fail(error: unknown): void {
 }
 
 async function main(): Promise<void> {
-  collectRarely();
+  collectRarely(systemClock);
   const flags = parseFlags(process.argv.slice(2), version);
   const log = createLog('control-plane', flags.logLevel);
   const stopping = new AbortController();
