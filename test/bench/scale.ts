@@ -2,8 +2,9 @@
  * `npm run bench -- scale [--nodes N] [--pods N]`: hollow agents (the production session client over gRPC with mutual
  * TLS, a runtime that only says so) and pods of Deployments, against one real control plane with its real etcd.
  *
- * The cluster grows by stages. When time or memory ends before the size that was asked for, the largest stage that held
- * is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
+ * The cluster grows by stages, nodes first; with all of them and no pods heartbeats are measured. When time or memory ends
+ * before the size that was asked for, what the last stage began is taken back, so that the rest is measured at the largest
+ * size that held; that is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { isGantryError, messageOf } from '../../lib/errors.ts';
@@ -11,7 +12,7 @@ import { fromEnvelope } from '../../lib/model/codec.ts';
 import type { Deployment, Pod } from '../../proto/gen/types.ts';
 import { apply, sleepers } from './cluster.ts';
 import { Fleet } from './hollow/fleet.ts';
-import { countFalsePositives, measureHeartbeats, type Say } from './hollow/liveness.ts';
+import { countFalsePositives, measureHeartbeats } from './hollow/liveness.ts';
 import { readWriteMix } from './hollow/load.ts';
 import { childNamed, cpuSeconds, memoryBytes, percentile } from './hollow/machine.ts';
 import { Plane } from './hollow/plane.ts';
@@ -28,7 +29,9 @@ const totalMs = 600_000;
 /** For what comes after the growing: reads and writes, dying nodes, the end. */
 const reservedMs = 160_000;
 /** Of the growing, what is left for pods. */
-const startingMs = 200_000;
+const startingMs = 210_000;
+/** To take back what a stage had begun. */
+const shrinkingMs = 40_000;
 const memoryLimitBytes = 4 * 2 ** 30;
 const agentProcesses = 3;
 const replicasEach = 500;
@@ -62,6 +65,9 @@ class Scale {
   #plane!: Plane;
   #fleet!: Fleet;
   #held = { nodes: 0, pods: 0 };
+  #mostResidentBytes = 0;
+  /** Until the last stage that held. */
+  #heldResidentBytes = 0;
   #deployments = 0;
 
   constructor(report: Report, wanted: Required<ScaleOptions>) {
@@ -75,10 +81,8 @@ class Scale {
     const { address, joinPort, folder } = this.#plane;
     this.#fleet = new Fleet({ servers: [address], joinPort, token, dataDir: `${folder}/nodes` }, agentProcesses);
     const reached = await this.#grow();
-    const say: Say = (metric) => this.#say(metric);
     if (this.#held.nodes > 0) {
-      await this.#attempt(() => measureHeartbeats(this.#plane, this.#held.nodes, say));
-      await this.#attempt(() => countFalsePositives(this.#plane, token, busyAgents, say));
+      await this.#attempt(() => countFalsePositives(this.#plane, token, busyAgents, (metric) => this.#say(metric)));
     }
     if (this.#held.pods > 0) {
       await this.#attempt(() => this.#measureReads());
@@ -103,8 +107,12 @@ class Scale {
     const round = Math.floor(this.#fleet.connected / roundNodes) * roundNodes;
     if (round > this.#held.nodes) this.#held = { ...this.#held, nodes: round };
     this.#fleet.kill(this.#fleet.size - this.#held.nodes);
+    if (this.#held.nodes > 0) {
+      await this.#attempt(() => measureHeartbeats(this.#plane, this.#held.nodes, (metric) => this.#say(metric)));
+    }
     const room = Math.min(this.#wanted.pods, this.#held.nodes * podsPerNode);
     const allPods = await this.#asFarAsItGoes(stagesTo(podStages, room), (pods) => this.#start(pods));
+    if (!allPods) await this.#attempt(() => this.#shrink());
     return allNodes && allPods && room === this.#wanted.pods;
   }
 
@@ -149,6 +157,7 @@ class Scale {
     );
     phase.end();
     this.#held = { ...this.#held, nodes };
+    this.#heldResidentBytes = this.#mostResidentBytes;
   }
 
   async #start(pods: number): Promise<void> {
@@ -178,6 +187,25 @@ class Scale {
     const s = (seconds: number) => `${seconds.toFixed(1)} s`;
     phase.end(`created after ${s(seen.created)}, bound and with their agents after ${s(seen.bound)}`);
     this.#held = { ...this.#held, pods };
+    this.#heldResidentBytes = this.#mostResidentBytes;
+  }
+
+  /** To what was held. */
+  async #shrink(): Promise<void> {
+    const phase = this.#phase(`back to ${this.#held.pods} pods`);
+    const kept = Math.ceil(this.#held.pods / replicasEach);
+    await this.#scaleToNothing(kept, this.#deployments);
+    this.#deployments = kept;
+    const endMs = systemClock.monotonicMs() + shrinkingMs;
+    while (this.#fleet.pods > this.#held.pods && systemClock.monotonicMs() < endMs) await systemClock.sleep(pollMs);
+    phase.end();
+  }
+
+  async #scaleToNothing(from: number, to: number): Promise<void> {
+    const { cluster } = this.#plane;
+    const names = Array.from({ length: to - from }, (_, index) => deploymentName(from + index));
+    const scale = (name: string) => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 });
+    await Promise.all(names.map(scale));
   }
 
   async #counts(): Promise<{ created: number; ready: number }> {
@@ -220,23 +248,19 @@ class Scale {
   /** Everything scaled to nothing; not waited for when time is short. */
   async #drain(): Promise<void> {
     const phase = this.#phase('scale to zero');
-    const { cluster } = this.#plane;
-    const names = Array.from({ length: this.#deployments }, (_, index) => deploymentName(index));
-    await Promise.all(
-      names.map((name) => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 })),
-    );
+    await this.#scaleToNothing(0, this.#deployments);
     await this.#until(phase.name, () => this.#fleet.pods === 0, 5_000);
     phase.end();
   }
 
   #summary(reached: boolean): void {
     const { nodes, pods } = this.#held;
-    const most = this.#plane.mostResidentBytes();
+    const most = reached ? this.#plane.mostResidentBytes() : this.#heldResidentBytes;
     const mebibytes = 4096;
     this.#say({ metric: 'nodes held', value: nodes, unit: '', target: { bound: '>=', value: this.#wanted.nodes } });
     this.#say({ metric: 'pods held', value: pods, unit: '', target: { bound: '>=', value: this.#wanted.pods } });
     const target = { bound: '<=', value: mebibytes } as const;
-    this.#say({ metric: 'control plane resident, at most', value: most / 2 ** 20, unit: 'MiB', target });
+    this.#say({ metric: 'control plane resident, at most, at that size', value: most / 2 ** 20, unit: 'MiB', target });
     const took = (totalMs - (this.#endMs - systemClock.monotonicMs())) / 1000;
     this.#say({ metric: 'the whole run', value: took, unit: 's', target: { bound: '<=', value: totalMs / 1000 } });
     if (!reached) say(`the largest size held: ${nodes} nodes with ${pods} pods`);
@@ -264,6 +288,7 @@ class Scale {
       const nowMs = systemClock.monotonicMs();
       if (nowMs > this.#endMs - leaveMs) throw new NotHeld(`${what}: no time left`);
       const resident = this.#plane.residentBytes();
+      this.#mostResidentBytes = Math.max(this.#mostResidentBytes, resident);
       if (resident > memoryLimitBytes) throw new NotHeld(`${what}: the control plane takes ${mebi(resident)}`);
       if (nowMs - toldMs > 10_000) {
         toldMs = nowMs;

@@ -21,7 +21,7 @@ const targetNodes = 5_000;
 const targetCores = 0.5;
 const busyProgram = fileURLToPath(new URL('busy-agent.ts', import.meta.url));
 
-/** Nothing happens but heartbeats, one a second from each node. */
+/** Nothing happens but heartbeats: one a second from each node, or less often when there are thousands (session/pace.ts). */
 export async function measureHeartbeats(plane: Plane, nodes: number, say: Say): Promise<void> {
   await systemClock.sleep(settleMs); // what joining has left to do
   const before = plane.cpuSeconds();
@@ -30,7 +30,7 @@ export async function measureHeartbeats(plane: Plane, nodes: number, say: Say): 
   const cores = (plane.cpuSeconds() - before) / ((systemClock.monotonicMs() - startMs) / 1000);
   const target = { bound: '<=', value: targetCores } as const;
   say({ metric: `heartbeats of ${nodes} nodes`, value: cores, unit: 'cores', ...(nodes >= targetNodes && { target }) });
-  say({ metric: 'for each heartbeat', value: (cores / nodes) * 1e6, unit: 'µs of processor time' });
+  say({ metric: 'for each node', value: (cores / nodes) * 1e6, unit: 'µs of processor time a second' });
 }
 
 /** Nodes that were declared dead because the leader stood still, or because an agent has no time for anything. */
