@@ -47,9 +47,12 @@ export function renewHandler(dependencies: BootstrapDependencies): Handlers<'Nod
 
 /** A node whose object was deleted is out; its certificate is good for nothing until it joins again. */
 export function nodeIsGone(nodeName: string): GantryError {
+  const cure =
+    'to join it again, remove pki from the --data-dir of its agent and start that with --token (ctl token create --role node ' +
+    'prints one); for a lab: ctl lab up';
   return new GantryError(
     'permissionDenied',
-    `node ${nodeName} is not part of the cluster (its Node object was deleted); join it again with a new token`,
+    `node ${nodeName} is not part of the cluster (its Node object was deleted); ${cure}`,
   );
 }
 

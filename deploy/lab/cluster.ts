@@ -2,16 +2,17 @@
  * A Gantry cluster on a lab: the rack with the registry, one control plane or several, agents that join with a token.
  * `up` can be called again at any time: it starts what does not run and adds what is missing.
  */
-import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GantryError } from '../../lib/errors.ts';
 import { compileCacheFolder, warmCompileCache } from './compile-cache.ts';
-import { openLab, programLog, recordNodes, startMachine } from './lab.ts';
+import { killMachine, openLab, programLog, recordNodes, startMachine } from './lab.ts';
 import type { Host } from './machine.ts';
 import {
   type ControlPlaneOptions,
   controlPlaneMachine,
   controlPlaneName,
+  identityFolder,
   joinTokenFile,
   nodeMachine,
   nodeName,
@@ -70,9 +71,24 @@ export async function up(host: Host, options: ClusterOptions, progress: Progress
 
   done = progress(nodes === 1 ? 'node-1 joins' : `node-1 to node-${nodes} join`);
   const numbers = Array.from({ length: nodes }, (_, index) => index + 1);
+  await forgetDeleted(host, name, numbers.map(nodeName));
   for (const number of numbers) await startNode(host, name, number, token);
   await waitForNodes(host, name, numbers.map(nodeName));
   done();
+}
+
+/** A node whose object was deleted is nobody to the cluster any more: its machine is to join again. */
+async function forgetDeleted(host: Host, lab: string, names: readonly string[]): Promise<void> {
+  const known = requireState(lab).machines.filter(({ name }) => names.includes(name));
+  if (known.length === 0) return;
+  const { exitCode, stdout, stderr } = await ctl(host, lab, ['get', 'nodes', '-o', 'json']);
+  if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
+  const there = nodeNames(stdout);
+  for (const { name } of known) {
+    if (there.has(name)) continue;
+    await killMachine(host, lab, name);
+    rmSync(join(machineData(lab, name), identityFolder), { recursive: true, force: true });
+  }
 }
 
 function checkCounts({ nodes = newLabNodes, controlPlanes = 1 }: ClusterOptions): void {
@@ -108,12 +124,18 @@ async function joinControlPlanes(host: Host, lab: string, options: ClusterOption
     });
   }
   const last = controlPlaneMachine(subnet, options, controlPlanes);
-  await until(host, lab, last, 'the control planes did not all become ready', async () => {
-    copyAdminConfig(lab);
-    const { servers } = JSON.parse(readFileSync(adminConfig(lab), 'utf8')) as { servers: string[] };
-    if (servers.length >= controlPlanes) return true;
-    throw new GantryError('unavailable', `only ${servers.join(', ')} ${servers.length === 1 ? 'is' : 'are'} there`);
-  });
+  await until(
+    host,
+    lab,
+    () => last,
+    'the control planes did not all become ready',
+    async () => {
+      copyAdminConfig(lab);
+      const { servers } = JSON.parse(readFileSync(adminConfig(lab), 'utf8')) as { servers: string[] };
+      if (servers.length >= controlPlanes) return true;
+      throw new GantryError('unavailable', `only ${servers.join(', ')} ${servers.length === 1 ? 'is' : 'are'} there`);
+    },
+  );
 }
 
 /** A lab runs the programs of the clone that made it: those of another one may not understand its data. */
@@ -152,12 +174,18 @@ function startNode(host: Host, lab: string, number: number, token: string): Prom
 async function waitForControlPlane(host: Host, lab: string): Promise<string> {
   const { subnet } = requireState(lab);
   const machine = controlPlaneMachine(subnet);
-  return until(host, lab, machine, 'the control plane did not become ready', async () => {
-    if (!copyAdminConfig(lab)) return undefined;
-    const { exitCode, stdout, stderr } = await ctl(host, lab, ['token', 'create', '--role', 'node']);
-    if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
-    return stdout.trim();
-  });
+  return until(
+    host,
+    lab,
+    () => machine,
+    'the control plane did not become ready',
+    async () => {
+      if (!copyAdminConfig(lab)) return undefined;
+      const { exitCode, stdout, stderr } = await ctl(host, lab, ['token', 'create', '--role', 'node']);
+      if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
+      return stdout.trim();
+    },
+  );
 }
 
 /** The first control plane's; false while it has not written any. */
@@ -170,28 +198,40 @@ function copyAdminConfig(lab: string): boolean {
 }
 
 async function waitForNodes(host: Host, lab: string, names: readonly string[]): Promise<void> {
-  const machines = requireState(lab).machines;
-  const first = machines.find((machine) => machine.name === names[0]);
-  await until(host, lab, first, 'nodes did not become Ready', async () => {
+  const { machines } = requireState(lab);
+  let missing = names;
+  const tardy = (): MachineSpec | undefined => machines.find(({ name }) => name === missing[0]);
+  await until(host, lab, tardy, 'nodes did not become Ready', async () => {
     const { exitCode, stdout, stderr } = await ctl(host, lab, ['get', 'nodes', '-o', 'json']);
     if (exitCode !== 0) throw new GantryError('unavailable', stderr.trim());
     const ready = readyNodes(stdout);
-    const missing = names.filter((name) => !ready.has(name));
+    missing = names.filter((name) => !ready.has(name));
     if (missing.length === 0) return true;
     throw new GantryError('unavailable', `not Ready: ${missing.join(', ')}`);
   });
 }
 
+interface NodeObject {
+  readonly metadata: { readonly name: string };
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
+const nodesIn = (json: string): readonly NodeObject[] => (JSON.parse(json) as { items?: NodeObject[] }).items ?? [];
+
+/** Pure: names of all nodes in `ctl get nodes -o json`. */
+export function nodeNames(json: string): Set<string> {
+  return new Set(nodesIn(json).map(({ metadata }) => metadata.name));
+}
+
 /** Pure: names of the Ready nodes in `ctl get nodes -o json`. */
 export function readyNodes(json: string): Set<string> {
-  interface NodeObject {
-    metadata: { name: string };
-    status?: { conditions?: { type: string; status: string }[] };
-  }
-  const parsed = JSON.parse(json) as { items?: NodeObject[] };
   const ready = (node: NodeObject): boolean =>
     node.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
-  return new Set((parsed.items ?? []).filter(ready).map((node) => node.metadata.name));
+  return new Set(
+    nodesIn(json)
+      .filter(ready)
+      .map((node) => node.metadata.name),
+  );
 }
 
 /** Runs ctl of this clone against the lab. */
@@ -206,7 +246,8 @@ export function ctl(host: Host, lab: string, args: readonly string[], options: {
 async function until<T>(
   host: Host,
   lab: string,
-  machine: MachineSpec | undefined,
+  /** Whose log explains it. */
+  whose: () => MachineSpec | undefined,
   failure: string,
   attempt: () => Promise<T | undefined>,
 ): Promise<T> {
@@ -222,6 +263,7 @@ async function until<T>(
     await host.clock.sleep(100);
   }
   const reason = lastError instanceof Error ? `: ${lastError.message}` : '';
+  const machine = whose();
   const log = machine ? programLog(lab, machine) : '';
   throw new GantryError('deadlineExceeded', `${failure} within ${readyTimeoutMs / 1000} s${reason}`, {
     cause: lastError,

@@ -28,6 +28,8 @@ const registryPort = 5000;
 const node = join(cloneFolder, 'node_modules/.bin/node');
 /** Where every machine finds these below its data folder. */
 export const joinTokenFile = 'join-token';
+/** Of an agent's. */
+export const identityFolder = 'pki';
 export const registryConfigFile = 'registry.yml';
 
 /** The switch of the underlay, and the image registry on it. */

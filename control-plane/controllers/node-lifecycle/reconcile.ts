@@ -39,8 +39,11 @@ import { bearsOutOfService, isLost, leaveAtMs, notReadyTaint, taintsFor, unreach
 type NodeEvent = NonNullable<ReconcileResult['events']>[number];
 
 const mostPerTransaction = 100;
-/** The sessions' verdict on silence is not an object whose change would call us. */
-const pausedRecheckMs = 1000;
+/**
+ * The sessions' verdict on silence is not an object whose change would call us. Thousands that are held back are looked at so
+ * seldom that it takes a small part of the leader's time, which it needs to have them back.
+ */
+const recheckMs = (nodes: number): number => 1_000 + 2 * nodes;
 const pausedReason = 'EvictionsPaused';
 /** The sessions' clock is not ours, and a session may be open: we look again. */
 const lostRecheckMs = 250;
@@ -69,7 +72,7 @@ export function reconcileNode(
   const paused = lost && holdsPods ? pauses.why(node, snapshot.list('Node'), evictionsPaused, nowMs) : undefined;
   const changes: Change[] = [];
   const events: NodeEvent[] = [];
-  const delays: number[] = paused === undefined ? [] : [pausedRecheckMs];
+  const delays: number[] = paused === undefined ? [] : [recheckMs(snapshot.list('Node').length)];
   if (lost && isOutOfService(node) && !declared) delays.push(lostRecheckMs);
   if (!isSame(taints, node.spec.taints ?? [])) {
     changes.push({ type: 'update', object: withTaints(node, taints) });
