@@ -312,7 +312,7 @@ class ControllerLoop {
 function restAfterMs(tookMs: number, others: number): number {
   const aloneMs = Math.max(Math.min(tookMs * restPerTurn.brief, briefRestMs), tookMs * restPerTurn.long);
   if (tookMs < longTurnMs) return aloneMs;
-  return Math.max(aloneMs, Math.min((tookMs * others) / shareOfLongTurns, longestRestMs));
+  return Math.max(aloneMs, Math.min((tookMs * (others - 1)) / shareOfLongTurns, longestRestMs));
 }
 
 function* everythingIn(state: ClusterState): Iterable<ObjectChange> {

@@ -17,7 +17,8 @@ import type { Report } from './report.ts';
 const bench = 'watchers';
 const healthy = 180;
 const stalling = 20;
-const warmUp = 500;
+/** At the same pace, until what is kept for watchers and the heap have their usual size. */
+const warmUp = 4_000;
 const objects = 8;
 const longestWriteMs = 150_000;
 const events = 10_000;
