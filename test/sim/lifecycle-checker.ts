@@ -43,8 +43,9 @@ export class LifecycleChecker {
 
   #followOrphans({ key, object, previous }: Change, writer: Writer | undefined): void {
     if (object?.kind === 'Deployment' && object.metadata.finalizers?.includes(orphanFinalizer)) {
+      // What went already, with a deletion in the foreground before this one, goes on.
       for (const set of this.#store.list('ReplicaSet'))
-        if (isControlledBy(set, object)) this.#setFree.set(set.metadata.uid!, object.metadata.uid!);
+        if (isControlledBy(set, object) && !isDeleting(set)) this.#setFree.set(set.metadata.uid!, object.metadata.uid!);
     }
     if (previous?.kind !== 'ReplicaSet') return;
     const former = this.#setFree.get(previous.metadata.uid ?? '');
