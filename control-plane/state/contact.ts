@@ -41,12 +41,7 @@ export class Contact {
     return this.#confirmedMs;
   }
 
-  /** Newest revision in an answer, to compare later ones with. */
-  get newest(): bigint {
-    return this.#newest;
-  }
-
-  /** `known` was the newest when it was asked: an answer older than that is of a store that was set back to a copy. */
+  /** `known` was all that was needed when it was asked: an answer older than that is of a store that was set back to a copy. */
   answered(answer: Answer, known: bigint): void {
     if (answer.revision < known) {
       this.#newest = answer.revision;
@@ -98,7 +93,7 @@ export function withContact(store: Store, clock: Clock): { readonly store: Store
   const contact = new Contact();
   const noting = async <T extends { readonly revision: bigint }>(ask: () => Promise<T>): Promise<T> => {
     const askedMs = clock.monotonicMs();
-    const known = contact.newest;
+    const known = contact.needed();
     const answer = await ask();
     contact.answered({ askedMs, revision: answer.revision }, known);
     return answer;

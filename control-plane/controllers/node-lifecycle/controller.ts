@@ -23,7 +23,7 @@ export function nodeLifecycleController({ evictionsPaused, lostForMs }: NodeLife
     },
     *keysOf(change, snapshot) {
       const object = change.object ?? change.previous;
-      // How many others are lost counts too, but a node whose pods are held back for that is looked at every second anyway;
+      // How many others are lost counts too, but a node whose pods are held back for that is looked at every few seconds anyway;
       // and thousands may be lost together.
       if (object?.kind === 'Node') {
         if (!change.object) pauses.forget(object.metadata.uid ?? '');

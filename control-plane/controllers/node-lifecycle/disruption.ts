@@ -34,11 +34,11 @@ const readings = new WeakMap<Node, Readiness>();
 /** How long an answer to hold nodes back is good for, however many others change meanwhile. */
 const holdMs = 500;
 const mostRemembered = 100;
-/** We look every second; once a minute is enough to say it. */
+/** We look every few seconds; once a minute is enough to say it. */
 const sayEveryMs = 60_000;
 
 /**
- * Why the pods of lost nodes stay where they are. When thousands are lost, each is asked about every second, and the list of
+ * Why the pods of lost nodes stay where they are. When thousands are lost, each is asked about again and again, and the list of
  * nodes changes all the time. An answer that nothing speaks against moving pods is never taken from memory.
  */
 export class Pauses {
