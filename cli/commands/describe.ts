@@ -1,10 +1,11 @@
 /** `ctl describe`: one object in full, with what belongs to it and what happened to it. */
 import type { Command } from 'commander';
 import { isGantryError } from '../../lib/errors.ts';
+import { conditionStatus } from '../../lib/model/conditions.ts';
 import type { Event, KubeObject, Pod } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { deletionSentence } from '../deletion.ts';
-import { listObjects } from '../objects.ts';
+import { findObject, listObjects } from '../objects.ts';
 import { alignTabs } from '../output/align.ts';
 import { serviceNameOf } from '../output/columns.ts';
 import { autoscalerLines } from '../output/describe/autoscaler.ts';
@@ -144,17 +145,28 @@ async function deletionLines(context: Context, object: KubeObject): Promise<stri
   return why === undefined ? [] : [`Deletion:\t${why}`];
 }
 
-/** What each node says to a pod that is on none. */
+/** What each node says to a pod that is on none; of one whose node does not run it, what comes next. */
 async function pendingLines(context: Context, { metadata, spec, status }: Pod): Promise<string[]> {
-  if (spec.nodeName || metadata.deletionTimestamp || (status?.phase ?? 'Pending') !== 'Pending') return [];
-  const { name, namespace = context.namespace } = metadata;
+  const { name, namespace = context.namespace, deletionTimestamp } = metadata;
+  const { phase = 'Pending' } = status ?? {};
+  if (deletionTimestamp || phase === 'Succeeded' || phase === 'Failed') return [];
   try {
-    return verdictLines(await context.cluster.ExplainPending({ namespace, name }));
+    if (!spec.nodeName) {
+      return phase === 'Pending' ? verdictLines(await context.cluster.ExplainPending({ namespace, name })) : [];
+    }
+    if (await isNodeReady(context, spec.nodeName)) return [];
+    const { summary = '' } = await context.cluster.ExplainPending({ namespace, name });
+    return [`Node Problem:\t${summary}`];
   } catch (error) {
     // A control plane of an older version, or the pod has gone meanwhile.
     if (isGantryError(error, 'unimplemented') || isGantryError(error, 'notFound')) return [];
     throw error;
   }
+}
+
+async function isNodeReady(context: Context, name: string): Promise<boolean> {
+  const node = await findObject(context, 'Node', name);
+  return conditionStatus(node?.status?.conditions, 'Ready') === 'True';
 }
 
 function podsOn(context: Context, node: string): Promise<Pod[]> {

@@ -20,15 +20,15 @@ export function verdicts(
 ): NodeVerdict[] {
   const asking = asked.flatMap((filter) => {
     const check = filter.checkFor(pod);
-    return check ? [{ filter, check }] : [];
+    return check ? [{ filter, check, detail: filter.detailFor?.(pod, picture.infos) }] : [];
   });
   return picture.infos.map((info) => {
     const refusing = asking.filter(({ check }) => check(info) !== undefined);
     const short = refusing.filter(({ filter }) => filter.shortage !== undefined);
     const [first] = refusing;
     const told = first && short.includes(first) ? short : refusing.slice(0, 1);
-    const reasons = told.map(({ filter, check }) => {
-      const missing = filter.shortage?.(pod, info);
+    const reasons = told.map(({ filter, check, detail }) => {
+      const missing = filter.shortage?.(pod, info) ?? detail?.(info);
       return missing === undefined ? check(info)! : `${check(info)!}: ${missing}`;
     });
     const reason = first ? reasons.join('; ') : neighbourReason(neighbours, info);

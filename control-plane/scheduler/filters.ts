@@ -14,6 +14,7 @@ import type { Pod, Taint } from '../../proto/gen/types.ts';
 import { requiredNodeAffinityHolds } from './node-affinity.ts';
 import type { NodeInfo } from './node-info.ts';
 import { hostPortsCollide, requestsOf } from './requests.ts';
+import { volumeDetail } from './volume-detail.ts';
 import { volumeCheck, volumeTerms } from './volumes.ts';
 
 /** Why the pod cannot run on the node, or undefined when it can. */
@@ -27,6 +28,8 @@ export interface Filter {
   checkFor(pod: Pod): Check | undefined;
   /** For who looks at a node that it refuses: what is missing ("needs 500m, 120m of 2 free"). */
   shortage?(pod: Pod, info: NodeInfo): string;
+  /** For the same: more than the reason says, of nodes that it refuses. Looks once at the pod and at all nodes. */
+  detailFor?(pod: Pod, infos: readonly NodeInfo[]): Check;
 }
 
 const ready: Filter = {
@@ -180,6 +183,13 @@ const volumes: Filter = {
   checkFor(pod) {
     const check = volumeCheck(pod);
     return check && (({ node }) => check(node));
+  },
+  detailFor(pod, infos) {
+    const detail = volumeDetail(
+      pod,
+      infos.map(({ node }) => node),
+    );
+    return ({ node }) => detail(node);
   },
 };
 

@@ -4,10 +4,12 @@
  */
 import { GantryError } from '../../lib/errors.ts';
 import { fromEnvelope } from '../../lib/model/codec.ts';
+import { isPodBound } from '../../lib/model/pods.ts';
 import { priorityOf } from '../../lib/model/priority.ts';
 import type { Handlers } from '../../lib/rpc/server.ts';
 import type { ExplainPendingResponse, KubeObject, Pod, SimulatedPod } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
+import { boundPodSentence } from './bound-pod.ts';
 import { isRoomComing } from './eviction-round.ts';
 import { explain, verdicts } from './explain.ts';
 import { withPriorities } from './loop.ts';
@@ -32,7 +34,7 @@ export function schedulingHandlers({ state, defaultStrategy, admit, nowMs }: Sch
     async ExplainPending({ namespace = 'default', name = '' }) {
       const pod = state.get('Pod', namespace, name);
       if (!pod) throw new GantryError('notFound', `pods ${JSON.stringify(name)} not found in namespace ${namespace}`);
-      return explainPending(state, pod);
+      return explainPending(state, pod, nowMs());
     },
 
     async Simulate({ killNodes = [], objects = [] }) {
@@ -65,8 +67,8 @@ export function summaryOf(pods: readonly SimulatedPod[]): string {
 }
 
 /** Pure. */
-export function explainPending(state: Snapshot, pod: Pod): ExplainPendingResponse {
-  if (!isPending(pod)) return { nodes: [], summary: whyNotPending(pod) };
+export function explainPending(state: Snapshot, pod: Pod, nowMs: number): ExplainPendingResponse {
+  if (!isPending(pod)) return { nodes: [], summary: whyNotPending(pod, state, nowMs) };
   const pods = state.list('Pod');
   const prioritized = withPriorities(pods.filter(isPending), state.list('PriorityClass'));
   const { ready, refused: withoutVolumes } = withVolumes(prioritized.ready, state);
@@ -93,9 +95,13 @@ function explainReady(pod: Pod, pending: readonly Pod[], state: Snapshot): Expla
   return { nodes, summary: `${fits}/${nodes.length} nodes fit; the scheduler will bind it in its next pass` };
 }
 
-function whyNotPending({ metadata, spec, status }: Pod): string {
+function whyNotPending(pod: Pod, state: Snapshot, nowMs: number): string {
+  const { metadata, spec, status } = pod;
+  if (isPodBound(pod)) {
+    const node = state.get('Node', undefined, spec.nodeName ?? '');
+    return boundPodSentence(pod, node, state.list('Node'), nowMs);
+  }
   const name = `pod ${metadata.name}`;
-  if (spec.nodeName !== undefined) return `${name} is on node ${spec.nodeName}: it is not waiting for the scheduler`;
   if (metadata.deletionTimestamp !== undefined) return `${name} is being deleted`;
   return `${name} is ${status?.phase ?? 'finished'}: it is not waiting for the scheduler`;
 }

@@ -38,15 +38,15 @@ import { hostnameLabel, isUsableOn } from '../storage/volume-nodes.ts';
 type Storage = Pick<Snapshot, 'get' | 'list'>;
 
 /** A claim that is bound together with its pod. */
-interface OpenClaim {
+export interface OpenClaim {
   readonly claim: PersistentVolumeClaim;
   readonly storageClass: StorageClass;
   /** Those that it could have, the best first. Absent: a new one is made. */
   readonly candidates?: readonly PersistentVolume[];
 }
 
-interface VolumeNeeds {
-  /** Of claims that are bound, which are these. */
+export interface VolumeNeeds {
+  /** Of claims that are bound, which are these, in the same order. */
   readonly volumes: readonly PersistentVolume[];
   readonly bound: readonly PersistentVolumeClaim[];
   readonly open: readonly OpenClaim[];
@@ -74,6 +74,11 @@ export function withVolumes(
 /** Of most pods this is asked in every pass. */
 function hasClaims({ spec }: Pod): boolean {
   return spec.volumes?.some(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined) === true;
+}
+
+/** Of a pod that `withVolumes` gave out; undefined when it has no claims. */
+export function volumeNeedsOf(pod: Pod): VolumeNeeds | undefined {
+  return needs.get(pod);
 }
 
 function remember(pod: Pod, found: VolumeNeeds): Pod {

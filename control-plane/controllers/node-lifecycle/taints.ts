@@ -3,7 +3,7 @@ import { timestamp } from '../../../lib/clock.ts';
 import { conditionStatus } from '../../../lib/model/conditions.ts';
 import { fencingOf, outOfServiceTaint } from '../../../lib/model/fencing.ts';
 import { isTolerated, tolerates } from '../../../lib/model/tolerations.ts';
-import type { Node, Pod, Taint } from '../../../proto/gen/types.ts';
+import type { Node, Pod, Taint, Toleration } from '../../../proto/gen/types.ts';
 
 export const notReadyTaint = 'node.kubernetes.io/not-ready';
 export const unreachableTaint = 'node.kubernetes.io/unreachable';
@@ -54,23 +54,36 @@ function withTimes(taints: readonly Taint[], nowMs: number): readonly Taint[] {
   return taints.map((taint) => (isTimeless(taint) ? { ...taint, timeAdded: timestamp(nowMs) } : taint));
 }
 
-/** When the pod must leave because of these taints; undefined when it may stay. */
+/** Why and when a pod must leave its node. */
+export interface Leaving {
+  readonly taint: Taint;
+  readonly atMs: number;
+  /** What it bears of the taint: its own tolerationSeconds, or what a pod without a toleration does. */
+  readonly seconds: number;
+  readonly isTolerated: boolean;
+}
+
+/** Because of these taints; undefined when it may stay. */
+export function leavingOf(pod: Pod, taints: readonly Taint[], nowMs: number): Leaving | undefined {
+  let first: Leaving | undefined;
+  for (const taint of taints) {
+    if (taint.effect !== 'NoExecute') continue;
+    const matching = (pod.spec.tolerations ?? []).filter((toleration) => tolerates(toleration, taint));
+    const seconds = matching.length > 0 ? shortest(matching) : secondsWithout(pod, taint);
+    if (seconds === undefined) continue;
+    const atMs = (Date.parse(taint.timeAdded ?? '') || nowMs) + seconds * 1000;
+    if (!first || atMs < first.atMs) first = { taint, atMs, seconds, isTolerated: matching.length > 0 };
+  }
+  return first;
+}
+
 export function leaveAtMs(pod: Pod, taints: readonly Taint[], nowMs: number): number | undefined {
-  const times = taints
-    .filter(({ effect }) => effect === 'NoExecute')
-    .map((taint) => {
-      const seconds = bearableSeconds(pod, taint);
-      return seconds === undefined ? undefined : (Date.parse(taint.timeAdded ?? '') || nowMs) + seconds * 1000;
-    })
-    .filter((time) => time !== undefined);
-  return times.length > 0 ? Math.min(...times) : undefined;
+  return leavingOf(pod, taints, nowMs)?.atMs;
 }
 
 /** Undefined: for ever. */
-function bearableSeconds(pod: Pod, taint: Taint): number | undefined {
-  const matching = (pod.spec.tolerations ?? []).filter((toleration) => tolerates(toleration, taint));
-  if (matching.length === 0) return secondsWithout(pod, taint);
-  const limits = matching.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
+function shortest(tolerations: readonly Toleration[]): number | undefined {
+  const limits = tolerations.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
   return limits.length > 0 ? Math.max(0, Math.min(...limits)) : undefined;
 }
 

@@ -3,9 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { admitApplied } from '../../../../control-plane/api/admission.ts';
 import { explainPending, schedulingHandlers } from '../../../../control-plane/scheduler/handlers.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
+import { timestamp } from '../../../../lib/clock.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import { seededRandom } from '../../../../lib/random.ts';
-import type { KubeObject, Pod, ReplicaSet } from '../../../../proto/gen/types.ts';
+import type {
+  KubeObject,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  ReplicaSet,
+  Taint,
+} from '../../../../proto/gen/types.ts';
 import { createCli } from '../../cli/harness.ts';
 import { deploymentManifest, manifest } from '../api/harness.ts';
 import { node, type PodShape, pod } from './objects.ts';
@@ -63,7 +72,7 @@ describe('ctl explain-pending', () => {
       pod('c', { cpu: '100m', memory: '1Mi', spec: { nodeName: 'n2' } }),
     ];
     const asking = pod('asking', { cpu: '500m', memory: '1Gi' });
-    expect(explainPending(stateOf(...picture, asking), asking)).toEqual({
+    expect(explainPending(stateOf(...picture, asking), asking, 0)).toEqual({
       nodes: [
         {
           nodeName: 'n1',
@@ -97,7 +106,161 @@ describe('ctl explain-pending', () => {
       /Scheduling: +0\/3 nodes fit: .*\n +n1: +insufficient cpu: needs 3, 2 of 2 free\n +n2: +cordoned\n/,
     );
     await cli.put({ ...waiting, spec: { ...waiting.spec, nodeName: 'n1' } });
-    expect((await cli.run('describe pod big')).out).not.toContain('Scheduling:');
+    await cli.put(node('n1'));
+    const bound = await cli.run('describe pod big');
+    expect(bound.out).not.toContain('Scheduling:');
+    expect(bound.out).not.toContain('Node Problem:');
+  });
+});
+
+describe('ctl explain-pending of a pod whose node does not run it', () => {
+  const secondsAgo = (seconds: number): string => timestamp(nowMs - seconds * 1000);
+  const nowMs = Date.parse('2026-01-01T00:01:00Z');
+  const nodeLost = (name: string, taints: Taint[] = [], status: 'Unknown' | 'False' = 'Unknown'): Node => {
+    const base = node(name);
+    const message = status === 'Unknown' ? "the node's agent has not been heard for 3 s" : 'disk is gone';
+    const ready = { type: 'Ready', status, message, lastTransitionTime: secondsAgo(10) };
+    return { ...base, spec: { ...base.spec, taints }, status: { ...base.status, conditions: [ready] } };
+  };
+  const unreachable = {
+    key: 'node.kubernetes.io/unreachable',
+    effect: 'NoExecute',
+    timeAdded: secondsAgo(10),
+  } as const;
+  const on = (name: string, more: Partial<Pod['metadata']> = {}, spec: Partial<Pod['spec']> = {}): Pod => {
+    const made = pod(name, { owner: 'web-1', spec: { nodeName: 'n1', ...spec } });
+    return { ...made, metadata: { ...made.metadata, ...more }, status: { phase: 'Running' } };
+  };
+  const ofStatefulSet = [{ apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'db', uid: 'db', controller: true }];
+  const others = [node('n2'), node('n3')];
+  const said = (about: Pod, ...nodes: Node[]): string =>
+    explainPending(stateOf(...nodes, ...others, about), about, nowMs).summary ?? '';
+  const lost = "is on node n1, which has been lost for 10 s (the node's agent has not been heard for 3 s): ";
+  const byHand = 'at once when the machine is down and you say so: ctl node out-of-service n1';
+  const tolerating = (tolerationSeconds?: number): Partial<Pod['spec']> => ({
+    tolerations: [
+      { key: unreachable.key, operator: 'Exists', ...(tolerationSeconds !== undefined && { tolerationSeconds }) },
+    ],
+  });
+
+  it('names the taint, how long it is borne, and when the pod goes', () => {
+    expect(said(on('a'), nodeLost('n1', [unreachable]))).toBe(
+      `pod a ${lost}it does not tolerate taint node.kubernetes.io/unreachable:NoExecute, and is deleted now, and ReplicaSet web-1 makes another`,
+    );
+    expect(said(on('a', {}, tolerating(300)), nodeLost('n1', [unreachable]))).toBe(
+      `pod a ${lost}it tolerates taint node.kubernetes.io/unreachable:NoExecute for 300 s, and is deleted at ${timestamp(nowMs + 290_000)}, in 290 s, and ReplicaSet web-1 makes another`,
+    );
+    expect(said(on('a', {}, tolerating()), nodeLost('n1', [unreachable]))).toContain('it tolerates that and stays');
+    expect(said(on('a', { ownerReferences: [] }), nodeLost('n1', [], 'False'))).toBe(
+      `pod a is on node n1, which has not been ready for 10 s (disk is gone): it does not tolerate taint node.kubernetes.io/not-ready:NoExecute, which it is given 30 s to bear, and is deleted at ${timestamp(nowMs + 30_000)}, in 30 s, and nothing makes another`,
+    );
+  });
+
+  it('says of one that must not run twice what it waits for', () => {
+    const strict = on('db-0', { ownerReferences: ofStatefulSet });
+    expect(said(strict, nodeLost('n1', [unreachable]))).toBe(
+      `pod db-0 ${lost}it must not run twice, and waits: it runs on when the node is back, or is replaced ${byHand}`,
+    );
+    const deleted = on('db-0', { ownerReferences: ofStatefulSet, deletionTimestamp: secondsAgo(1) });
+    expect(said(deleted, nodeLost('n1', [unreachable]))).toBe(
+      `pod db-0 ${lost}it is being deleted, and goes when the node is back and has stopped it, or ${byHand}`,
+    );
+    const fenced = on('db-0', {
+      ownerReferences: ofStatefulSet,
+      annotations: { 'gantry.dev/fencing': 'stop-after', 'gantry.dev/stop-after-seconds': '20' },
+    });
+    expect(said(fenced, nodeLost('n1', [unreachable]))).toBe(
+      `pod db-0 ${lost}the node stops it after 20 s without contact, and it is replaced 23 s after the loss, or ${byHand}`,
+    );
+    const declared = { key: 'node.kubernetes.io/out-of-service', effect: 'NoExecute' } as const;
+    expect(said(strict, nodeLost('n1', [unreachable, declared]))).toContain('the pod is about to be removed');
+    expect(said(strict)).toContain('which no longer exists: pod db-0 must not run twice');
+  });
+
+  it('says when pods are held back because most nodes were lost together', () => {
+    const away = ['n1', 'n4', 'n5', 'n6'].map((name) => nodeLost(name, [unreachable]));
+    expect(said(on('a'), ...away)).toContain('4 of 6 nodes were lost together');
+  });
+
+  it('says what a taint of a node that is well does to it, and that it has finished', () => {
+    const tainted = node('n1', { spec: { taints: [{ key: 'gpu', value: 'only', effect: 'NoExecute' }] } });
+    expect(said(on('a'), tainted)).toBe(
+      'pod a is on node n1: it does not tolerate taint gpu=only:NoExecute, and is deleted now, and ReplicaSet web-1 makes another',
+    );
+    const finished: Pod = { ...on('a'), status: { phase: 'Failed' } };
+    expect(said(finished, nodeLost('n1'))).toContain('has finished (Failed)');
+  });
+
+  it('is part of describe', async () => {
+    const about = on('db-0', { ownerReferences: ofStatefulSet });
+    const gone = nodeLost('n1', [unreachable]);
+    const cli = await createCli({ scheduling: questionsTo(stateOf(about, gone, ...others)) });
+    for (const object of [about, gone]) await cli.put(object);
+    expect((await cli.run('describe pod db-0')).out).toMatch(
+      /Node Problem: +pod db-0 is on node n1, which has been lost/,
+    );
+  });
+});
+
+describe('ctl explain-pending of a pod whose volumes are elsewhere', () => {
+  const hostname = 'kubernetes.io/hostname';
+  const nodes = ['n1', 'n2', 'n3'].map((name) => node(name, { labels: { [hostname]: name } }));
+  const claim = (name: string, spec: object): PersistentVolumeClaim => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion: '1' },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } }, ...spec },
+    status: { phase: 'Bound' },
+  });
+  const volume = (name: string, claimName: string, values: string[]): PersistentVolume => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name, uid: `uid-${name}`, resourceVersion: '1' },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      local: { path: '/mnt/a' },
+      claimRef: { name: claimName, namespace: 'default', uid: `uid-${claimName}` },
+      nodeAffinity: {
+        required: { nodeSelectorTerms: [{ matchExpressions: [{ key: hostname, operator: 'In', values }] }] },
+      },
+    },
+  });
+  const using = (...claims: string[]): Pod =>
+    pod('db-0', {
+      spec: { volumes: claims.map((claimName) => ({ name: claimName, persistentVolumeClaim: { claimName } })) },
+    });
+  const reasons = (about: Pod, ...objects: KubeObject[]): (string | undefined)[] =>
+    (explainPending(stateOf(...nodes, ...objects, about), about, 0).nodes ?? []).map(({ reason }) => reason);
+
+  it('names the claim, its volume, and the nodes that have it', () => {
+    const one = [claim('data', { volumeName: 'pv-a' }), volume('pv-a', 'data', ['n2', 'n3'])];
+    expect(reasons(using('data'), ...one)).toEqual([
+      'node(s) had volume node affinity conflict: claim data has volume pv-a, which is on nodes n2, n3',
+      undefined,
+      undefined,
+    ]);
+    const two = [...one, claim('logs', { volumeName: 'pv-b' }), volume('pv-b', 'logs', ['n9'])];
+    const logs =
+      'claim logs has volume pv-b, which is on no node of the cluster, only where kubernetes.io/hostname In n9';
+    expect(reasons(using('data', 'logs'), ...two)).toEqual([
+      `node(s) had volume node affinity conflict: claim data has volume pv-a, which is on nodes n2, n3; ${logs}`,
+      `node(s) had volume node affinity conflict: ${logs}`,
+      `node(s) had volume node affinity conflict: ${logs}`,
+    ]);
+  });
+
+  it('names the claim for which a node has no volume', () => {
+    const late: KubeObject = {
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'StorageClass',
+      metadata: { name: 'late', uid: 'late', resourceVersion: '1' },
+      provisioner: 'kubernetes.io/no-provisioner',
+      volumeBindingMode: 'WaitForFirstConsumer',
+    };
+    expect(reasons(using('data'), late, claim('data', { storageClassName: 'late' }))[0]).toBe(
+      "node(s) didn't find available persistent volumes to bind: claim data wants a volume of 1Gi of class late",
+    );
   });
 });
 
