@@ -1,7 +1,15 @@
 /** The workloads that roll out, and the templates that they have had. */
 import { GantryError } from '../lib/errors.ts';
 import { controllerOf, isSame } from '../lib/model/object.ts';
-import { type CopyNames, copyNamesOf, withOriginalNames } from '../lib/model/rollouts.ts';
+import {
+  type CopyNames,
+  causeAnnotation,
+  changeCauseAnnotation,
+  changedContents,
+  copyNamesOf,
+  formerCauseAnnotation,
+  withOriginalNames,
+} from '../lib/model/rollouts.ts';
 import type { DaemonSet, Deployment, KubeObject, PodTemplateSpec, StatefulSet } from '../proto/gen/types.ts';
 import type { Context } from './context.ts';
 import { listObjects } from './objects.ts';
@@ -39,11 +47,13 @@ export interface Revision {
   readonly template: PodTemplateSpec;
   /** The copies of ConfigMaps and Secrets that its pods read instead. */
   readonly copies: CopyNames;
+  /** What its author said of it. */
   readonly changeCause?: string;
+  /** Why it was made or gone back to, as was noted then; absent of one that is older than such notes. */
+  readonly cause?: string;
 }
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
-export const changeCauseAnnotation = 'kubernetes.io/change-cause';
 const templateHashLabel = 'pod-template-hash';
 
 /** Oldest first; the last one is in use. */
@@ -63,45 +73,55 @@ export async function revisionsOf(context: Context, object: RolloutObject): Prom
 }
 
 function revision(number: number, kept: KubeObject, template: PodTemplateSpec): Revision {
-  const { name, annotations } = kept.metadata;
-  const changeCause = annotations?.[changeCauseAnnotation];
+  const { name, annotations = {} } = kept.metadata;
+  const { [changeCauseAnnotation]: said, [formerCauseAnnotation]: saidBefore, [causeAnnotation]: cause } = annotations;
+  const changeCause = said === saidBefore ? undefined : said;
   const copies = copyNamesOf(kept);
   const original = withOriginalNames(template, copies);
-  return { name, number, template: original, copies, ...(changeCause !== undefined && { changeCause }) };
+  return {
+    name,
+    number,
+    template: original,
+    copies,
+    ...(changeCause !== undefined && { changeCause }),
+    ...(cause !== undefined && { cause }),
+  };
 }
 
 export const noCause = '<none>';
 
-/**
- * Why there is each of them, oldest first: what its author said, and the content that changed with it. What was said of
- * the revision before is not said again of one that only has other content.
- */
+/** Why there is each of them, oldest first: what its author said, else what was noted when it was begun. */
 export function changeCauses(revisions: readonly Revision[]): string[] {
   return revisions.map((revision, index) => {
-    const before = revisions[index - 1];
-    const changed = before ? changedContent(revision, before) : [];
-    const isSaid =
-      before === undefined ||
-      changed.length === 0 ||
-      revision.changeCause !== before.changeCause ||
-      !isSame(withoutHash(revision.template), withoutHash(before.template));
-    const said = revision.changeCause === undefined || !isSaid ? [] : [revision.changeCause];
-    return [...said, ...changed].join('; ') || noCause;
+    const { changeCause, cause } = revision;
+    return cause === undefined ? workedOutCause(revision, revisions[index - 1]) : changeCause || cause || noCause;
   });
 }
 
-function changedContent({ copies }: Revision, { copies: before }: Revision): string[] {
-  return Object.entries(copies).flatMap(([original, copy]) =>
-    before[original] === undefined || before[original] === copy
-      ? []
-      : [`${original.replace('/', ' ')} changed to ${contentHash(copy)}`],
-  );
+/** All that is known of one of them: what its author said, and what was noted as well. */
+export function wholeCause(revisions: readonly Revision[], revision: Revision): string {
+  const { changeCause, cause } = revision;
+  if (changeCause && cause) return `${changeCause}; ${cause}`;
+  return changeCauses(revisions)[revisions.indexOf(revision)] ?? noCause;
 }
 
-/** A copy is called after its content. */
-export function contentHash(copy: string): string {
-  return copy.slice(copy.lastIndexOf('-') + 1);
+/**
+ * Of one without a note: what its author said, and the content that changed with it. What was said of the revision before
+ * is not said again of one that only has other content.
+ */
+function workedOutCause(revision: Revision, before: Revision | undefined): string {
+  const changed = before ? changedContents(revision.copies, before.copies) : [];
+  const isSaid =
+    before === undefined ||
+    changed.length === 0 ||
+    revision.changeCause !== before.changeCause ||
+    !isSame(withoutHash(revision.template), withoutHash(before.template));
+  const said = revision.changeCause === undefined || !isSaid ? [] : [revision.changeCause];
+  return [...said, ...changed].join('; ') || noCause;
 }
+
+/** kubectl's words, and another sentence than for Deployments. */
+const noneBefore = 'no last revision to roll back to';
 
 /** `0` is the one before the one in use; after a rollback that nobody asked for, it is the one that runs since. */
 export function wantedRevision(
@@ -114,12 +134,18 @@ export function wantedRevision(
     const isBack = reason === 'ProgressDeadlineExceeded';
     const previous = isBack ? revisions.find(({ name }) => name === runs) : revisions.at(-2);
     if (previous) return previous;
-    throw new GantryError('notFound', `no rollout history found for ${kind.toLowerCase()} "${metadata.name}"`);
+    const none = kind === 'Deployment' ? `no rollout history found for deployment "${metadata.name}"` : noneBefore;
+    throw new GantryError('notFound', none);
   }
+  return numbered(revisions, asked, `unable to find specified revision ${asked} in history`);
+}
+
+/** `otherwise`: what to say when there is none. */
+export function numbered(revisions: readonly Revision[], asked: string, otherwise: string): Revision {
   const found = revisions.find(({ number }) => String(number) === asked);
   if (found) return found;
   const known = revisions.map(({ number }) => number).join(', ') || 'none';
-  throw new GantryError('notFound', `unable to find specified revision ${asked} in history; there is ${known}`);
+  throw new GantryError('notFound', `${otherwise}; there is ${known}`);
 }
 
 export function withoutHash(template: PodTemplateSpec): PodTemplateSpec {

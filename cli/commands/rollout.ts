@@ -3,7 +3,13 @@ import type { Command } from 'commander';
 import { timestamp } from '../../lib/clock.ts';
 import { GantryError } from '../../lib/errors.ts';
 import { isSame } from '../../lib/model/object.ts';
-import { type CopyNames, rollsOutWithConfiguration, undoAnnotation } from '../../lib/model/rollouts.ts';
+import {
+  type CopyNames,
+  changeCauseAnnotation,
+  contentHash,
+  rollsOutWithConfiguration,
+  undoAnnotation,
+} from '../../lib/model/rollouts.ts';
 import { podTemplateOf, withPodTemplate } from '../../lib/model/workloads.ts';
 import { changeObject } from '../changing.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
@@ -11,12 +17,11 @@ import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
 import { getObject } from '../objects.ts';
 import { alignTabs } from '../output/align.ts';
 import { templateLines } from '../output/describe/template.ts';
-import { qualifiedName, resourceKind } from '../resources.ts';
+import { qualifiedName } from '../resources.ts';
 import {
-  changeCauseAnnotation,
   changeCauses,
-  contentHash,
   noCause,
+  numbered,
   type Revision,
   type RolloutObject,
   type RolloutTarget,
@@ -24,6 +29,7 @@ import {
   revisionsOf,
   rolloutTargets,
   wantedRevision,
+  wholeCause,
   withoutHash,
 } from '../rollouts.ts';
 import { forEach } from '../selection.ts';
@@ -134,7 +140,7 @@ async function undo(context: Context, target: RolloutTarget, { toRevision = '0',
   else print(context, target, `rolled back${dryRunSuffix(mode)}`);
 }
 
-/** Undefined when all is as wanted. The content of that time is the controller's to bring back: it is asked to. */
+/** Undefined when all is as wanted. The controller is told: it brings the content of that time back, and notes the cause. */
 function undone(object: RolloutObject, wanted: Revision, isInUse: boolean): RolloutObject | undefined {
   const { name, template, copies, changeCause } = wanted;
   const sameTemplate = isSame(withoutHash(template), withoutHash(podTemplateOf(object)!));
@@ -145,7 +151,7 @@ function undone(object: RolloutObject, wanted: Revision, isInUse: boolean): Roll
   const annotations = {
     ...others,
     ...(changeCause !== undefined && { [changeCauseAnnotation]: changeCause }),
-    ...(hasContent && { [undoAnnotation]: name }),
+    [undoAnnotation]: name,
   };
   return { ...withPodTemplate(object, template), metadata: { ...object.metadata, annotations } };
 }
@@ -159,19 +165,14 @@ async function history(context: Context, target: RolloutTarget, { revision = '0'
   const revisions = await revisionsOf(context, object);
   const title = qualifiedName(target.kind, target.name);
   if (revision !== '0') {
-    const wanted = wantedRevision(revisions, object, revision);
+    const wanted = numbered(revisions, revision, 'unable to find the specified revision');
     const { number, template, copies } = wanted;
-    const why = changeCauses(revisions)[revisions.indexOf(wanted)]!;
+    const why = wholeCause(revisions, wanted);
     const cause = why === noCause ? [] : [`Change-Cause:\t${why}`];
     const lines = [...cause, 'Pod Template:', ...templateLines(template), ...copyLines(copies)];
     return context.write(`${title} with revision #${number}\n${alignTabs(lines)}\n`);
   }
-  if (revisions.length === 0) {
-    throw new GantryError(
-      'notFound',
-      `no rollout history found for ${resourceKind(target.kind).plural}/${target.name}`,
-    );
-  }
+  if (revisions.length === 0) return context.write(`${title} \nNo rollout history found.\n`);
   const causes = changeCauses(revisions);
   const rows = revisions.map(({ number }, index) => `${number}\t${causes[index]}`);
   context.write(`${title} \n${alignTabs(['REVISION\tCHANGE-CAUSE', ...rows])}\n`);

@@ -5,7 +5,7 @@
  * holds until template or content change. It begins when a rollout misses its deadline (deployment/reconcile.ts), or by
  * the annotation gantry.dev/undo-to, which is a request: it is answered by `status.rollback` and taken away.
  */
-import { undoAnnotation } from '../../lib/model/rollouts.ts';
+import { rollsOutWithConfiguration, undoAnnotation } from '../../lib/model/rollouts.ts';
 import type { KubeObject, Rollback } from '../../proto/gen/types.ts';
 import type { ReconcileResult } from '../state/snapshot.ts';
 
@@ -15,6 +15,8 @@ export interface InForce<R> {
   readonly rollback?: Rollback;
   /** The revision that runs in place of the template's own. */
   readonly instead?: R;
+  /** Somebody has asked for it, or for the template's own, in this very turn. */
+  readonly isAsked?: boolean;
   readonly events: Events;
 }
 
@@ -29,8 +31,12 @@ export function rollbackInForce<R extends KubeObject>(
   const request = workload.metadata.annotations?.[undoAnnotation];
   if (request !== undefined) {
     const instead = called(request);
-    if (instead && instead === own) return { events: [] };
-    if (instead) return { rollback: { passedOver: hashNow(), revision: request, reason: 'Undo' }, instead, events: [] };
+    if (instead && instead === own) return { isAsked: true, events: [] };
+    if (instead) {
+      const rollback = { passedOver: hashNow(), revision: request, reason: 'Undo' } as const;
+      return { rollback, instead, isAsked: true, events: [] };
+    }
+    if (!rollsOutWithConfiguration(workload)) return { events: [] }; // its template is all there is to go back to
     const message = `Unable to go back to ${JSON.stringify(request)}: there is no such revision`;
     return { events: [{ type: 'Warning', reason: 'RollbackRevisionNotFound', message, about: workload }] };
   }

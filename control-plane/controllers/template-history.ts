@@ -5,16 +5,16 @@
  * The template in use always has the greatest number: one that comes back is found again and numbered anew.
  */
 import { controllerReference, isDeleting, isSame } from '../../lib/model/object.ts';
-import { copiesAnnotationOf, copyNamesOf, withOriginalNames } from '../../lib/model/rollouts.ts';
+import { changeCauseAnnotation, copiesAnnotationOf, copyNamesOf, withOriginalNames } from '../../lib/model/rollouts.ts';
 import type { ControllerRevision, DaemonSet, Pod, Rollback, StatefulSet } from '../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../state/snapshot.ts';
 import { type ConfiguredTemplate, changedContent, outlivedCopies } from './configuration/copies.ts';
 import { templateHash } from './deployment/template.ts';
 import { controlledBy } from './owned.ts';
 import { rollbackInForce } from './rollback.ts';
+import { withCause } from './rollout-cause.ts';
 
 export const revisionHashLabel = 'controller-revision-hash';
-const changeCauseAnnotation = 'kubernetes.io/change-cause';
 const defaultHistoryLimit = 10;
 
 type Owner = DaemonSet | StatefulSet;
@@ -54,7 +54,12 @@ export function templateHistory(
     .filter((revision) => !isDeleting(revision))
     .sort((a, b) => (a.revision ?? 0) - (b.revision ?? 0) || (a.metadata.name < b.metadata.name ? -1 : 1));
   const own = known.findLast((revision) => isSame(revision.data?.spec?.template, template));
-  const { instead, rollback, events } = rollbackInForce(owner, () => templateHash(template, 0), known, own);
+  const {
+    instead,
+    rollback,
+    isAsked = false,
+    events,
+  } = rollbackInForce(owner, () => templateHash(template, 0), known, own);
   const found = instead ?? own ?? (waitsFor === undefined ? undefined : known.at(-1));
   if (!found && waitsFor !== undefined) return undefined;
   const isHeld = waitsFor !== undefined && !instead && !isMadeFrom(found, owner);
@@ -78,8 +83,22 @@ export function templateHistory(
   const isContent = former !== undefined && !instead && isMadeFrom(former, owner);
   const why = isContent ? changedContent(owner, copyNamesOf(former), names, number) : [];
   const begun = { ...facts, events: [...facts.events, ...why] };
+  const cause = (revision: ControllerRevision, wasNumber?: number): ControllerRevision => {
+    const annotations = withCause(revision.metadata.annotations ?? {}, {
+      workload: owner,
+      names: copyNamesOf(revision),
+      ...(former && {
+        former: { object: former, number: former.revision ?? 0, isSameTemplate: isMadeFrom(former, owner) },
+      }),
+      ...(wasNumber && { wasNumber }),
+      isAsked,
+      rollback,
+    });
+    return { ...revision, metadata: withAnnotations(revision.metadata, annotations) };
+  };
   if (!found) {
-    const { object, collisions } = newRevision(snapshot, owner, configured, number, collisionCount);
+    const { object: made, collisions } = newRevision(snapshot, owner, configured, number, collisionCount);
+    const object = cause(made);
     return {
       ...begun,
       newest: object,
@@ -87,8 +106,15 @@ export function templateHistory(
       collisionCount: collisions,
     };
   }
-  const newest = { ...found, revision: number };
+  const newest = { ...cause(found, found.revision), revision: number };
   return { ...begun, newest, changes: [{ type: 'update', object: newest }, ...deletions], collisionCount };
+}
+
+function withAnnotations(
+  { annotations: _before, ...metadata }: ControllerRevision['metadata'],
+  annotations: Record<string, string>,
+): ControllerRevision['metadata'] {
+  return Object.keys(annotations).length > 0 ? { ...metadata, annotations } : metadata;
 }
 
 /** From the same template, be it with other content. */

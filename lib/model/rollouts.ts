@@ -16,6 +16,12 @@ export const configRolloutAnnotation = 'gantry.dev/rollout-on-config-change';
 export const undoAnnotation = 'gantry.dev/undo-to';
 /** On a revision: which copies stand for what its author named, as JSON {"ConfigMap/settings": "web-settings-..."}. */
 export const copiesAnnotation = 'gantry.dev/configuration-copies';
+/** On a workload and its revisions: why, in the words of its author. */
+export const changeCauseAnnotation = 'kubernetes.io/change-cause';
+/** On a revision: why it was made or gone back to, as its controller saw it; empty when there is nothing to say. */
+export const causeAnnotation = 'gantry.dev/rollout-cause';
+/** On a revision: the words of its author that were said of the one before it, and not of this one. */
+export const formerCauseAnnotation = 'gantry.dev/former-change-cause';
 /** On a copy: the name of what it was copied from. */
 export const copyOfAnnotation = 'gantry.dev/copy-of';
 /** On a copy, to select by: "true". */
@@ -47,6 +53,20 @@ export function copyNamesOf({ metadata }: KubeObject): CopyNames {
 
 export function copiesAnnotationOf(names: CopyNames): Record<string, string> {
   return Object.keys(names).length > 0 ? { [copiesAnnotation]: JSON.stringify(names) } : {};
+}
+
+/** A copy is called after its content. */
+export function contentHash(copy: string): string {
+  return copy.slice(copy.lastIndexOf('-') + 1);
+}
+
+/** What has other content than before, a sentence each. What is new to the workload is no change. */
+export function changedContents(names: CopyNames, before: CopyNames): string[] {
+  return Object.entries(names).flatMap(([original, copy]) =>
+    before[original] === undefined || before[original] === copy
+      ? []
+      : [`${original.replace('/', ' ')} changed to ${contentHash(copy)}`],
+  );
 }
 
 /** The template of a revision with the ConfigMaps and Secrets that its author named. */

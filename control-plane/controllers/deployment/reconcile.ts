@@ -8,7 +8,7 @@
  */
 import { findCondition } from '../../../lib/model/conditions.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
-import { isAutoRollback } from '../../../lib/model/rollouts.ts';
+import { copyNamesOf, isAutoRollback } from '../../../lib/model/rollouts.ts';
 import type { Deployment } from '../../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
 import { adoptions } from '../adoption.ts';
@@ -18,6 +18,7 @@ import { isNamespaceOpen } from '../owned.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
 import { withoutRequest } from '../rollback.ts';
 import { boundsOf } from './bounds.ts';
+import { causeNoted } from './cause.ts';
 import { cleanUp } from './clean-up.ts';
 import { alarms, configurationChanged, scaled } from './events.ts';
 import { activePods, countsOf, planOf } from './family.ts';
@@ -61,7 +62,9 @@ export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, 
   if (createNewest !== undefined) {
     const named = freeName(snapshot, deployment, configured, collisionCount);
     collisionCount = named.collisions;
-    const replicaSet = newReplicaSet(deployment, configured, named.hash, { size: createNewest, revision, bounds });
+    const withCause = causeNoted(deployment, plan, configured.names);
+    const sizing = { size: createNewest, revision, bounds, withCause };
+    const replicaSet = newReplicaSet(deployment, configured, named.hash, sizing);
     newestName = replicaSet.metadata.name;
     began = 'created';
     changes.push({ type: 'create', object: replicaSet });
@@ -72,7 +75,8 @@ export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, 
   const isOwn = inForce.rollback?.reason !== deadlineExceeded && waitsFor === undefined;
   for (const [member, size] of sizes) {
     const isNewest = member === family.newest;
-    const sizing = { size, bounds, ...(isNewest && { revision, isOwn }) };
+    const withCause = began === 'found' && causeNoted(deployment, plan, copyNamesOf(member.replicaSet));
+    const sizing = { size, bounds, ...(isNewest && { revision, isOwn, ...(withCause && { withCause }) }) };
     const object = changedReplicaSet(member.replicaSet, deployment, sizing);
     if (object) changes.push({ type: 'update', object });
     const { wanted, replicaSet } = member;

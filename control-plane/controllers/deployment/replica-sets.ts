@@ -14,6 +14,8 @@ interface Sizing {
   readonly revision?: number;
   /** Of the newest: made from the Deployment's present template. */
   readonly isOwn?: boolean;
+  /** Of the newest, when it is begun in this turn: notes why. */
+  readonly withCause?: (annotations: Readonly<Record<string, string>>) => Record<string, string>;
 }
 
 export function newReplicaSet(
@@ -31,12 +33,12 @@ export function newReplicaSet(
       name: `${name}-${hash}`,
       namespace,
       labels: { ...template.metadata?.labels, [templateHashLabel]: hash },
-      annotations: {
+      annotations: sizing.withCause({
         ...changeCause(deployment),
         ...sizeAnnotations(sizing.bounds),
         ...copiesAnnotationOf(names),
         [revisionAnnotation]: `${sizing.revision}`,
-      },
+      }),
       ownerReferences: [controllerReference(deployment)],
     },
     spec: {
@@ -52,17 +54,17 @@ export function newReplicaSet(
 export function changedReplicaSet(
   replicaSet: ReplicaSet,
   deployment: Deployment,
-  { size, bounds, revision, isOwn = true }: Sizing,
+  { size, bounds, revision, isOwn = true, withCause = (same) => ({ ...same }) }: Sizing,
 ): ReplicaSet | undefined {
   const minReadySeconds = revision === undefined ? replicaSet.spec.minReadySeconds : deployment.spec.minReadySeconds;
   if (revision === undefined && size === 0 && replicaSet.spec.replicas === 0) return undefined; // history, not a size
   const { minReadySeconds: _before, ...rest } = replicaSet.spec;
   const spec = { ...rest, replicas: size, ...(minReadySeconds !== undefined && { minReadySeconds }) };
-  const annotations = {
+  const annotations = withCause({
     ...replicaSet.metadata.annotations,
     ...sizeAnnotations(bounds),
     ...(revision !== undefined && { ...(isOwn && changeCause(deployment)), [revisionAnnotation]: `${revision}` }),
-  };
+  });
   const specChanged = !isSame(spec, replicaSet.spec);
   if (!specChanged && isSame(annotations, replicaSet.metadata.annotations)) return undefined;
   const generation = (replicaSet.metadata.generation ?? 1) + (specChanged ? 1 : 0);

@@ -1,12 +1,12 @@
 /** The annotations by which a Deployment's ReplicaSets remember their revision and the size they were meant for. */
 import { isDeleting } from '../../../lib/model/object.ts';
+import { changeCauseAnnotation } from '../../../lib/model/rollouts.ts';
 import type { KubeObject, ReplicaSet } from '../../../proto/gen/types.ts';
 import type { Bounds } from './rolling-update.ts';
 
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const desiredAnnotation = 'deployment.kubernetes.io/desired-replicas';
 const maxAnnotation = 'deployment.kubernetes.io/max-replicas';
-const changeCauseAnnotation = 'kubernetes.io/change-cause';
 export const defaultHistoryLimit = 10;
 
 export function revisionNumber(object: KubeObject): number {

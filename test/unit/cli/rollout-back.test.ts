@@ -51,6 +51,9 @@ it('status fails after a rollback, describe tells it, and undo makes it the wish
   expect((await run('rollout history deploy/web')).out).toBe(
     'deployment.apps/web \nREVISION  CHANGE-CAUSE\n2         bad\n3         good\n\n',
   );
+  expect((await run('rollout history deploy/web --revision=3')).out).toContain(
+    'good; rolled back to revision 1: revision 2 missed its progress deadline\n',
+  );
 
   expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
   expect((await run('rollout status deploy/web')).out).toContain('successfully rolled out');
@@ -96,8 +99,43 @@ it('undo brings the content of a revision back, with the same template', async (
   expect((await run('rollout status deploy/web')).code).toBe(0);
   expect(current().spec.template).toEqual(template);
   expect((await run('describe deploy web')).out).toMatch(/Rollback:\s+web-\w+ runs, as somebody asked for/);
+  const changed = `ConfigMap settings changed to ${green}`;
+  const causes = async () =>
+    (await run('rollout history deploy/web')).out
+      .split('\n')
+      .slice(2, -2)
+      .map((line) => line.replace(/ {2,}/, ' '));
+  expect(await causes()).toEqual([`2 ${changed}`, '3 undo to revision 1']);
   expect((await run('rollout undo deploy/web --to-revision=3')).out).toContain('skipped rollback');
   expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
   await cluster.until(() => colors().join() === 'green,green,green', 'and forth');
   expect((await run('describe deploy web')).out).toMatch(/NewReplicaSet:\s+web-\w+ \(3\/3 replicas created\)/);
+  expect(await causes()).toEqual(['3 undo to revision 1', '4 undo to revision 2']);
+
+  // What is said of the Deployment is not said of content that changes afterwards, unless it is said anew.
+  await run('annotate deploy/web kubernetes.io/change-cause=as-agreed');
+  const recolor = async (color: string): Promise<string> => {
+    await cluster.edit('ConfigMap', 'settings', (object) => ({ ...object, data: { color } }));
+    await cluster.until(() => colors().join() === `${color},${color},${color}`, color);
+    const last = current().metadata.annotations?.['deployment.kubernetes.io/revision'];
+    return /content (\w+)/.exec((await run(`rollout history deploy/web --revision=${last}`)).out)![1]!;
+  };
+  await cluster.until(
+    () =>
+      cluster.state
+        .list('ReplicaSet')
+        .some(({ metadata }) => metadata.annotations?.['kubernetes.io/change-cause'] === 'as-agreed'),
+    'the cause',
+  );
+  const blue = await recolor('blue');
+  expect(await causes()).toEqual(['3 undo to revision 1', '4 as-agreed', `5 ConfigMap settings changed to ${blue}`]);
+  await run('rollout undo deploy/web');
+  await cluster.until(() => colors().join() === 'green,green,green', 'green again');
+  expect((await causes()).at(-1)).toBe('6 as-agreed');
+  expect((await run('rollout history deploy/web --revision=6')).out).toContain('as-agreed; undo to revision 4\n');
+  await run('rollout undo deploy/web');
+  await cluster.until(() => colors().join() === 'blue,blue,blue', 'blue again');
+  expect((await causes()).at(-1)).toBe('7 undo to revision 5');
+  expect(await recolor('red')).not.toBe(blue);
+  expect((await causes()).at(-1)).toMatch(/^8 ConfigMap settings changed to /);
 });

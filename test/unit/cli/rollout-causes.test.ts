@@ -7,6 +7,7 @@ function revision(image: string, copy: string | undefined, changeCause?: string)
   const copies = copy === undefined ? {} : { 'Secret/key': `web-key-${copy}`, 'ConfigMap/settings': 'web-settings-a' };
   return { name: 'r', number: 1, template, copies, ...(changeCause !== undefined && { changeCause }) };
 }
+const noted = (cause: string, of: Revision): Revision => ({ ...of, cause });
 
 it.each([
   ['what the author said', [revision('a', undefined, 'first')], ['first']],
@@ -30,6 +31,16 @@ it.each([
     'other content, of which something is said',
     [revision('a', 'x', 'first'), revision('a', 'y', 'key renewed')],
     ['first', 'key renewed; Secret key changed to y'],
+  ],
+  [
+    'what was noted, whatever revision is before it now',
+    [
+      revision('a', 'y', 'first'),
+      noted('undo to revision 1', revision('a', 'x')),
+      noted('', revision('a', 'z')),
+      noted('Secret key changed to y', revision('a', 'y', 'key renewed')),
+    ],
+    ['first', 'undo to revision 1', '<none>', 'key renewed'],
   ],
 ])('%s', (_what, revisions, causes) => {
   expect(changeCauses(revisions)).toEqual(causes);

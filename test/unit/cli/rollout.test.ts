@@ -83,6 +83,13 @@ describe('ctl rollout', () => {
     expect(back.spec.template).toMatchObject({ spec: { containers: [{ image: 'echo:1' }] } });
     expect(back.spec.template.metadata?.annotations).toBeUndefined();
     expect(back.spec.template.metadata?.labels).toEqual({ app: 'web' });
+    expect(back.metadata.annotations).not.toHaveProperty('gantry.dev/undo-to');
+    expect((await run('rollout history deploy/web')).out).toBe(
+      'deployment.apps/web \nREVISION  CHANGE-CAUSE\n2         newer\n3         newer\n4         undo to revision 1\n\n',
+    );
+    expect((await run('rollout history deploy/web --revision=77')).err).toBe(
+      'error: unable to find the specified revision; there is 2, 3, 4\n',
+    );
     expect((await run('rollout undo deploy/web')).out).toBe('deployment.apps/web rolled back\n');
     expect((await cli.get<Deployment>('Deployment', 'web')).spec.template.spec.containers[0]!.image).toBe('echo:2');
     expect((await run('rollout undo deploy/web --to-revision=77')).err).toMatch(
@@ -97,6 +104,24 @@ describe('ctl rollout', () => {
     expect((await run('rollout undo deploy/web --to-revision=1')).out).toBe(
       'deployment.apps/web skipped rollback (current template already matches revision 1)\n',
     );
+  });
+
+  it("undo of a StatefulSet says in kubectl's words that its only revision is all there is", async () => {
+    const { selector, template } = deployment('db').spec;
+    const metadata = { name: 'db', namespace: 'default' };
+    const spec = { selector, template, serviceName: 'db' };
+    await cli.create({ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata, spec });
+    expect((await run('rollout status sts/db')).code).toBe(0);
+    expect((await run('rollout history sts/db')).out).toContain('\n1         <none>\n');
+    expect((await run('rollout undo sts/db')).err).toBe('error: no last revision to roll back to\n');
+    expect((await run('rollout undo sts/db --to-revision=3')).err).toBe(
+      'error: unable to find specified revision 3 in history; there is 1\n',
+    );
+    expect((await run('set image sts/db main=echo:2')).code).toBe(0);
+    expect((await run('rollout status sts/db')).code).toBe(0);
+    expect((await run('rollout undo sts/db')).out).toBe('statefulset.apps/db rolled back\n');
+    await cluster.until(() => cluster.pods().every(({ spec }) => spec.containers[0]?.image === 'echo:1'), 'the undo');
+    expect((await run('rollout history sts/db')).out).toMatch(/\n2 +<none>\n3 +undo to revision 1\n/);
   });
 
   it('pause and resume', async () => {

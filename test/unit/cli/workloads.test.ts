@@ -60,7 +60,8 @@ describe('a DaemonSet', () => {
     expect(await out('rollout restart ds/logs')).toBe('daemonset.apps/logs restarted\n');
     expect(await out('get all')).toContain('daemonset.apps/logs');
     expect((await cli.run('rollout pause ds/logs')).err).toContain('only deployments pause');
-    expect((await cli.run('rollout history ds/logs')).err).toContain('no rollout history found for daemonsets/logs');
+    expect(await out('rollout history ds/logs')).toBe('daemonset.apps/logs \nNo rollout history found.\n');
+    expect((await cli.run('rollout undo ds/logs')).err).toBe('error: no last revision to roll back to\n');
   });
 });
 

@@ -290,6 +290,7 @@ describe.each(['StatefulSet', 'DaemonSet'] as const)('a %s that opted in', (kind
     await cluster.until(() => reads({ color: 'red' }), 'the former content');
     expect(here()).toMatchObject({ spec, status: { rollback: { reason: 'Undo', revision: red!.metadata.name } } });
     expect(here().metadata.annotations).toEqual(optIn);
+    const noted = revisions().at(-1)!.metadata.annotations?.['gantry.dev/rollout-cause'];
     await cluster.clock.advance(60_000);
     expect(reads({ color: 'red' })).toBe(true);
     await setData({ color: 'blue' });
@@ -298,6 +299,10 @@ describe.each(['StatefulSet', 'DaemonSet'] as const)('a %s that opted in', (kind
     await setData({ color: 'red' });
     await cluster.until(() => reads({ color: 'red' }), 'the first revision again');
     expect(revisions()).toHaveLength(3);
+    const causes = revisions().map(({ metadata }) => metadata.annotations?.['gantry.dev/rollout-cause']);
+    const content = /^ConfigMap settings changed to \w{10}$/;
+    expect(causes).toEqual(Array(3).fill(expect.stringMatching(content)));
+    expect(noted).toBe('undo to revision 1');
   });
 
   it('waits for what is missing, and runs on with its copy', async () => {
