@@ -16,6 +16,7 @@ import { serving } from '../lib/rpc/health.ts';
 import type { Handlers } from '../lib/rpc/server.ts';
 import type { ReloadableTls } from '../lib/rpc/tls.ts';
 import type { EtcdMembers } from '../lib/store/etcd-members.ts';
+import { withGroupedWrites } from '../lib/store/grouped-writes.ts';
 import { type Campaign, campaign, type Leadership } from '../lib/store/leader.ts';
 import type { Compare, Store } from '../lib/store/store.ts';
 import { admitApplied } from './api/admission.ts';
@@ -61,6 +62,8 @@ export interface ControlPlaneConfig {
 
 export interface ControlPlaneParts {
   readonly store: Store;
+  /** Around what makes one transaction of several writes of the API: the simulation notes whose each of them is. */
+  readonly eachWrite?: (store: Store) => Store;
   readonly codec: ObjectCodec;
   readonly clock: Clock;
   readonly random: Random;
@@ -191,11 +194,12 @@ function servicesOf(
 ): Pick<ControlPlane, 'api' | 'join'> {
   const { store, codec, clock, random, log, authority, tls } = parts;
   const { clusterCIDR, serviceCIDR, dnsIP, zone, version, defaultScheduler } = config;
+  const grouped = withGroupedWrites(store, clock);
   const tokens = createJoinTokens({ store, caHash: caHashOf(authority.certPem), clock, random });
   const proxy = proxyHandlers({ snapshot: state, tls });
   const joining = { store, codec, clock, random, clusterCIDR, authority, tokens, log };
   const Cluster = createClusterService({
-    store: withRecentEvents(store, state.recent),
+    store: withRecentEvents(parts.eachWrite?.(grouped) ?? grouped, state.recent),
     codec,
     upToDate,
     clock,

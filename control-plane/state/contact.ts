@@ -1,6 +1,7 @@
 /** What is known of the store from its answers alone: what they have shown to anybody, and how lately it was asked. */
 import type { Clock } from '../../lib/clock.ts';
 import type { Operation, Store, Transaction, TransactionResult } from '../../lib/store/store.ts';
+import { storeWith } from '../../lib/store/store-with.ts';
 
 /** What a read is about: one key, or all keys that begin with `/gantry/<plural>/`. Absent: everything. */
 export type Scope = { readonly key: string } | { readonly kindPrefix: string };
@@ -103,7 +104,7 @@ export function withContact(store: Store, clock: Clock): { readonly store: Store
     contact.showed(answer.revision);
     return answer;
   };
-  const noted: Store = {
+  const noted = storeWith(store, {
     // Of the past: says nothing of the present.
     get: (key, options) => (options?.revision ? store.get(key, options) : reading(() => store.get(key))),
     list: (prefix, options) =>
@@ -119,14 +120,7 @@ export function withContact(store: Store, clock: Clock): { readonly store: Store
         yield batch;
       }
     },
-    grantLease: (ttlMs) => store.grantLease(ttlMs),
-    keepAliveLease: (id) => store.keepAliveLease(id),
-    revokeLease: (id) => store.revokeLease(id),
-    compact: (revision) => store.compact(revision),
-    status: () => store.status(),
-    ...(store.databases && { databases: () => store.databases!() }),
-    close: () => store.close(),
-  };
+  });
   return { store: noted, contact };
 }
 

@@ -10,6 +10,7 @@ import { storeRoot } from '../../lib/model/keys.ts';
 import { findKind } from '../../lib/model/schema.ts';
 import { NextChange } from '../../lib/next-change.ts';
 import type { Store, WatchBatch, WatchEvent, WatchOptions } from '../../lib/store/store.ts';
+import { storeWith } from '../../lib/store/store-with.ts';
 
 /** Each holds on to an older version of an object, a kilobyte or two; after a burst no longer than twice this. */
 const mostKept = 32_768;
@@ -116,19 +117,10 @@ export class RecentEvents {
 
 /** The same store, whose watches are served from the mirror's newest events. */
 export function withRecentEvents(store: Store, recent: RecentEvents): Store {
-  return {
+  return storeWith(store, {
     watch: (prefix, options) =>
       isOfObjects(prefix) ? recent.watch(store, prefix, options) : store.watch(prefix, options),
-    get: (key, options) => store.get(key, options),
-    list: (prefix, options) => store.list(prefix, options),
-    transact: (transaction) => store.transact(transaction),
-    grantLease: (ttlMs) => store.grantLease(ttlMs),
-    keepAliveLease: (id) => store.keepAliveLease(id),
-    revokeLease: (id) => store.revokeLease(id),
-    compact: (revision) => store.compact(revision),
-    status: () => store.status(),
-    close: () => store.close(),
-  };
+  });
 }
 
 /** Leader, tokens and allocations are not among what is kept. */

@@ -151,15 +151,17 @@ export class SimCluster {
     const process = new SimProcess(this.world, { name: 'etcd', host: 'etcd' });
     const etcd: SimEtcd = {
       health,
-      writer: undefined,
+      writerOf: () => undefined,
       memory: createMemoryStore({
         clock: process.clock,
         onApplied: (events, revision) => {
-          const { writer } = etcd;
-          const who = writer ? (writer.operation ?? writer.process.name) : 'etcd';
-          const keys = events.map(({ type, key }) => `${type} ${key}`).join(', ');
-          this.world.trace('store', `${revision} by ${who}: ${keys}`);
-          this.checker.applied(events, revision, writer);
+          const parts = [...Map.groupBy(events, ({ key }) => etcd.writerOf(key))];
+          for (const [writer, written] of parts) {
+            const who = writer ? (writer.operation ?? writer.process.name) : 'etcd';
+            const keys = written.map(({ type, key }) => `${type} ${key}`).join(', ');
+            this.world.trace('store', `${revision} by ${who}: ${keys}`);
+          }
+          this.checker.applied(parts, revision);
         },
       }),
     };

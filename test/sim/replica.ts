@@ -75,9 +75,9 @@ export class SimReplica {
     const { name, etcd, codec, authority, plants, onStarted } = this.#options;
     const { clock, random } = process;
     const log = this.#options.log(process);
-    const store = createSimStore(process, this.#rpc.network, etcd, plants);
+    const { store, eachWrite } = createSimStore(process, this.#rpc.network, etcd, plants);
     const controlPlane = await startControlPlane(
-      { store, codec, clock, random, log, authority, tls: noTls },
+      { store, eachWrite, codec, clock, random, log, authority, tls: noTls },
       {
         name,
         address: addressOfReplica(name),

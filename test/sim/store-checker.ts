@@ -72,13 +72,18 @@ export class StoreChecker {
     return BigInt(this.log.length - 1);
   }
 
-  applied(events: readonly WatchEvent[], revision: bigint, writer: Writer | undefined): void {
-    const changes: Change[] = [];
-    for (const event of events) {
-      const change = this.#take(event, revision, writer);
-      if (change) changes.push(change);
+  /** By whom, and what: writes of several in one revision mean what they mean one after another. */
+  applied(parts: readonly (readonly [Writer | undefined, readonly WatchEvent[]])[], revision: bigint): void {
+    const all: Change[] = [];
+    this.log.push(all);
+    for (const [writer, events] of parts) {
+      const changes = events.flatMap((event) => this.#take(event, revision, writer) ?? []);
+      all.push(...changes);
+      this.#check(changes, writer);
     }
-    this.log.push(changes);
+  }
+
+  #check(changes: readonly Change[], writer: Writer | undefined): void {
     this.#lifecycle.applied(changes, writer);
     this.storage.applied(changes);
     checkNodesOfFenced(this, changes, this.#report);

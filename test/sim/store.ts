@@ -9,12 +9,16 @@ import { GantryError } from '../../lib/errors.ts';
 import type { MemoryStore } from '../../lib/store/memory.ts';
 import {
   AmbiguousWriteError,
+  type GetResult,
+  type Operation,
   type Store,
   type Transaction,
+  type TransactionResult,
   type WatchBatch,
   type WatchOptions,
 } from '../../lib/store/store.ts';
 import { isWrite } from '../../lib/store/store-checks.ts';
+import { storeWith } from '../../lib/store/store-with.ts';
 import type { WatchEvent } from '../../proto/gen/types.ts';
 import type { Network } from './network.ts';
 import type { SimProcess } from './process.ts';
@@ -42,6 +46,8 @@ export interface StorePlants {
   readonly watched?: (event: WatchEvent) => boolean;
   /** What the store is said to have come to, of what it has. */
   readonly asked?: (revision: bigint) => bigint;
+  /** True: a read of this key finds nothing. */
+  readonly misses?: (key: string) => boolean;
   /** True: the write is acknowledged and never made. */
   readonly forget?: (transaction: Transaction, writer: Writer) => boolean;
 }
@@ -59,15 +65,32 @@ export interface EtcdHealth {
 export interface SimEtcd {
   readonly memory: MemoryStore;
   readonly health: EtcdHealth;
-  /** Who is writing at this moment; undefined while a lease ends by itself. */
-  writer: Writer | undefined;
+  /** Who is writing the key at this moment; undefined while a lease ends by itself. */
+  writerOf: (key: string) => Writer | undefined;
 }
 
 const host = 'etcd';
 /** As the real client's. */
 const timeoutMs = 5_000;
 
-export function createSimStore(process: SimProcess, network: Network, etcd: SimEtcd, plants: StorePlants = {}): Store {
+export interface SimStore {
+  readonly store: Store;
+  /** Around what puts several writes into one transaction: notes whose each of them is. */
+  readonly eachWrite: (store: Store) => Store;
+}
+
+/** What is known of a write before it becomes part of another one. */
+interface Note {
+  readonly writer: Writer;
+  readonly lateMs: number;
+}
+
+export function createSimStore(
+  process: SimProcess,
+  network: Network,
+  etcd: SimEtcd,
+  plants: StorePlants = {},
+): SimStore {
   const { world } = process;
   const { memory, health } = etcd;
   const up = network.pipe(process.host, host);
@@ -139,15 +162,14 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
   });
 
   /** Marks whose write it is while the memory twin applies it, which it does before it returns. */
-  function write<T>(perform: () => Promise<T>, lateMs = 0): Promise<T> {
-    const writer = writerNow();
+  function write<T>(perform: () => Promise<T>, writerOf: (key: string) => Writer | undefined, lateMs = 0): Promise<T> {
     return call(
       () => {
-        etcd.writer = writer;
+        etcd.writerOf = writerOf;
         try {
           return perform();
         } finally {
-          etcd.writer = undefined;
+          etcd.writerOf = () => undefined;
         }
       },
       true,
@@ -155,33 +177,75 @@ export function createSimStore(process: SimProcess, network: Network, etcd: SimE
     );
   }
 
-  return {
+  const notes = new WeakMap<Operation, Note>();
+
+  /** As sent, its operations noted; undefined when it is to be forgotten. */
+  function noted(transaction: Transaction): Transaction | undefined {
+    const writer = writerNow();
+    if (plants.forget?.(transaction, writer)) return undefined;
+    const lateMs = plants.lateMs?.(transaction, writer) ?? 0;
+    const sent = plants.transact?.(transaction, writer) ?? transaction;
+    for (const operation of sent.success) notes.set(operation, { writer, lateMs });
+    return sent;
+  }
+
+  /** Acknowledged and never made. */
+  const forgotten = (transaction: Transaction): Promise<TransactionResult> =>
+    call(async () => {
+      const { revision } = await memory.status();
+      const responses = transaction.success.map(() => ({ kind: 'put' as const }));
+      return { succeeded: true, revision: revision + 1n, responses };
+    }, true);
+
+  function transact(transaction: Transaction): Promise<TransactionResult> {
+    const isNoted = transaction.success.length > 0 && transaction.success.every((operation) => notes.has(operation));
+    const sent = isNoted ? transaction : noted(transaction);
+    if (!sent) return forgotten(transaction);
+    if (![...sent.success, ...(sent.failure ?? [])].some(isWrite)) return call(() => memory.transact(sent), false);
+    const writers = sent.success.map((operation) => notes.get(operation)!.writer);
+    const own = writers[0] ?? writerNow();
+    const byKey = new Map(
+      sent.success.map((operation, index) => ['key' in operation && operation.key, writers[index]!]),
+    );
+    const lateMs = Math.max(0, ...sent.success.map((operation) => notes.get(operation)!.lateMs));
+    return write(
+      () => memory.transact(sent),
+      (key) => byKey.get(key) ?? own,
+      lateMs,
+    );
+  }
+
+  const store: Store = {
     async get(key, options) {
-      const result = await call(() => memory.get(key, options), false);
+      const found = await call(() => memory.get(key, options), false);
+      const result: GetResult = plants.misses?.(key) ? { revision: found.revision } : found;
       return plants.asked ? { ...result, revision: plants.asked(result.revision) } : result;
     },
     list: (prefix, options) => call(() => memory.list(prefix, options), false),
-    transact(transaction) {
-      const writer = writerNow();
-      if (plants.forget?.(transaction, writer)) {
-        return call(async () => {
-          const { revision } = await memory.status();
-          const responses = transaction.success.map(() => ({ kind: 'put' as const }));
-          return { succeeded: true, revision: revision + 1n, responses };
-        }, true);
-      }
-      const sent = plants.transact?.(transaction, writer) ?? transaction;
-      const isWriting = [...sent.success, ...(sent.failure ?? [])].some(isWrite);
-      const lateMs = plants.lateMs?.(transaction, writer);
-      return isWriting ? write(() => memory.transact(sent), lateMs) : call(() => memory.transact(sent), false);
-    },
+    transact,
     watch: (prefix, options) => watch(prefix, options),
     grantLease: (ttlMs) => call(() => memory.grantLease(ttlMs), false),
     keepAliveLease: (id) => call(() => memory.keepAliveLease(id), false),
-    revokeLease: (id) => write(() => memory.revokeLease(id)),
+    revokeLease(id) {
+      const writer = writerNow();
+      return write(
+        () => memory.revokeLease(id),
+        () => writer,
+      );
+    },
     compact: (revision) => call(() => memory.compact(revision), false),
     status: () => call(() => memory.status(), false),
     async close() {},
+  };
+  return {
+    store,
+    eachWrite: (grouped) =>
+      storeWith(grouped, {
+        transact(transaction) {
+          const sent = noted(transaction);
+          return sent ? grouped.transact(sent) : forgotten(transaction);
+        },
+      }),
   };
 
   /** Each batch takes its time on the wire, and waits while that is cut; the real client survives that silently. */
