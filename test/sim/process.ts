@@ -34,7 +34,9 @@ export class SimProcess {
   clockOffsetMs: number;
   readonly #rate: number;
   readonly #onKill = new Set<() => void>();
+  /** What waits for it to run again, and, while that is being worked off, what came after. */
   #held: (() => void)[] | undefined;
+  #stalled = false;
   #killAfterEffects: number | undefined;
 
   constructor(world: World, { name, host, clockRate = 1, clockOffsetMs = 0 }: ProcessOptions) {
@@ -48,7 +50,7 @@ export class SimProcess {
   }
 
   get stalled(): boolean {
-    return this.#held !== undefined;
+    return this.#stalled;
   }
 
   /** The process' own code, now or when it runs again. */
@@ -120,19 +122,29 @@ export class SimProcess {
 
   /** Stands still as under SIGSTOP; then everything that has arrived comes at once, in the order it came. */
   stall(durationMs: number): void {
-    if (!this.alive || this.#held) return;
-    this.#held = [];
+    if (!this.alive || this.#stalled) return;
+    this.#stalled = true;
+    this.#held ??= [];
     this.world.trace(this.name, `stands still for ${Math.round(durationMs)} ms`);
     this.world.after(durationMs, () => this.resume());
   }
 
   resume(): void {
-    const held = this.#held;
-    if (!held || !this.alive) return;
-    this.#held = undefined;
-    this.world.trace(this.name, `runs again; ${held.length} things were waiting`);
-    // One by one, each with all its consequences, as an event loop would.
-    for (const callback of held) this.world.after(0, () => this.post(callback));
+    if (!this.#stalled || !this.alive) return;
+    this.#stalled = false;
+    this.world.trace(this.name, `runs again; ${this.#held?.length ?? 0} things were waiting`);
+    this.#workOff();
+  }
+
+  /** One by one, each with all its consequences, as an event loop would; what comes meanwhile waits for its turn. */
+  #workOff(): void {
+    if (this.#held?.length === 0) this.#held = undefined;
+    if (!this.#held) return;
+    this.world.after(0, () => {
+      if (!this.alive || this.#stalled) return;
+      this.#held?.shift()?.();
+      this.#workOff();
+    });
   }
 
   #makeClock(): Clock {
