@@ -26,6 +26,7 @@ import {
   writeSettings,
 } from './host/cluster-settings.ts';
 import { lockDataDir } from './host/data-dir-lock.ts';
+import { markDeleted } from './host/deleted-mark.ts';
 import type { HostFacts } from './host/facts.ts';
 import { type AgentFlags, parseFlags } from './host/flags.ts';
 import { createLinuxHost } from './host/linux.ts';
@@ -43,6 +44,7 @@ import { detectCgroups, processDirs } from './runtime/cgroup.ts';
 import { openRuncRuntime } from './runtime/runc.ts';
 import { startAgentServer } from './server/agent-service.ts';
 import { createPodDirectory } from './server/pod-directory.ts';
+import { DeletedNode } from './session/deleted-node.ts';
 import { identityFile, keepRenewed, obtainIdentity } from './session/join.ts';
 import { createSessionClient, rpcTransport } from './session/session-client.ts';
 import { openSliceStore } from './session/slice-store.ts';
@@ -133,6 +135,11 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
   });
   closers.add(() => standIn.stop());
 
+  const deletedNode = new DeletedNode({
+    nodeName: flags.nodeName,
+    mark: (as) => markDeleted(flags.dataDir, as && clock.nowMs()),
+    ...{ slice, log },
+  });
   let pods: Pods | undefined;
   let usage: UsageReporter | undefined;
   let usageWanted: UsageWanted = {};
@@ -159,7 +166,11 @@ async function runAgent(flags: AgentFlags, log: Log, closers: Closers, signal: A
     },
     lease: fencing,
     standIn,
-    onWelcome: (welcome) => keepSettings(welcome, flags, log).then(welcomed.resolve, () => {}),
+    onWelcome: (welcome) => {
+      deletedNode.welcomed();
+      void keepSettings(welcome, flags, log).then(welcomed.resolve, () => {});
+    },
+    onNodeDeleted: (revision) => deletedNode.deleted(revision),
     ...{ slice, clock, random, log },
   });
   await reporter.start((status) => session.node(status));

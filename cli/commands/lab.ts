@@ -88,7 +88,7 @@ export function statusTable(status: LabStatus): string {
     machine.name,
     machine.role,
     machine.address,
-    machine.state,
+    machine.nodeDeleted ? `${machine.state} (node deleted)` : machine.state,
     String(machine.programPid ?? '<none>'),
     machine.role === 'node' ? String(machine.containers) : '',
   ]);

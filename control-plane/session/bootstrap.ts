@@ -2,7 +2,6 @@
  * How a machine becomes a node: Join on the join port with a token, Renew on the API port with the certificate it has.
  * The server decides name, role and lifetime; of the signing request it takes the public key.
  */
-import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { objectKey } from '../../lib/model/keys.ts';
 import { type Authority, issueForRequest, lifetimeMs, type Subject } from '../../lib/pki/certificates.ts';
@@ -11,6 +10,7 @@ import type { Handlers } from '../../lib/rpc/server.ts';
 import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { JoinResponse } from '../../proto/gen/types.ts';
 import { nodeNameOf, peerHost } from './identity.ts';
+import { nodeIsGone } from './node-deleted.ts';
 import { NodeRanges } from './node-ranges.ts';
 import { type RegistrationDependencies, registerNode } from './registration.ts';
 import type { JoinTokens } from './tokens.ts';
@@ -43,17 +43,6 @@ export function renewHandler(dependencies: BootstrapDependencies): Handlers<'Nod
     if (!kv) throw nodeIsGone(nodeName);
     return certify(nodeName, peer, certificateSigningRequest, dependencies);
   };
-}
-
-/** A node whose object was deleted is out; its certificate is good for nothing until it joins again. */
-export function nodeIsGone(nodeName: string): GantryError {
-  const cure =
-    'to join it again, remove pki from the --data-dir of its agent and start that with --token (ctl token create --role node ' +
-    'prints one); for a lab: ctl lab up';
-  return new GantryError(
-    'permissionDenied',
-    `node ${nodeName} is not part of the cluster (its Node object was deleted); ${cure}`,
-  );
 }
 
 async function certify(

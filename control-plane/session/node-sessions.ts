@@ -14,6 +14,7 @@ import type { Log } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
+import { nodeDeletedTrailer } from '../../lib/rpc/trailers.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { SessionDown } from '../../proto/gen/types.ts';
@@ -24,6 +25,7 @@ import type { ObjectCodec } from '../state/object-codec.ts';
 import type { UpToDate } from '../state/up-to-date.ts';
 import { nodeNameOf } from './identity.ts';
 import type { NodeLease } from './leases.ts';
+import { NodeDeletedError } from './node-deleted.ts';
 import { SharedSlice } from './shared-slice.ts';
 import { Term } from './term.ts';
 import { within } from './within.ts';
@@ -101,6 +103,10 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
         try {
           await current.serve(nodeName, requests, outgoing, signal);
         } catch (error) {
+          // Only who leads now may say it for certain; it is in the store either way, but then somebody else is to be asked.
+          if (error instanceof NodeDeletedError && current.leads) {
+            context.setTrailer(nodeDeletedTrailer, error.revision.toString());
+          }
           throw current.leads || signal.aborted ? error : notLeading(context);
         }
       };

@@ -43,6 +43,8 @@ const mostWaitingBatches = 4;
 export class SessionStream {
   readonly nodeName: string;
   readonly machineID: string;
+  /** Of the Node that it was admitted for; undefined before that. */
+  nodeUID: string | undefined;
   readonly #host: SessionHost;
   readonly #outgoing: Outgoing<SessionDown>;
   readonly #over = Promise.withResolvers<void>();

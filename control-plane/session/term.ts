@@ -25,9 +25,9 @@ import { addressesOf, onReplicasChange } from '../replicas.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
 import { Reclamation } from '../storage/reclaim.ts';
 import { acceptEvent } from './agent-events.ts';
-import { nodeIsGone } from './bootstrap.ts';
 import { createFencedWriter, type FencedWriter, termIsOver } from './fenced-write.ts';
 import { Leases } from './leases.ts';
+import { NodeDeletedError, nodeIsGone } from './node-deleted.ts';
 import type { NodeSessionsOptions, Verdict } from './node-sessions.ts';
 import { createNodeWriter, type NodeWriter } from './node-writer.ts';
 import { paceFor } from './pace.ts';
@@ -177,7 +177,7 @@ export class Term {
       this.leases.grant(nodeName, this.#options.clock.monotonicMs());
       this.#reports.set(nodeName, reportOf(hello));
       void stream.receive(inbox);
-      stream.welcome(await this.#answer(nodeName, hello, signal));
+      stream.welcome(await this.#answer(stream, hello, signal));
       if (this.#servers.length > 0) stream.servers(this.#servers);
       const wanted = this.usage.wantedOf(nodeName);
       if (wanted) stream.wantUsage(wanted);
@@ -231,19 +231,20 @@ export class Term {
     return stream;
   }
 
-  async #answer(nodeName: string, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
+  async #answer(stream: SessionStream, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
     const { clock } = this.#options;
-    const answered = this.leases.waits(nodeName, clock.monotonicMs());
+    const answered = this.leases.waits(stream.nodeName, clock.monotonicMs());
     try {
-      return await this.#admit(nodeName, hello, signal);
+      return await this.#admit(stream, hello, signal);
     } finally {
       answered(clock.monotonicMs());
     }
   }
 
   /** The node as it is stored after its hello, read no older than everything written before the hello. */
-  async #admit(nodeName: string, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
+  async #admit(stream: SessionStream, hello: SessionHello, signal: AbortSignal): Promise<Welcome> {
     const { config, log } = this.#options;
+    const { nodeName } = stream;
     // The removal of what must not run twice compares the node (controllers/node-lifecycle): none lands after this.
     const isLost = this.leases.all.get(nodeName)?.alive !== true;
     const stored = await this.#admissions.through(async () => {
@@ -251,9 +252,11 @@ export class Term {
       return this.#sync(nodeName, isLost);
     });
     if (!stored) {
+      // Whoever has our certificate was a node once. The store itself was asked, after the hello.
       this.leases.forget(nodeName);
-      throw nodeIsGone(nodeName);
+      throw new NodeDeletedError(nodeName, await this.#currentRevision(signal));
     }
+    stream.nodeUID = stored.metadata.uid;
     const revision = await this.#currentRevision(signal);
     log.info({ node: nodeName, pods: hello.podUIDs?.length ?? 0 }, 'node session opened');
     const { leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone } = config;
@@ -375,7 +378,7 @@ export class Term {
   #onChanges(changes: readonly ObjectChange[]): void {
     for (const { object, previous } of changes) {
       if (object?.kind === 'Node') this.leases.grant(object.metadata.name, this.#options.clock.monotonicMs());
-      if (previous?.kind === 'Node' && !object) this.#nodeDeleted(previous.metadata.name);
+      if (previous?.kind === 'Node' && !object) this.#nodeDeleted(previous);
     }
     this.#slices.apply(changes);
   }
@@ -385,11 +388,15 @@ export class Term {
     for (const stream of this.#streams.values()) stream.servers(this.#servers);
   }
 
-  #nodeDeleted(nodeName: string): void {
-    this.leases.forget(nodeName);
-    this.#reports.delete(nodeName);
-    this.#stuck.delete(nodeName);
-    this.#streams.get(nodeName)?.end(nodeIsGone(nodeName));
+  #nodeDeleted({ metadata: { name, uid } }: Node): void {
+    this.leases.forget(name);
+    this.#reports.delete(name);
+    this.#stuck.delete(name);
+    const stream = this.#streams.get(name);
+    if (!stream) return;
+    // Our mirror may be behind: the node may have joined again since, and this be its new session. Then it asks again.
+    const isIts = stream.nodeUID !== undefined && stream.nodeUID === uid;
+    stream.end(isIts ? new NodeDeletedError(name, this.#options.state.revision) : nodeIsGone(name));
   }
 }
 

@@ -30,6 +30,8 @@ const node = join(cloneFolder, 'node_modules/.bin/node');
 export const joinTokenFile = 'join-token';
 /** Of an agent's. */
 export const identityFolder = 'pki';
+/** Of an agent's, while its node is deleted from the cluster. */
+export const nodeDeletedFile = 'node-deleted';
 export const registryConfigFile = 'registry.yml';
 
 /** The switch of the underlay, and the image registry on it. */

@@ -1,8 +1,11 @@
 /** What runs in a lab, asked of the kernel: machines, cables, and every process with its role. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Exec } from '../../lib/process.ts';
 import { cgroupBelow, cgroupRoot } from './cgroups.ts';
 import { argumentsOf, descendants, listProcesses, nestedPids, type ProcessInfo } from './processes.ts';
-import { type LabState, type MachineRecord, runningInit } from './state.ts';
+import { nodeDeletedFile } from './programs.ts';
+import { type LabState, type MachineRecord, machineData, runningInit } from './state.ts';
 import { ports } from './underlay.ts';
 
 /**
@@ -41,6 +44,8 @@ export interface MachineStatus {
   /** Host pid of the machine's program; absent while it is being started again. */
   readonly programPid?: number;
   readonly containers: number;
+  /** The cluster has deleted its node, as its agent knows: it stops what it ran, until `ctl lab up` has it join again. */
+  readonly nodeDeleted?: boolean;
 }
 
 export interface LabStatus {
@@ -109,6 +114,7 @@ export async function labStatus(exec: Exec, state: LabState): Promise<LabStatus>
       state: stateOf(machine, found.length > 0, cables),
       ...(program && { programPid: program.pid }),
       containers: found.filter((process) => process.role === 'container').length,
+      ...(existsSync(join(machineData(state.name, machine.name), nodeDeletedFile)) && { nodeDeleted: true }),
     });
   }
   return { name: state.name, subnet: state.subnet, machines, processes };

@@ -13,6 +13,7 @@ import type { Random } from '../../lib/random.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
+import { nodeDeletedTrailer } from '../../lib/rpc/trailers.ts';
 import type {
   Node,
   PodStats,
@@ -53,6 +54,8 @@ export interface SessionClientOptions {
   /** The data of these volumes is to go. */
   readonly onRemoveVolumes?: (wanted: RemoveVolumes) => void;
   readonly onWelcome?: (welcome: Welcome) => void;
+  /** The leader says that our Node was deleted, which is certain; gone at this revision of the store. Said again and again. */
+  readonly onNodeDeleted?: (revision: string) => void;
   /** Who must know until when the control plane has surely heard of us. */
   readonly lease?: LeaseFollower;
   /** Who beats while we are too busy. */
@@ -207,7 +210,8 @@ class ReconnectingClient implements SessionClient {
   #learnFrom(error: unknown, address: string): void {
     const { log, clock } = this.#options;
     this.#failures += 1;
-    const told = error instanceof RpcError ? error.trailer[leaderTrailer] : undefined;
+    const { [leaderTrailer]: told, [nodeDeletedTrailer]: deletedAt } = error instanceof RpcError ? error.trailer : {};
+    if (deletedAt !== undefined) this.#options.onNodeDeleted?.(deletedAt);
     if (error instanceof SilentServerError) this.#choice.silent(address, error.when, clock.monotonicMs());
     else if (isGantryError(error, 'unavailable')) this.#choice.broke(address, clock.monotonicMs());
     else this.#choice.refused(address, told, clock.monotonicMs());

@@ -553,4 +553,31 @@ describe('a node that was deleted', () => {
     );
     connection.close();
   });
+
+  test('learns for certain that it was, in session and at its next hello; another replica, and one that is away, do not say so', async () => {
+    const told: string[] = [];
+    const onNodeDeleted = (revision: string): void => void told.push(revision);
+    const agent = await cluster.startAgent('node-1', { onNodeDeleted });
+    await inSession(agent);
+    const follower = await cluster.startReplica('cp-2');
+    const other = await cluster.startAgent('node-1', {
+      servers: [follower.address],
+      dataDir: join(cluster.dataDir, 'node-1'),
+      onNodeDeleted: () => told.push('by a follower'),
+    });
+    await eventually(() => expect(other.warnings.join()).toMatch(/holds no node sessions/));
+    await other.stop();
+    await inSession(agent);
+    expect(told).toEqual([]);
+
+    const { revision } = await cluster.store.transact({ compare: [], success: [deleteOf('/gantry/nodes/node-1')] });
+    await eventually(() => expect(told.length).toBeGreaterThan(1)); // at the end of the session, and at the next hello
+    for (const at of told) expect(BigInt(at) >= revision).toBe(true);
+    await agent.stop();
+
+    const again = await cluster.startAgent('node-1', { dataDir: join(cluster.dataDir, 'again'), onNodeDeleted });
+    const before = told.length;
+    await inSession(again);
+    expect(told).toHaveLength(before);
+  });
 });

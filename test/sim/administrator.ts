@@ -56,6 +56,24 @@ export class Administrator {
     }
   }
 
+  /**
+   * The Node is deleted while the machine runs; refused when pods are there that must not run twice. Its agent has to learn of
+   * it. `joinAgainMs`: then somebody has it join again, stopped or not; undefined: somebody does who tidies up.
+   */
+  async expelNode(node: SimNode, joinAgainMs: number | undefined): Promise<void> {
+    if (!(await this.#user.delete('Node', node.name)) || joinAgainMs === undefined) return;
+    await this.#world.sleep(joinAgainMs);
+    if (node.powered && !node.left && !this.#stored(node)) node.joinAgain();
+  }
+
+  /** Machines whose Node was deleted join again, once their agents have stopped what they ran: they must. */
+  takeBack(nodes: readonly SimNode[]): void {
+    for (const node of nodes) {
+      const joined = node.disk.has('identity') && !node.left && node.powered;
+      if (joined && !this.#stored(node) && node.isIdle) node.joinAgain();
+    }
+  }
+
   /** A machine breaks; somebody who has seen it dead says so, and after `repairMs` it is back. */
   async replaceMachine(node: SimNode, repairMs: number): Promise<void> {
     if (!node.powered || this.#declaring.has(node)) return;
@@ -78,10 +96,11 @@ export class Administrator {
   }
 
   /** From now until `rest`. */
-  async tidyUp(): Promise<void> {
+  async tidyUp(nodes: readonly SimNode[]): Promise<void> {
     if (this.#tidying) return;
     this.#tidying = true;
     while (this.#tidying) {
+      this.takeBack(nodes);
       for (const change of this.#leftovers()) await change();
       await this.#world.sleep(lookMs);
     }

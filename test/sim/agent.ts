@@ -14,6 +14,7 @@ import { createPods, type Pods } from '../../node-agent/pods/pods.ts';
 import type { StatusSink } from '../../node-agent/pods/report.ts';
 import type { FakeHost } from '../../node-agent/runtime/fake.ts';
 import type { Runtime } from '../../node-agent/runtime/runtime.ts';
+import { DeletedNode } from '../../node-agent/session/deleted-node.ts';
 import { createSessionClient } from '../../node-agent/session/session-client.ts';
 import { openSliceStore, type SliceDisk } from '../../node-agent/session/slice-store.ts';
 import { UsageReporter } from '../../node-agent/usage/reporter.ts';
@@ -49,6 +50,8 @@ export interface AgentPlants {
   readonly keepRemovals?: boolean;
   /** There is something new to say whenever the agent looks at its machine. */
   readonly restless?: boolean;
+  /** That its node was deleted is nothing to it. */
+  readonly deafToDeletion?: boolean;
   /** Heartbeats count as acknowledged when they are sent. */
   readonly renewsItself?: boolean;
 }
@@ -60,6 +63,8 @@ export interface AgentParts {
   readonly log: Log;
   readonly plants: AgentPlants;
   readonly onPods: (pods: Pods) => void;
+  /** The leader has said that the Node that this agent was welcomed as, by uid, was deleted. */
+  readonly onNodeDeleted: (uid: string | undefined) => void;
 }
 
 const gibibyte = 2 ** 30;
@@ -86,7 +91,8 @@ const fileMethods = [
 ] as const;
 
 /** Resolves when the agent is up; rejects when it ends by itself. */
-export async function runAgent({ machine, process, rpc, log, plants, onPods }: AgentParts): Promise<void> {
+export async function runAgent(parts: AgentParts): Promise<void> {
+  const { machine, process, rpc, log, plants, onPods } = parts;
   const { clock, random } = process;
   const { disk } = machine;
   const signal = new AbortController().signal;
@@ -99,6 +105,7 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
   const images = process.guard(machine.images, ['find', 'pull', 'list', 'remove'], diskDelayMs);
   const reporter = createReporter(machine, process, plants.restless ? growing(images) : images, log);
   const fencing = createFencing(process.guard(machine.watchdog, ['guard', 'release'], diskDelayMs));
+  const deletedNode = new DeletedNode({ nodeName: machine.name, slice, log, mark: async () => {} });
   let pods: Pods | undefined;
   let usage: UsageReporter | undefined;
   let usageWanted: UsageWanted = {};
@@ -115,9 +122,15 @@ export async function runAgent({ machine, process, rpc, log, plants, onPods }: A
       spec: {},
     }),
     podUIDs: () => pods?.uids() ?? [],
-    onWelcome: () => {
+    onWelcome: ({ node }) => {
+      deletedNode.welcomed();
+      disk.set('node-uid', Buffer.from(node?.metadata.uid ?? ''));
       disk.set('settings', new Uint8Array());
       welcomed.resolve();
+    },
+    onNodeDeleted: (revision) => {
+      parts.onNodeDeleted(disk.get('node-uid')?.toString());
+      if (!plants.deafToDeletion) deletedNode.deleted(revision);
     },
     onUsageWanted: (wanted) => {
       usageWanted = wanted;

@@ -114,6 +114,7 @@ export class SimCluster {
       registry: this.registry,
       log: (process: SimProcess) => this.#logOf(process),
       onChange: (uid: string) => this.hosts.changed(uid),
+      onNodeDeleted: (uid: string | undefined) => this.hosts.toldDeleted(node, uid, this.checker),
       onVolumeRemoved: (path: string) => this.hosts.volumeRemoved(node, path, this.checker),
     };
     const node: SimNode = new SimNode(this.world, this.rpc, options, this.#options.plants);

@@ -1,4 +1,5 @@
 /** Looks at every machine whenever something on one changes, and after healing at what is left there. */
+import { objectKey } from '../../lib/model/keys.ts';
 import type { SimNode } from './node.ts';
 import type { Identity, Report, StoreChecker } from './store-checker.ts';
 import { machinesOf } from './workloads/storage.ts';
@@ -8,12 +9,15 @@ export class HostChecker {
   readonly #identities: ReadonlyMap<string, Identity>;
   readonly #machines: ReadonlyMap<string, readonly string[]>;
   readonly #report: Report;
+  /** What runs on a machine that is none is behind no route of the cluster's any more, while it is being stopped. */
+  readonly #isNode: (node: SimNode) => boolean;
 
-  constructor(nodes: () => readonly SimNode[], { identities, storage }: StoreChecker, report: Report) {
+  constructor(nodes: () => readonly SimNode[], { identities, storage, objects }: StoreChecker, report: Report) {
     this.#nodes = nodes;
     this.#identities = identities;
     this.#machines = storage.machines;
     this.#report = report;
+    this.#isNode = ({ name }) => objects.has(objectKey('Node', undefined, name));
   }
 
   /** After a change of the pod `uid` on some machine; empty: of its network. */
@@ -43,7 +47,7 @@ export class HostChecker {
         ...strange('network attachment', node.network.attached.keys()),
         ...strange('record', node.files.records.keys()),
         ...strange('volume', node.files.volumes.keys()),
-        ...strangeDirectories(node, store),
+        ...(node.joinedAgain ? [] : strangeDirectories(node, store)),
       ];
     });
   }
@@ -59,6 +63,13 @@ export class HostChecker {
     const plan = node?.files.volumes.get(uid)?.find(({ name }) => name === volume);
     if (plan?.type !== 'files') return undefined;
     return Object.fromEntries(plan.files.map(({ path, data }) => [path, Buffer.from(data).toString('utf8')]));
+  }
+
+  /** An agent that is told so stops what it runs: it must be true of the Node as which it was welcomed. */
+  toldDeleted({ name }: SimNode, uid: string | undefined, store: StoreChecker): void {
+    const stored = store.list('Node').find(({ metadata }) => metadata.name === name);
+    if (stored && stored.metadata.uid === uid)
+      this.#report('told-deleted', `the agent of ${name} was told that its node was deleted, and it is there`);
   }
 
   /** The directory of a volume is gone from a machine: the claim whose it was must be gone before. Its uid is in the path. */
@@ -98,7 +109,7 @@ export class HostChecker {
   #checkAddresses(): void {
     const holders = new Map<string, { readonly podUid: string; readonly node: string }>();
     for (const node of this.#nodes()) {
-      if (node.left) continue;
+      if (node.left || !this.#isNode(node)) continue;
       for (const { ip, podUid } of node.network.attached.values()) {
         const other = holders.get(ip);
         if (other && other.podUid !== podUid) {

@@ -30,6 +30,8 @@ export interface NodeOptions {
   readonly log: (process: SimProcess) => Log;
   /** Something on the machine has changed. */
   readonly onChange: (podUid: string) => void;
+  /** Its agent was told that the Node of this uid, as which it was welcomed last, was deleted. */
+  readonly onNodeDeleted: (uid: string | undefined) => void;
   /** The directory of a persistent volume, with what was in it. */
   readonly onVolumeRemoved: (path: string) => void;
 }
@@ -52,6 +54,8 @@ export class SimNode implements Machine {
   powered = true;
   /** Gone from the cluster for good. */
   left = false;
+  /** Its Node was deleted and made again: volumes that were given up in between may have left their directories. */
+  joinedAgain = false;
   readonly #world: World;
   readonly #rpc: Rpc;
   readonly #options: NodeOptions;
@@ -86,14 +90,15 @@ export class SimNode implements Machine {
   startAgent(): void {
     if (!this.powered || this.agent?.alive) return;
     this.#starts += 1;
-    const { clockRate, log } = this.#options;
+    const { clockRate, log, onNodeDeleted } = this.#options;
     const agent = new SimProcess(this.#world, { name: this.name, host: this.name, clockRate });
     this.agent = agent;
     this.#world.trace(this.name, `agent starts (${this.#starts})`);
     const onPods = (pods: Pods): void => {
       this.pods = pods;
     };
-    const parts = { machine: this, process: agent, rpc: this.#rpc, log: log(agent), plants: this.#plants, onPods };
+    const telling = { onPods, onNodeDeleted };
+    const parts = { machine: this, process: agent, rpc: this.#rpc, log: log(agent), plants: this.#plants, ...telling };
     runAgent(parts).catch((error: unknown) => {
       if (!agent.alive) return;
       if (!(error instanceof GantryError)) throw error;
@@ -106,6 +111,20 @@ export class SimNode implements Machine {
   killAgent(): void {
     this.agent?.kill();
     this.pods = undefined;
+  }
+
+  /** Nothing of any pod is on the machine. */
+  get isIdle(): boolean {
+    return this.host.containers.size === 0 && this.host.sandboxes.size === 0 && this.network.attached.size === 0;
+  }
+
+  /** As a machine that is no node: with a new identity, as `ctl lab up` has it. */
+  joinAgain(): void {
+    this.#world.trace(this.name, 'is to join again');
+    this.joinedAgain = true;
+    this.killAgent();
+    this.disk.delete('identity');
+    this.startAgent();
   }
 
   /** The file that holds the node's slice is gone, or is no slice any more. */

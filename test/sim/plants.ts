@@ -67,6 +67,26 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
+    name: 'a replica does not find a node that is there now and then',
+    finds: 'told-deleted',
+    focus: { kinds: ['ConfigMap'], faults: ['nodeAlone', 'killAgent'] },
+    make() {
+      let count = 0;
+      return {
+        misses(key) {
+          count += Number(key.startsWith(nodePrefix));
+          return key.startsWith(nodePrefix) && count % 5 === 0;
+        },
+      };
+    },
+  },
+  {
+    name: 'agents go on running what they ran though their node was deleted',
+    finds: 'converges',
+    focus: { faults: ['nodeExpelled', 'nodeJoins'] },
+    make: () => ({ deafToDeletion: true }),
+  },
+  {
     name: 'a replica reads before it knows what the others wrote',
     finds: 'fresh-reads',
     focus: { kinds: ['ConfigMap'], faults: [] },
@@ -105,7 +125,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'quotas are taken for unused',
     finds: 'quotas',
-    focus: { kinds: ['Pod', 'ReplicaSet', 'Deployment', 'StatefulSet'], faults: [] },
+    focus: { kinds: ['Pod'], faults: [] },
     make: () => ({
       codec: misreading((object) =>
         object.kind === 'ResourceQuota' && object.status

@@ -91,7 +91,7 @@ async function runRound(cluster: SimCluster, faults: Faults): Promise<void> {
   if (violated()) return;
   for (const user of cluster.users) user.rest();
   faults.heal();
-  void cluster.administrator.tidyUp();
+  void cluster.administrator.tidyUp(cluster.nodes);
   if (await converge(cluster)) await rest(cluster);
   cluster.administrator.rest();
 }

@@ -7,7 +7,7 @@
  *   show REASON...                        Events that belong to the story (default: all)
  *   apply KIND NAME [FIELD=VALUE...] (scenario-manifests.ts)   scale KIND NAME N   delete KIND NAME
  *   cordon NODE   uncordon NODE   power-off NODE   power-on NODE   kill PROCESS   start PROCESS   stall PROCESS SECONDS
- *   cut A B   cut-one-way A B   mend A B   etcd away|back
+ *   cut A B   cut-one-way A B   mend A B   etcd away|back   join-again NODE   machines (what runs on each)
  *   wait SECONDS   converge SECONDS
  */
 import { readFileSync } from 'node:fs';
@@ -106,6 +106,13 @@ const commands: Readonly<Record<string, Command>> = {
   cordon: ({ cluster }, name) => void cluster.users[0]!.setSchedulable(name!, false),
   uncordon: ({ cluster }, name) => void cluster.users[0]!.setSchedulable(name!, true),
   'power-off': ({ cluster }, name) => node(cluster, name).powerOff(),
+  'join-again': ({ cluster }, name) => node(cluster, name).joinAgain(),
+  machines({ cluster, tell }) {
+    for (const { name, host } of cluster.nodes) {
+      const running = [...host.containers.values()].filter(({ status }) => status.state === 'running').length;
+      tell(`${name} runs ${running}`);
+    }
+  },
   'power-on': ({ cluster }, name) => node(cluster, name).powerOn(),
   kill({ cluster }, name) {
     const replica = cluster.replicas.find((one) => one.name === name);

@@ -4,6 +4,7 @@ export const invariants = {
   'strict-once': 'no identity of a strict StatefulSet runs twice at once',
   'stop-after-once': 'no identity of a stop-after StatefulSet runs twice at once',
   'fenced-node': 'a pod that must not run twice is never left on a node that is gone',
+  'told-deleted': 'no agent is told that its node was deleted while it is there',
   'one-pod-per-ip': 'no address belongs to two live pods',
   'no-overcommit': "the requests of a node's pods fit into its allocatable",
   'leader-writes': 'no write of a deposed leader lands',

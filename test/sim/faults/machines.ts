@@ -95,6 +95,14 @@ export const machineFaults = {
   nodeJoins(cluster) {
     if (cluster.nodes.length < mostNodes) cluster.addNode().startAgent();
   },
+  nodeExpelled(cluster) {
+    const { world, administrator } = cluster;
+    if (present(cluster).length <= fewestNodes) return;
+    void administrator.expelNode(
+      world.pick(present(cluster)),
+      world.chance(0.5) ? world.between(100, 20_000) : undefined,
+    );
+  },
   nodeLeaves(cluster) {
     if (present(cluster).length <= fewestNodes) return;
     cluster.administrator.removeNode(cluster.world.pick(present(cluster)));

@@ -10,7 +10,7 @@ import { conditionStatus } from '../../../../lib/model/conditions.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
 import { seededRandom } from '../../../../lib/random.ts';
 import { createMemoryStore } from '../../../../lib/store/memory.ts';
-import { createRevisionIs, putOf } from '../../../../lib/store/store.ts';
+import { createRevisionIs, deleteOf, putOf } from '../../../../lib/store/store.ts';
 import type { Node, SessionUp } from '../../../../proto/gen/types.ts';
 
 const leaseMs = 3_000;
@@ -22,6 +22,12 @@ interface Stage {
   readonly sessions: NodeSessions;
   /** The mirror catches up with the store. */
   show(): Promise<void>;
+  /** The mirror sees the node go, as it had it. */
+  forget(): void;
+  /** Of the store; undefined: it is deleted. */
+  put(stored: Node | undefined): Promise<void>;
+  /** Of the term. */
+  leads: boolean;
   ready(): Promise<string | undefined>;
   isAlive(): boolean | undefined;
 }
@@ -37,11 +43,15 @@ async function stage(shown: boolean, leads = true): Promise<Stage> {
   await transact(keyOf(node), plainCodec.encode(node));
   const show = async (): Promise<void> => {
     const { items, revision: now } = await store.list('/gantry/nodes/');
-    const updates = items.map(({ key, value, modRevision }) => {
+    const gone = state
+      .list('Node')
+      .map(keyOf)
+      .filter((key) => !items.some((item) => item.key === key));
+    const found = items.map(({ key, value, modRevision }) => {
       const object = plainCodec.decode(key, value, modRevision);
       return { key, ...(object && { object }) };
     });
-    state.apply(updates, now);
+    state.apply([...gone.map((key) => ({ key })), ...found], now);
   };
   state.replace([], 1n);
   if (shown) await show();
@@ -69,12 +79,18 @@ async function stage(shown: boolean, leads = true): Promise<Stage> {
       key: '/gantry/leader',
       createRevision: revision,
       fence: createRevisionIs('/gantry/leader', revision),
-      isHeld: () => true,
+      isHeld: () => here.leads,
       signal: new AbortController().signal,
     });
-  if (leads) lead();
-  return {
+  const here: Stage = {
+    leads: true,
     lead,
+    forget: () => state.apply([{ key: keyOf(node) }], state.revision),
+    async put(stored) {
+      const key = keyOf(stored ?? node);
+      if (stored) await transact(key, plainCodec.encode(stored));
+      else await store.transact({ compare: [], success: [deleteOf(key)] });
+    },
     clock,
     sessions,
     show,
@@ -85,10 +101,20 @@ async function stage(shown: boolean, leads = true): Promise<Stage> {
     },
     isAlive: () => sessions.nodeLeases().get('n1')?.alive,
   };
+  if (leads) lead();
+  return here;
+}
+
+interface Visit {
+  leave(): void;
+  /** What the answer said beside its error. */
+  readonly trailers: Record<string, string>;
+  /** How it ended. */
+  error: unknown;
 }
 
 /** An agent that says hello and then nothing, or heartbeats. */
-function agent({ clock, sessions }: Stage, heartbeats: boolean): { leave(): void } {
+function agent({ clock, sessions }: Stage, heartbeats: boolean): Visit {
   const leaving = new AbortController();
   const { signal } = leaving;
   async function* requests(): AsyncGenerator<SessionUp> {
@@ -100,11 +126,14 @@ function agent({ clock, sessions }: Stage, heartbeats: boolean): { leave(): void
   }
   const peer = { commonName: 'node:n1', organization: 'node', address: '10.0.0.1:1' };
   const run = async (): Promise<void> => {
-    for await (const _message of sessions.session(requests(), { peer, signal, setTrailer() {} }))
-      if (signal.aborted) return;
+    const setTrailer = (key: string, value: string): void => void Object.assign(visit.trailers, { [key]: value });
+    for await (const _message of sessions.session(requests(), { peer, signal, setTrailer })) if (signal.aborted) return;
   };
-  run().catch(() => {});
-  return { leave: () => leaving.abort(new Error('the agent is gone')) };
+  const visit: Visit = { leave: () => leaving.abort(new Error('the agent is gone')), trailers: {}, error: undefined };
+  run().catch((error: unknown) => {
+    visit.error = error;
+  });
+  return visit;
 }
 
 describe('a node says hello', () => {
@@ -143,5 +172,63 @@ describe('a node says hello', () => {
       if (attempt >= 10) expect(here.isAlive()).toBe(false);
     }
     expect(await here.ready()).toBe('Unknown');
+  });
+});
+
+describe('a node is deleted', () => {
+  const trailer = 'gantry-node-deleted';
+
+  test('while it is in session: that is certain, and its agent is told', async () => {
+    const here = await stage(true);
+    const visit = agent(here, true);
+    await here.clock.advance(100);
+    await here.show();
+    await here.put(undefined);
+    await here.clock.advance(100);
+    expect(visit.error).toBeUndefined();
+    await here.show();
+    await here.clock.advance(100);
+    expect(visit.error).toMatchObject({ code: 'permissionDenied', message: expect.stringContaining('was deleted') });
+    expect(Number(visit.trailers[trailer])).toBeGreaterThan(0);
+    expect(here.isAlive()).toBeUndefined();
+  });
+
+  test('before it says hello, though the mirror still shows it: the store itself is asked', async () => {
+    const here = await stage(true);
+    await here.put(undefined);
+    const visit = agent(here, true);
+    await here.clock.advance(3_000);
+    expect(visit.error).toMatchObject({ code: 'permissionDenied' });
+    expect(Number(visit.trailers[trailer])).toBeGreaterThan(0);
+  });
+
+  test('and joins again before the mirror shows the deletion: that is of another node than its session', async () => {
+    const here = await stage(true);
+    await here.put({ ...node, metadata: { name: 'n1', uid: 'uid-again' } });
+    const visit = agent(here, true);
+    await here.clock.advance(100);
+    expect(visit.error).toBeUndefined();
+    here.forget();
+    await here.clock.advance(3_000);
+    expect(visit.error).toMatchObject({ code: 'permissionDenied' });
+    expect(visit.trailers).toEqual({});
+    await here.show();
+    const next = agent(here, true);
+    await here.clock.advance(100);
+    expect(next.error).toBeUndefined();
+    expect(await here.ready()).toBe('True');
+  });
+
+  test('says nobody for certain who does not lead any more', async () => {
+    const here = await stage(true);
+    const visit = agent(here, true);
+    await here.clock.advance(100);
+    await here.show();
+    await here.put(undefined);
+    here.leads = false;
+    await here.show();
+    await here.clock.advance(100);
+    expect(visit.error).toMatchObject({ code: 'failedPrecondition' });
+    expect(visit.trailers).toEqual({});
   });
 });

@@ -62,12 +62,14 @@ let clock: VirtualClock;
 let server: FakeServer;
 let client: SessionClient;
 let slices: Slice[];
+let deletedAt: string[];
 let stop: AbortController;
 
 beforeEach(() => {
   clock = virtualClock();
   server = new FakeServer(clock);
   slices = [];
+  deletedAt = [];
   stop = new AbortController();
   const slice = { apply: (message: Slice) => slices.push(message) } as unknown as SliceStore;
   client = createSessionClient({
@@ -76,6 +78,7 @@ beforeEach(() => {
     slice,
     node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, spec: {} }),
     podUIDs: () => ['p1'],
+    onNodeDeleted: (revision) => deletedAt.push(revision),
     clock,
     random: seededRandom(7),
     log: silentLog,
@@ -130,6 +133,25 @@ describe('a session', () => {
     server.send(new GantryError('unavailable', 'cut'));
     await clock.advance(500);
     expect(batches()).toEqual(['a,b', 'a,b']);
+  });
+
+  test('tells that its node was deleted when the leader says so, and never when somebody only refuses', async () => {
+    void client.run(stop.signal);
+    await clock.settle();
+    const refusal = (trailer: Record<string, string>): RpcError => {
+      const error = Object.assign(new Error('no'), { code: 7, details: 'node n1 is not part of the cluster' });
+      return Object.assign(new RpcError(error as never), { trailer });
+    };
+    server.send(refusal({}));
+    await clock.advance(3_000);
+    server.send(new GantryError('permissionDenied', 'node n1 is not part of the cluster'));
+    await clock.advance(3_000);
+    expect(deletedAt).toEqual([]);
+    const dials = server.dialed.length;
+    server.send(refusal({ 'gantry-node-deleted': '42' }));
+    await clock.advance(3_000);
+    expect(deletedAt).toEqual(['42']);
+    expect(server.dialed.length).toBeGreaterThan(dials); // and asks on
   });
 
   test('hands on slices', async () => {
