@@ -10,6 +10,7 @@
 import type { Node, Pod } from '../../proto/gen/types.ts';
 import { candidatesFor } from './candidates.ts';
 import { evictionRound, type PodPreemption } from './eviction-round.ts';
+import { exchange, type PlacedClass, type Placement } from './exchange.ts';
 import { explain } from './explain.ts';
 import { filters as allFilters, type Check, checksFor, type Filter, firstReason, isStatic } from './filters.ts';
 import { neighbourhood } from './neighbourhood.ts';
@@ -54,12 +55,12 @@ export function schedule(pending: readonly Pod[], picture: Picture, options: Sch
 }
 
 function decide(pending: readonly Pod[], picture: Picture, options: ScheduleOptions): Decision {
-  const bindings: Binding[] = [];
+  const placed: PlacedClass[] = [];
   const unschedulable: Unschedulable[] = [];
   const preemptions: PodPreemption[] = [];
   const eviction = evictionRound(picture, options.budgets ?? [], options.filters ?? allFilters);
   for (const pods of classesOf(pending)) {
-    const left = placeClass(pods, picture, options, bindings);
+    const left = placeClass(pods, picture, options, placed);
     for (const entry of left) {
       const { node, preemption } = eviction(entry.pod);
       if (preemption) preemptions.push(preemption);
@@ -67,17 +68,19 @@ function decide(pending: readonly Pod[], picture: Picture, options: ScheduleOpti
       unschedulable.push({ pod: entry.pod, message });
     }
   }
+  exchange(placed, picture, options.filters ?? allFilters);
+  const bindings = placed.flatMap(({ placements }) => placements.map(({ pod, info }) => ({ pod, node: info.node })));
   return { bindings, unschedulable, preemptions };
 }
 
 const waitsFor = ({ metadata }: Node): string => `waiting for pods to leave ${metadata.name}`;
 
-/** Adds what it places to `bindings`, and returns what it could not place. */
+/** Adds what it places to `placed`, and returns what it could not place. */
 function placeClass(
   pods: readonly Pod[],
   picture: Picture,
   { defaultStrategy, state, filters = allFilters, strategies }: ScheduleOptions,
-  bindings: Binding[],
+  placed: PlacedClass[],
 ): readonly Unschedulable[] {
   const [first] = pods as [Pod, ...Pod[]];
   const neighbours = neighbourhood(first, picture);
@@ -94,8 +97,11 @@ function placeClass(
   };
   const asked: readonly Check[] = neighbours.refuses ? [neighbours.refuses] : [];
   const candidates = candidatesFor(first, picture, filters, asked);
-  const picker = strategyFor(first, defaultStrategy, strategies).picker(podClass, candidates, state);
+  const strategy = strategyFor(first, defaultStrategy, strategies);
+  const picker = strategy.picker(podClass, candidates, state);
   const facts = picture.factsOf(first);
+  const placements: Placement[] = [];
+  placed.push({ placements, facts, roomChecks, evensOut: strategy.evensOut === true });
   for (const [index, pod] of pods.entries()) {
     const info = picker.pick();
     if (!info) {
@@ -105,7 +111,7 @@ function placeClass(
     picture.reserve(info, pod, facts);
     neighbours.placed(info);
     picker.placed(info);
-    bindings.push({ pod, node: info.node });
+    placements.push({ pod, info });
   }
   return [];
 }

@@ -46,6 +46,8 @@ export interface Picker {
 export interface Strategy {
   /** What `spec.schedulerName` and `--scheduler` call it. */
   readonly name: string;
+  /** It wants the nodes to be even: pods that one pass has placed may change places for that at its end (exchange.ts). */
+  readonly evensOut?: true;
   /** `candidates` are in the order of names and had room when they were filtered. */
   picker(podClass: PodClass, candidates: readonly NodeInfo[], state: StrategyState): Picker;
 }
@@ -78,7 +80,7 @@ function imbalanceBy(pod: Pod, { nodes: { capacity } }: Picture): ((info: NodeIn
 }
 
 /** Taints with effect PreferNoSchedule that the pod does not tolerate: such nodes come last in every strategy. */
-function unwanted({ spec }: Pod, { node }: NodeInfo): number {
+export function unwanted({ spec }: Pod, { node }: NodeInfo): number {
   const { taints = [] } = node.spec;
   return taints.filter((taint) => taint.effect === 'PreferNoSchedule' && !isTolerated(taint, spec.tolerations)).length;
 }
@@ -109,6 +111,7 @@ function siblings({ workload, picture }: PodClass): Level[] {
 /** Replicas of one workload spread over the nodes first; then where the pod unbalances the cluster least. */
 const leastLoaded: Strategy = {
   name: 'least-loaded',
+  evensOut: true,
   picker: (podClass, candidates) =>
     rankedPicker(podClass, candidates, [
       ...wishes(podClass),
