@@ -16,7 +16,7 @@ import { requireFreePort } from '../lib/rpc/free-port.ts';
 import { type RunningServer, startServer } from '../lib/rpc/server.ts';
 import { ReloadableTls } from '../lib/rpc/tls.ts';
 import { authorize } from './api/roles.ts';
-import { collectRarely } from './collector.ts';
+import { collectRarely, releaseClosedStreams } from './collector.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { type ClusterDnsOptions, startClusterDns } from './dns/cluster-dns.ts';
 import { createResolver } from './dns/resolver.ts';
@@ -216,6 +216,7 @@ function fail(error: unknown): void {
 
 async function main(): Promise<void> {
   collectRarely(systemClock);
+  releaseClosedStreams();
   const flags = parseFlags(process.argv.slice(2), version);
   const log = createLog('control-plane', flags.logLevel);
   const stopping = new AbortController();
