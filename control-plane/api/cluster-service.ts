@@ -10,8 +10,11 @@
  * - `status` and what admission.ts calls the cluster's fields never come from a client.
  * - An address or port belongs to one object: its key is written and removed with the object, in one transaction.
  * - Every call that changes something is audited.
+ * - So many changes are made at once, in the order they came; reads do not wait for those that wait.
  */
 import { GantryError } from '../../lib/errors.ts';
+import { Gate } from '../../lib/gate.ts';
+import type { CallContext } from '../../lib/rpc/server.ts';
 import type { ExecRequest } from '../../proto/gen/types.ts';
 import { applyHandler } from './apply-handler.ts';
 import { audited, auditStream } from './audit.ts';
@@ -22,24 +25,32 @@ import { Turns } from './turns.ts';
 import { watchHandler } from './watch.ts';
 import { writeHandlers } from './write.ts';
 
+/** Enough for the store to be busy; the rest of a burst waits where it does not keep reads from their turn. */
+const mostChangesAtOnce = 32;
+
 export function createClusterService(given: ApiDependencies): ClusterHandlers {
   const dependencies: ApiDependencies = { turns: new Turns(), ...given };
   const { log, logsAndExec, stats, tokens, resolve, scheduling, membership } = dependencies;
   const writes = writeHandlers(dependencies);
   const deletes = deleteHandlers(dependencies);
+  const gate = new Gate(mostChangesAtOnce);
+  const change = <Request extends object, Response extends object>(
+    verb: string,
+    handler: (request: Request, context: CallContext) => Promise<Response>,
+  ) => audited<Request, Response>(log, verb, (request, context) => gate.through(() => handler(request, context)));
   const absent = absentHandlers();
   const { CreateToken, ListTokens, RevokeToken } = tokens ?? absent;
   const { ListControlPlanes, RemoveControlPlane } = membership ?? absent;
   return {
     ...readHandlers(dependencies),
     Watch: watchHandler(dependencies),
-    Apply: audited(log, 'apply', applyHandler(dependencies)),
-    Create: audited(log, 'create', writes.Create),
-    Update: audited(log, 'update', writes.Update),
-    Patch: audited(log, 'patch', writes.Patch),
-    Scale: audited(log, 'scale', writes.Scale),
-    Delete: audited(log, 'delete', deletes.Delete),
-    Evict: audited(log, 'evict', deletes.Evict),
+    Apply: change('apply', applyHandler(dependencies)),
+    Create: change('create', writes.Create),
+    Update: change('update', writes.Update),
+    Patch: change('patch', writes.Patch),
+    Scale: change('scale', writes.Scale),
+    Delete: change('delete', deletes.Delete),
+    Evict: change('evict', deletes.Evict),
     Logs: (logsAndExec ?? absent).Logs,
     Exec: auditedExec(dependencies, (logsAndExec ?? absent).Exec),
     GetPodStats: (stats ?? absent).GetPodStats,
