@@ -34,8 +34,8 @@ export interface PlacedClass {
 /** Partners that a pod is compared with in a round. */
 const mostPartners = 30;
 const rounds = 3;
-/** Of the whole imbalance; less is not worth it, and may be nothing but rounding. */
-const leastGain = 1e-12;
+/** Of what a pod alone on its node would add to the imbalance; less is not worth it. */
+const leastGain = 0.01;
 
 interface Seat {
   readonly placement: Placement;
@@ -91,7 +91,7 @@ function exchangeSome(seats: readonly Seat[], shift: number, picture: Picture, c
   const partners = Math.min(mostPartners, others);
   for (const [position, seat] of seats.entries()) {
     let best: Seat | undefined;
-    let lowest = -leastGain;
+    let lowest = -leastGain * alone(seat, capacity);
     for (let partner = 0; partner < partners; partner += 1) {
       const distance = 1 + Math.floor(((partner + shift) * others) / partners);
       const other = seats[(position + distance) % seats.length]!;
@@ -118,6 +118,11 @@ function imbalanceBy(one: Seat, other: Seat, capacity: Capacity): number {
     (2 * here.requestedMemoryBytes + memory) / here.allocatable.memoryBytes -
     (2 * there.requestedMemoryBytes - memory) / there.allocatable.memoryBytes;
   return (cpu && (cpu * ofCpu) / capacity.cpuMillis) + (memory && (memory * ofMemory) / capacity.memoryBytes);
+}
+
+function alone({ traveller: { cpuMillis, memoryBytes }, placement: { info } }: Seat, capacity: Capacity): number {
+  const ofCpu = cpuMillis && cpuMillis ** 2 / info.allocatable.cpuMillis / capacity.cpuMillis;
+  return ofCpu + (memoryBytes && memoryBytes ** 2 / info.allocatable.memoryBytes / capacity.memoryBytes);
 }
 
 /** Whether the node's own fields let it go to where the other is. */

@@ -1,5 +1,5 @@
 /**
- * How good a placement is, against the best that anybody could have found who knew all pods beforehand.
+ * How even a placement is, and how even any placement of the same pods could be at most.
  *
  * Total imbalance: the sum, over the nodes and over cpu and memory, of the squared share of the node that is requested,
  * each node counting by its part of the cluster. It is least when every node has the same share of both in use.

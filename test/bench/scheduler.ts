@@ -3,8 +3,7 @@
  * with node affinity, pod affinity and anti-affinity and topology spread (scheduler-trace.ts). `daemons`: one pod for each
  * node. `preemption`: pods that need others to go, all nodes full.
  *
- * Placement quality, on the trace of 1,000 shapes: total imbalance against a lower bound of the offline optimum, both
- * defined in scheduler-bound.ts.
+ * Placement quality, on the trace of 1,000 shapes: scheduler-quality.ts.
  */
 import { type Picture, pictureOf } from '../../control-plane/scheduler/picture.ts';
 import { type Decision, schedule } from '../../control-plane/scheduler/schedule.ts';
@@ -13,7 +12,7 @@ import { seededRandom } from '../../lib/random.ts';
 import type { Node, Pod } from '../../proto/gen/types.ts';
 import { pod } from '../unit/control-plane/scheduler/objects.ts';
 import type { Report } from './report.ts';
-import { imbalanceBound, totalImbalance } from './scheduler-bound.ts';
+import { reportQuality } from './scheduler-quality.ts';
 import { daemonPods, fullNodes, makeNodes, mixedPods, shapedPods, urgentPods } from './scheduler-trace.ts';
 
 const bench = 'scheduler';
@@ -38,7 +37,7 @@ export async function run(report: Report): Promise<void> {
     const metric = `shapes/1,000 with affinity and spread, ${each} pods each`;
     const decision = measure(report, metric, pods, pictureOf(nodes, []), 10_000);
     report({ bench, metric: `${metric}/placed`, value: (100 * decision.bindings.length) / pods.length, unit: '%' });
-    reportQuality(report, metric, decision, nodes, each * 1_000 >= 5 * nodes.length ? 1.02 : undefined);
+    reportQuality(report, metric, decision.bindings, nodes);
   }
   measure(report, 'daemons/5,000 nodes', daemonPods(nodes), pictureOf(nodes, []));
   measurePreemption(report, nodes);
@@ -71,27 +70,6 @@ function measure(
     ...(target !== undefined && { target: { bound: '>=' as const, value: target } }),
   });
   return decision!;
-}
-
-/** `target` where pods are many enough to a node: two or three whole ones can be even on paper only. */
-function reportQuality(
-  report: Report,
-  metric: string,
-  decision: Decision,
-  nodes: readonly Node[],
-  target: number | undefined,
-): void {
-  const placed = decision.bindings.map(
-    (binding): Pod => ({ ...binding.pod, spec: { ...binding.pod.spec, nodeName: binding.node.metadata.name } }),
-  );
-  const pods = decision.bindings.map((binding) => binding.pod);
-  report({
-    bench,
-    metric: `${metric}/total imbalance (sum of squared shares) to a lower bound of the offline optimum`,
-    value: totalImbalance(nodes, placed) / imbalanceBound(nodes, pods),
-    unit: 'x',
-    ...(target !== undefined && { target: { bound: '<=' as const, value: target } }),
-  });
 }
 
 /** Passes in which nothing fits without others going: searches a second, and that each finds somebody. */
