@@ -41,8 +41,8 @@ export function mixedPods(count: number): Pod[] {
 }
 
 /**
- * Every shape has an owner, labels, requests and tolerations of its own, and, in turns: node affinity (required zones,
- * preferred disks), anti-affinity to itself by host, preferred anti-affinity to itself by zone, affinity to the shape
+ * Every shape has an owner, labels, requests and tolerations of its own, and, in turns: node affinity (required
+ * zones), anti-affinity to itself by host, preferred anti-affinity to itself by zone, affinity to the shape
  * before it by zone, spread by zone (hard), spread by zone (soft) and host. Most have two or three of these.
  */
 export function shapedPods(shapes: number, each: number): Pod[] {
