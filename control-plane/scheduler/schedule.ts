@@ -68,7 +68,8 @@ function decide(pending: readonly Pod[], picture: Picture, options: ScheduleOpti
       unschedulable.push({ pod: entry.pod, message });
     }
   }
-  exchange(placed, picture, options.filters ?? allFilters);
+  // Whoever was told that no node has room must not find some after an exchange.
+  if (unschedulable.length === 0) exchange(placed, picture, options.filters ?? allFilters);
   const bindings = placed.flatMap(({ placements }) => placements.map(({ pod, info }) => ({ pod, node: info.node })));
   return { bindings, unschedulable, preemptions };
 }

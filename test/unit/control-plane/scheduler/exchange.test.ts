@@ -208,6 +208,7 @@ describe('pods of one pass', () => {
         }),
       ],
     },
+    'somebody was refused': { further: [pod('d', { cpu: '64' })] },
     'the strategy does not ask for it': { c: { schedulerName: 'round-robin' } },
   };
   it.each(Object.entries(situations))('stay where they are when %s', (_, situation) => {
