@@ -2,9 +2,10 @@
  * `npm run bench -- scale [--nodes N] [--pods N]`: hollow agents (the production session client over gRPC with mutual
  * TLS, a runtime that only says so) and pods of Deployments, against one real control plane with its real etcd.
  *
- * The cluster grows by stages, nodes first; with all of them and no pods heartbeats are measured. When time or memory ends
- * before the size that was asked for, what the last stage began is taken back, so that the rest is measured at the largest
- * size that held; that is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
+ * The cluster grows by stages, nodes first; with all of them and no pods heartbeats are measured; with the pods that were asked
+ * for, or the first 40,000, what others do meanwhile: reads beside writes, a leader that stands still, busy agents. When time or
+ * memory ends before the size that was asked for, what the last stage began is taken back, and nodes die at the largest size that
+ * held; that is printed, and where the control plane spent its time. Nothing lasts longer than ten minutes.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { isGantryError, messageOf } from '../../lib/errors.ts';
@@ -26,10 +27,11 @@ export interface ScaleOptions {
 
 const bench = 'scale';
 const totalMs = 600_000;
-/** For what comes after the growing: reads and writes, dying nodes, the end. */
-const reservedMs = 160_000;
-/** Of the growing, what is left for pods. */
-const startingMs = 210_000;
+/** For what comes after the growing: taking back, dying nodes, the end. */
+const reservedMs = 100_000;
+/** Of the growing, what is left for pods, and for what is measured with so many of them. */
+const startingMs = 270_000;
+const measuredPods = 40_000;
 /** To take back what a stage had begun. */
 const shrinkingMs = 40_000;
 const memoryLimitBytes = 4 * 2 ** 30;
@@ -44,7 +46,8 @@ const roundNodes = 100;
 /** Agents that do not come any nearer to being all connected for so long never will be. */
 const stuckMs = 60_000;
 const busyAgents = 2;
-const mix = { writesPerSecond: 500, readsPerSecond: 200, durationMs: 20_000 };
+/** Long enough for a collection of the whole heap now and then. */
+const mix = { writesPerSecond: 500, readsPerSecond: 200, durationMs: 60_000 };
 
 export async function run(report: Report, { nodes = 5_000, pods = 150_000 }: ScaleOptions = {}): Promise<void> {
   const scale = new Scale(report, { nodes, pods });
@@ -80,14 +83,8 @@ class Scale {
     const { token = '' } = await this.#plane.cluster.CreateToken({ role: 'node' });
     const { address, joinPort, folder } = this.#plane;
     this.#fleet = new Fleet({ servers: [address], joinPort, token, dataDir: `${folder}/nodes` }, agentProcesses);
-    const reached = await this.#grow();
-    if (this.#held.nodes > 0) {
-      await this.#attempt(() => countFalsePositives(this.#plane, token, busyAgents, (metric) => this.#say(metric)));
-    }
-    if (this.#held.pods > 0) {
-      await this.#attempt(() => this.#measureReads());
-      await this.#attempt(() => this.#killNodes());
-    }
+    const reached = await this.#grow(token);
+    if (this.#held.pods > 0) await this.#attempt(() => this.#killNodes());
     await this.#attempt(() => this.#drain());
     this.#summary(reached);
     await this.#plane.stop();
@@ -101,7 +98,7 @@ class Scale {
   }
 
   /** Whether the size that was asked for was reached. */
-  async #grow(): Promise<boolean> {
+  async #grow(token: string): Promise<boolean> {
     const allNodes = await this.#asFarAsItGoes(stagesTo(nodeStages, this.#wanted.nodes), (nodes) => this.#join(nodes));
     // Those who were on their way when the time was over go; those who are here stay, in round figures.
     const round = Math.floor(this.#fleet.connected / roundNodes) * roundNodes;
@@ -111,9 +108,18 @@ class Scale {
       await this.#attempt(() => measureHeartbeats(this.#plane, this.#held.nodes, (metric) => this.#say(metric)));
     }
     const room = Math.min(this.#wanted.pods, this.#held.nodes * podsPerNode);
-    const allPods = await this.#asFarAsItGoes(stagesTo(podStages, room), (pods) => this.#start(pods));
+    const allPods = await this.#asFarAsItGoes(stagesTo(podStages, room), async (pods) => {
+      await this.#start(pods);
+      if (pods === Math.min(room, measuredPods)) await this.#measure(token);
+    });
     if (!allPods) await this.#attempt(() => this.#shrink());
     return allNodes && allPods && room === this.#wanted.pods;
+  }
+
+  async #measure(token: string): Promise<void> {
+    say(`with ${this.#held.nodes} nodes and ${this.#held.pods} pods:`);
+    await this.#attempt(() => countFalsePositives(this.#plane, token, busyAgents, (metric) => this.#say(metric)));
+    await this.#attempt(() => this.#measureReads());
   }
 
   async #asFarAsItGoes(stages: readonly number[], reach: (size: number) => Promise<void>): Promise<boolean> {
