@@ -1,6 +1,4 @@
-/** How the garbage collector of this process works, and what is spared it. */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { Http2Stream } from 'node:http2';
+/** How the garbage collector of this process works. */
 import { setFlagsFromString } from 'node:v8';
 import type { Clock } from '../lib/clock.ts';
 
@@ -26,26 +24,4 @@ export function collectRarely(clock: Clock): void {
     clock.schedule(lookEveryMs, look);
   };
   look();
-}
-
-const closings = ['http2.client.stream.close', 'http2.server.stream.close'];
-
-/**
- * A closed HTTP/2 stream stays in memory until the whole heap is collected, and with its listeners all that the call has made:
- * a fifth of what hundreds of calls a second leave behind. Without them it is small. Answers how to end this.
- */
-export function releaseClosedStreams(): () => void {
-  const onClosing = (message: unknown): void => {
-    (message as { readonly stream: Http2Stream }).stream.once('close', release);
-  };
-  for (const name of closings) subscribe(name, onClosing);
-  return () => {
-    for (const name of closings) unsubscribe(name, onClosing);
-  };
-}
-
-/** Nothing is said after `close`; were it an error, one without a listener would end the process. */
-function release(this: Http2Stream): void {
-  this.removeAllListeners();
-  this.on('error', () => {});
 }

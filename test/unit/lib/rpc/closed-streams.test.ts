@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, connect, createServer, type ServerHttp2Stream } from 'node:http2';
 import { duplexPair } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
-import { releaseClosedStreams } from '../../../control-plane/collector.ts';
+import { releaseClosedStreams } from '../../../../lib/rpc/closed-streams.ts';
 
 /** Over a pair of streams, without a socket; the server answers 'hello' and hands its streams to `onStream`. */
 function session(onStream: (stream: ServerHttp2Stream) => void): ClientHttp2Session {
