@@ -1,4 +1,5 @@
 /** What `ctl get` shows of each kind: kubectl's columns; name and age of a kind that has none here. Pure. */
+import { outOfServiceTaint } from '../../lib/model/fencing.ts';
 import type { Kind } from '../../lib/model/schema.ts';
 import type { EndpointSlice, Event, KindMap, KubeObject, Node, Service } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
@@ -120,11 +121,12 @@ export function columnsOf(kind: Kind, nowMs: number): readonly Column<KubeObject
   return (columns[kind] as readonly Column<KubeObject>[] | undefined) ?? [nameColumn, ageColumn(nowMs)];
 }
 
-/** `Ready`, `NotReady`, with `,SchedulingDisabled` when cordoned. */
+/** `Ready`, `NotReady`, with `,SchedulingDisabled` when cordoned, and `,OutOfService` when somebody said so. */
 export function nodeState({ spec, status }: Node): string {
   const ready = (status?.conditions ?? []).find(({ type }) => type === 'Ready');
   const word = ready?.status === 'True' ? 'Ready' : ready ? 'NotReady' : 'Unknown';
-  return spec.unschedulable ? `${word},SchedulingDisabled` : word;
+  const isOut = (spec.taints ?? []).some(({ key }) => key === outOfServiceTaint);
+  return [word, ...(spec.unschedulable ? ['SchedulingDisabled'] : []), ...(isOut ? ['OutOfService'] : [])].join();
 }
 
 export function nodeRoles({ metadata }: Node): string {

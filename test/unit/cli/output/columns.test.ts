@@ -49,6 +49,11 @@ describe('ctl get', () => {
     ]);
   });
 
+  it('nodes that somebody has declared out of service', () => {
+    const taints = [{ key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' as const }];
+    expect(table([{ ...node, spec: { taints } }])[1]).toMatch(/^node-1 +Ready,OutOfService /);
+  });
+
   it('deployments, with the kind when there are several', () => {
     expect(table([deployment])).toEqual([
       'NAME   READY   UP-TO-DATE   AVAILABLE   AGE',
