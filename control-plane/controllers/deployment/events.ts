@@ -23,7 +23,7 @@ export function configurationChanged(
   revision: number,
 ): Events {
   const former = family.old.at(-1)?.replicaSet;
-  if (!former || inForce.instead || !isMadeFrom(former, about)) return [];
+  if (!former || inForce.instead || inForce.isAsked || !isMadeFrom(former, about)) return [];
   return changedContent(about, copyNamesOf(former), names, revision);
 }
 

@@ -25,7 +25,6 @@ const everybodys = [
   'session/tokens.ts', // join tokens
   'sole-replica.ts', // whether it is the only one
   'state/contact.ts', // hands on what all the others write
-  'state/recent-events.ts', // hands on what the API writes
 ];
 const writing = /\b(transact|transactOnce)\(|\bcampaign\(|\.revokeLease\(|\.grantLease\(/;
 /** Stands for election, and so writes the leader key itself. */

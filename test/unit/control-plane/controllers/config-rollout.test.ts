@@ -165,6 +165,20 @@ describe('a Deployment that opted in', () => {
     expect(current().status?.rollback).toBeUndefined();
   });
 
+  it('says of content that it has changed when it has, not of a way back and of one back from there', async () => {
+    await cluster.create(settings({ color: 'red' }), web(fromSettings));
+    await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
+    await setData({ color: 'green' });
+    await cluster.until(() => allRead({ color: 'green' }), 'revision 2');
+    const green = replicaSetOf('2').metadata.name;
+    await annotate({ 'gantry.dev/undo-to': replicaSetOf('1').metadata.name });
+    await cluster.until(() => allRead({ color: 'red' }) && revision() === '3', 'the former content');
+    await annotate({ 'gantry.dev/undo-to': green });
+    await cluster.until(() => allRead({ color: 'green' }) && revision() === '4', 'the content of now');
+    const said = cluster.state.list('Event').filter(({ reason }) => reason === 'ConfigurationChanged');
+    expect(said.map(({ message }) => message)).toEqual(['ConfigMap settings changed: rolling out revision 2']);
+  });
+
   it('says so when it is to go back to what there is not', async () => {
     await cluster.create(settings({ color: 'red' }), web(fromSettings));
     await cluster.until(() => allRead({ color: 'red' }), 'revision 1');
