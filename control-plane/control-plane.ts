@@ -13,7 +13,7 @@ import type { Authority } from '../lib/pki/certificates.ts';
 import type { Random } from '../lib/random.ts';
 import { connect } from '../lib/rpc/client.ts';
 import { serving } from '../lib/rpc/health.ts';
-import type { Handlers } from '../lib/rpc/server.ts';
+import type { Handlers } from '../lib/rpc/serve-call.ts';
 import type { ReloadableTls } from '../lib/rpc/tls.ts';
 import type { EtcdMembers } from '../lib/store/etcd-members.ts';
 import { withGroupedWrites } from '../lib/store/grouped-writes.ts';

@@ -8,7 +8,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { GantryError, isGantryError, messageOf } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { Handlers } from '../lib/rpc/server.ts';
+import type { Handlers } from '../lib/rpc/serve-call.ts';
 import type { EtcdMember, EtcdMembers } from '../lib/store/etcd-members.ts';
 import { deleteOf, type Store } from '../lib/store/store.ts';
 import type { ControlPlaneInfo } from '../proto/gen/types.ts';

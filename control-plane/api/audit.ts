@@ -3,7 +3,7 @@ import { isGantryError, messageOf } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { fromEnvelope } from '../../lib/model/codec.ts';
 import type { Peer } from '../../lib/rpc/peer.ts';
-import type { CallContext } from '../../lib/rpc/server.ts';
+import type { CallContext } from '../../lib/rpc/serve-call.ts';
 import type { ObjectEnvelope } from '../../proto/gen/types.ts';
 
 interface Auditable {

@@ -14,7 +14,7 @@
  */
 import { GantryError } from '../../lib/errors.ts';
 import { Gate } from '../../lib/gate.ts';
-import type { CallContext } from '../../lib/rpc/server.ts';
+import type { CallContext } from '../../lib/rpc/serve-call.ts';
 import type { ExecRequest } from '../../proto/gen/types.ts';
 import { applyHandler } from './apply-handler.ts';
 import { audited, auditStream } from './audit.ts';

@@ -2,7 +2,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
 import type { UpToDate } from '../state/up-to-date.ts';

@@ -6,7 +6,7 @@ import { GantryError } from '../../lib/errors.ts';
 import { fromEnvelope } from '../../lib/model/codec.ts';
 import { isPodBound } from '../../lib/model/pods.ts';
 import { priorityOf } from '../../lib/model/priority.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import type { ExplainPendingResponse, KubeObject, Pod, SimulatedPod } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 import { boundPodSentence } from './bound-pod.ts';

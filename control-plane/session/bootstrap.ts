@@ -6,7 +6,7 @@ import type { Log } from '../../lib/log.ts';
 import { objectKey } from '../../lib/model/keys.ts';
 import { type Authority, issueForRequest, lifetimeMs, type Subject } from '../../lib/pki/certificates.ts';
 import type { Peer } from '../../lib/rpc/peer.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { JoinResponse } from '../../proto/gen/types.ts';
 import { nodeNameOf, peerHost } from './identity.ts';

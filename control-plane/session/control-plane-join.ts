@@ -6,7 +6,7 @@
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { ClusterPki } from '../../lib/pki/cluster-pki.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import type { JoinTokens } from './tokens.ts';
 
 export interface ControlPlaneJoinDependencies {

@@ -13,7 +13,7 @@ import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Random } from '../../lib/random.ts';
 import { Outgoing } from '../../lib/rpc/outgoing.ts';
-import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
+import type { CallContext, Handlers } from '../../lib/rpc/serve-call.ts';
 import { nodeDeletedTrailer } from '../../lib/rpc/trailers.ts';
 import type { Leadership } from '../../lib/store/leader.ts';
 import type { Store } from '../../lib/store/store.ts';

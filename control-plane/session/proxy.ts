@@ -5,7 +5,7 @@
 import { GantryError, isGantryError } from '../../lib/errors.ts';
 import { findCondition } from '../../lib/model/conditions.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import { nodeServerName } from '../../lib/rpc/server-name.ts';
 import type { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { ExecRequest, Node, Pod } from '../../proto/gen/types.ts';

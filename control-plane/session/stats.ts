@@ -6,7 +6,7 @@ import { GantryError, messageOf } from '../../lib/errors.ts';
 import { defaultNamespace } from '../../lib/model/defaults.ts';
 import { matchesSelector, parseSelector } from '../../lib/model/labels.ts';
 import { isPodActive, isPodBound } from '../../lib/model/pods.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import type { Node, NodeStats, Pod, PodStats, StatsRequest, StatsResponse } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 

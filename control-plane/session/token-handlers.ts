@@ -1,6 +1,6 @@
 /** CreateToken, ListTokens and RevokeToken of the Cluster service; who may call them is the API's decision. */
 import { timestamp } from '../../lib/clock.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import type { JoinTokens } from './tokens.ts';
 
 export type TokenHandlers = Pick<Handlers<'Cluster'>, 'CreateToken' | 'ListTokens' | 'RevokeToken'>;

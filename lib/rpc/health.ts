@@ -1,6 +1,6 @@
 /** grpc.health.v1: what load balancers and `grpc_health_probe` ask. */
 import type { HealthCheckResponse } from '../../proto/gen/types.ts';
-import type { CallContext, Handlers } from './server.ts';
+import type { CallContext, Handlers } from './serve-call.ts';
 
 export const serving = 1;
 const notServing = 2;

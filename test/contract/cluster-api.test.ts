@@ -19,7 +19,8 @@ import { adminConfPath, type ClusterPki, loadOrCreatePki, tlsMaterial } from '..
 import { systemExec } from '../../lib/process.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { type Connection, connect, type ServiceClient } from '../../lib/rpc/client.ts';
-import { type RunningServer, startServer } from '../../lib/rpc/server.ts';
+import { startServer } from '../../lib/rpc/server.ts';
+import type { RunningServer } from '../../lib/rpc/server-options.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import { putOf } from '../../lib/store/store.ts';
 import type { ConfigMap, Pod, WatchEvent } from '../../proto/gen/types.ts';

@@ -19,7 +19,8 @@ import { type ClusterPki, loadOrCreatePki, tlsMaterial } from '../../lib/pki/clu
 import { storedCaHash } from '../../lib/pki/handover.ts';
 import { formatJoinToken, newJoinToken } from '../../lib/pki/join-token.ts';
 import { systemRandom } from '../../lib/random.ts';
-import { type RunningServer, startServer } from '../../lib/rpc/server.ts';
+import { startServer } from '../../lib/rpc/server.ts';
+import type { RunningServer } from '../../lib/rpc/server-options.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import type { EtcdStore } from '../../lib/store/etcd.ts';
 import { putOf } from '../../lib/store/store.ts';

@@ -22,7 +22,8 @@ import { type ClusterPki, loadOrCreatePki, tlsMaterial } from '../../lib/pki/clu
 import { type RunResult, systemExec } from '../../lib/process.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { type Connection, connect, type ServiceClient } from '../../lib/rpc/client.ts';
-import { type RunningServer, startServer as startRpcServer } from '../../lib/rpc/server.ts';
+import { startServer as startRpcServer } from '../../lib/rpc/server.ts';
+import type { RunningServer } from '../../lib/rpc/server-options.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import { createEtcdStore } from '../../lib/store/etcd.ts';
 import type { Store } from '../../lib/store/store.ts';

@@ -13,8 +13,9 @@ import { type ClusterPki, loadOrCreatePki, tlsMaterial, user } from '../../lib/p
 import { systemRandom } from '../../lib/random.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
 import { readPeerChain } from '../../lib/rpc/peer-chain.ts';
-import { type RunningServer, startServer } from '../../lib/rpc/server.ts';
+import { startServer } from '../../lib/rpc/server.ts';
 import { controlPlaneServerName } from '../../lib/rpc/server-name.ts';
+import type { RunningServer } from '../../lib/rpc/server-options.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 
 let dataDir: string;

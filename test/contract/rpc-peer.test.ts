@@ -11,7 +11,8 @@ import { type ClusterPki, loadOrCreatePki, tlsMaterial, user } from '../../lib/p
 import { systemRandom } from '../../lib/random.ts';
 import { type Connection, connect } from '../../lib/rpc/client.ts';
 import type { Peer } from '../../lib/rpc/peer.ts';
-import { type RunningServer, startServer } from '../../lib/rpc/server.ts';
+import { startServer } from '../../lib/rpc/server.ts';
+import type { RunningServer } from '../../lib/rpc/server-options.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 
 let dataDir: string;

@@ -14,8 +14,9 @@ import { type Authority, createAuthority, issueIdentity, type Subject } from '..
 import { tlsMaterial, user } from '../../lib/pki/cluster-pki.ts';
 import { systemRandom } from '../../lib/random.ts';
 import { connect } from '../../lib/rpc/client.ts';
-import type { CallContext, RunningServer } from '../../lib/rpc/server.ts';
+import type { CallContext } from '../../lib/rpc/serve-call.ts';
 import { nodeServerName } from '../../lib/rpc/server-name.ts';
+import type { RunningServer } from '../../lib/rpc/server-options.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import { logFile } from '../../node-agent/pods/paths.ts';
 import { createFakeHost, type FakeRuntime } from '../../node-agent/runtime/fake.ts';

@@ -7,7 +7,7 @@ import type { ObjectCodec } from '../../control-plane/state/object-codec.ts';
 import { GantryError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Authority } from '../../lib/pki/certificates.ts';
-import type { Handlers } from '../../lib/rpc/server.ts';
+import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import { ReloadableTls } from '../../lib/rpc/tls.ts';
 import { SimProcess } from './process.ts';
 import type { Rpc } from './rpc.ts';

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { GantryError } from '../../lib/errors.ts';
 import type { Peer } from '../../lib/rpc/peer.ts';
-import type { CallContext, Handlers } from '../../lib/rpc/server.ts';
+import type { CallContext, Handlers } from '../../lib/rpc/serve-call.ts';
 import { type MethodShape, methodKind, type ServiceName, type serviceDefinition } from '../../lib/rpc/service.ts';
 import { fromServiceError, toStatus } from '../../lib/rpc/status.ts';
 import { Inbox } from './inbox.ts';

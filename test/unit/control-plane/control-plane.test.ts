@@ -9,7 +9,7 @@ import { toEnvelope } from '../../../lib/model/codec.ts';
 import { createAuthority, issueIdentity } from '../../../lib/pki/certificates.ts';
 import { tlsMaterial, user } from '../../../lib/pki/cluster-pki.ts';
 import { seededRandom, systemRandom } from '../../../lib/random.ts';
-import type { CallContext } from '../../../lib/rpc/server.ts';
+import type { CallContext } from '../../../lib/rpc/serve-call.ts';
 import { ReloadableTls } from '../../../lib/rpc/tls.ts';
 import { createMemoryStore } from '../../../lib/store/memory.ts';
 import { deployment } from './controllers/cluster.ts';

@@ -13,7 +13,7 @@ import { keyOf } from '../../../../lib/model/keys.ts';
 import { fromManifest, problemLine } from '../../../../lib/model/manifest.ts';
 import { createKeyring } from '../../../../lib/model/stored.ts';
 import { seededRandom } from '../../../../lib/random.ts';
-import type { CallContext } from '../../../../lib/rpc/server.ts';
+import type { CallContext } from '../../../../lib/rpc/serve-call.ts';
 import { createMemoryStore, type MemoryStore } from '../../../../lib/store/memory.ts';
 import { putOf } from '../../../../lib/store/store.ts';
 import type { KubeObject } from '../../../../proto/gen/types.ts';
