@@ -56,6 +56,24 @@ export async function* watchObjects(
   }
 }
 
+/** What several streams give, as it comes; it ends when all have ended. They have to be ended from outside. */
+export async function* together<T>(streams: readonly AsyncGenerator<T, void, undefined>[]): AsyncGenerator<T, void> {
+  const next = (stream: AsyncGenerator<T, void, undefined>) => {
+    const taken = stream.next().then((result) => ({ stream, result }));
+    taken.catch(() => {}); // its turn to be told may never come
+    return taken;
+  };
+  const waiting = new Map(streams.map((stream) => [stream, next(stream)]));
+  while (waiting.size > 0) {
+    const { stream, result } = await Promise.race(waiting.values());
+    if (result.done) waiting.delete(stream);
+    else {
+      waiting.set(stream, next(stream));
+      yield result.value;
+    }
+  }
+}
+
 /** Drops what was told already, and finds what vanished while nobody looked. */
 class Known {
   readonly #objects = new Map<string, KubeObject>();

@@ -15,6 +15,12 @@ export function rolloutState(object: Deployment | DaemonSet | StatefulSet): Roll
   return object.kind === 'Deployment' ? deploymentState(object) : daemonSetState(object);
 }
 
+/** Which pod holds it up, and why. */
+export function obstacleSentence({ kind, metadata }: Deployment | DaemonSet | StatefulSet, why: string): string {
+  const word = kind === 'DaemonSet' ? 'daemon set' : kind.toLowerCase();
+  return `Waiting for ${word} "${metadata.name}" rollout to finish: ${why}`;
+}
+
 function deploymentState({ metadata, spec, status = {} }: Deployment): RolloutState {
   const { name, generation = 0 } = metadata;
   const unfinished = `Waiting for deployment "${name}" rollout to finish`;

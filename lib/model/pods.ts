@@ -3,6 +3,10 @@ import type { Condition, Pod } from '../../proto/gen/types.ts';
 import { findCondition } from './conditions.ts';
 import { isDeleting } from './object.ts';
 
+/** Reasons of the condition Ready while the node is lost, or has been deleted. */
+export const nodeNotReady = 'NodeNotReady';
+export const nodeDeleted = 'NodeDeleted';
+
 /** Conditions are replaced when they change, never changed; a workload asks it of all its pods whenever one of them changes. */
 const readyTimes = new WeakMap<readonly Condition[], number | undefined>();
 
@@ -21,6 +25,12 @@ function timeOf(ready: Condition | undefined): number | undefined {
 
 export function isPodReady(pod: Pod): boolean {
   return readySinceMs(pod) !== undefined;
+}
+
+/** Readiness that the control plane took: nobody knows whether its containers, which were well, still are. */
+export function isReadyTaken({ status }: Pod): boolean {
+  const ready = findCondition(status?.conditions, 'Ready');
+  return ready?.status === 'False' && (ready.reason === nodeNotReady || ready.reason === nodeDeleted);
 }
 
 /** Ran to its end and will not run again. */

@@ -28,7 +28,7 @@ import {
   stopAfterMs,
 } from '../../../lib/model/fencing.ts';
 import { isDeleting, isSame } from '../../../lib/model/object.ts';
-import { isPodFinished, isPodReady } from '../../../lib/model/pods.ts';
+import { isPodFinished, isPodReady, nodeDeleted, nodeNotReady } from '../../../lib/model/pods.ts';
 import type { Event, KubeObject, Node, Pod, Taint } from '../../../proto/gen/types.ts';
 import { deletionOf } from '../../state/deletion.ts';
 import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts';
@@ -157,7 +157,7 @@ export function removePodsOfMissingNode(snapshot: Snapshot, nodeName: string, no
 /** The same one, once it says what it waits for. */
 function strandedPod(pod: Pod, nowMs: number): Pod {
   const message = strandedBecause(pod);
-  const wanted = { type: 'Ready', status: 'False' as const, reason: 'NodeDeleted', message };
+  const wanted = { type: 'Ready', status: 'False' as const, reason: nodeDeleted, message };
   if (findCondition(pod.status?.conditions, 'Ready')?.message === message) return pod;
   return { ...pod, status: { ...pod.status, conditions: setCondition(pod.status?.conditions, wanted, nowMs) } };
 }
@@ -232,7 +232,7 @@ function withoutReady(pod: Pod, node: Node, nowMs: number): Pod {
   const wanted = {
     type: 'Ready',
     status: 'False' as const,
-    reason: 'NodeNotReady',
+    reason: nodeNotReady,
     message: `Node ${node.metadata.name} is lost: its agent has not been heard of in time`,
   };
   return { ...pod, status: { ...pod.status, conditions: setCondition(pod.status?.conditions, wanted, nowMs) } };
