@@ -1,11 +1,16 @@
 /** The words of `ctl get pods`, derived from status as kubectl derives them. Pure. */
+import { isReadyTaken } from '../../lib/model/pods.ts';
 import type { ContainerStatus, Pod } from '../../proto/gen/types.ts';
 import { age } from './age.ts';
 
-/** READY: ready containers over all. */
-export function readyCount({ status, spec }: Pod): string {
-  const ready = (status?.containerStatuses ?? []).filter((container) => container.ready).length;
-  return `${ready}/${spec.containers.length}`;
+/**
+ * READY: ready containers over all. While its node is lost none, whatever its agent said last: the pod has left its services,
+ * and replacements are made. (kubectl goes on showing the agent's last word.)
+ */
+export function readyCount(pod: Pod): string {
+  const { status, spec } = pod;
+  const ready = isReadyTaken(pod) ? [] : (status?.containerStatuses ?? []).filter((container) => container.ready);
+  return `${ready.length}/${spec.containers.length}`;
 }
 
 /** STATUS: one word, the most telling. */

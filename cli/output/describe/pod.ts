@@ -1,5 +1,6 @@
 /** `ctl describe pod`. Pure. */
 import { findCondition } from '../../../lib/model/conditions.ts';
+import { isReadyTaken } from '../../../lib/model/pods.ts';
 import type { Container, ContainerStatus, ExplainPendingResponse, Pod } from '../../../proto/gen/types.ts';
 import { shortDuration } from '../age.ts';
 import { containerLines } from './container.ts';
@@ -50,9 +51,11 @@ function stateLines(pod: Pod, nowMs: number): string[] {
   return [...state, ...(reason ? [`Reason:\t${reason}`] : []), ...(message ? [`Message:\t${message}`] : [])];
 }
 
-/** The pod's own reason; for one that is on no node yet, the scheduler's: its event may be long gone. */
-function whyOf({ status }: Pod): { readonly reason?: string | undefined; readonly message?: string | undefined } {
+/** The pod's own reason; else that its node is lost; for one that is on no node yet, the scheduler's: events may be long gone. */
+function whyOf(pod: Pod): { readonly reason?: string | undefined; readonly message?: string | undefined } {
+  const { status } = pod;
   if (status?.reason || status?.message) return status;
+  if (isReadyTaken(pod)) return findCondition(status?.conditions, 'Ready') ?? {};
   const scheduled = findCondition(status?.conditions, 'PodScheduled');
   return scheduled?.status === 'False' ? scheduled : {};
 }

@@ -35,6 +35,17 @@ describe('ctl get', () => {
     ]);
   });
 
+  it('pods of a lost node, which its agent had said were ready', () => {
+    const taken = { type: 'Ready', status: 'False' as const, reason: 'NodeNotReady', message: 'Node node-1 is lost' };
+    const lost: Pod = { ...runningPod, status: { ...runningPod.status, conditions: [taken] } };
+    expect(table([lost])[1]).toMatch(/^web-abc +0\/1 +Running /);
+    const probing = { ...taken, reason: 'ContainersNotReady' };
+    expect(table([{ ...lost, status: { ...lost.status, conditions: [probing] } }])[1]).toMatch(/^web-abc +1\/1 /);
+    expect(table([{ ...lost, metadata: { ...lost.metadata, deletionTimestamp: at(0) } }])[1]).toMatch(
+      /^web-abc +0\/1 +Terminating /,
+    );
+  });
+
   it('pods -o wide, -A, --show-labels', () => {
     expect(table([runningPod], { ...wide, showNamespace: true, showLabels: true })).toEqual([
       'NAMESPACE   NAME      READY   STATUS    RESTARTS      AGE    IP          NODE     LABELS',

@@ -83,6 +83,14 @@ Tolerations:     spot:NoExecute op=Exists for 30s
     expect(text).toContain('Message:      0/3 nodes fit: 2 insufficient memory, 1 cordoned\n');
   });
 
+  it('a pod of a lost node says that it is lost', () => {
+    const conditions = [
+      { type: 'Ready', status: 'False', reason: 'NodeNotReady', message: 'Node node-1 is lost' } as const,
+    ];
+    const text = alignTabs(podLines({ ...runningPod, status: { ...runningPod.status, conditions } }, nowMs));
+    expect(text).toMatch(/\nStatus: +Running\nReason: +NodeNotReady\nMessage: +Node node-1 is lost\n/);
+  });
+
   it('a pod on its way out', () => {
     const metadata = { ...runningPod.metadata, deletionTimestamp: at(90), deletionGracePeriodSeconds: 30 };
     const text = alignTabs(podLines({ ...runningPod, metadata }, nowMs));
