@@ -15,7 +15,8 @@ import { systemRandom } from '../lib/random.ts';
 import { releaseClosedStreams } from '../lib/rpc/closed-streams.ts';
 import { requireFreePort } from '../lib/rpc/free-port.ts';
 import { startServer } from '../lib/rpc/server.ts';
-import type { RunningServer } from '../lib/rpc/server-options.ts';
+import type { ServerOptions } from '../lib/rpc/server-options.ts';
+import { startThreadedServer } from '../lib/rpc/threaded-server.ts';
 import { ReloadableTls } from '../lib/rpc/tls.ts';
 import { authorize } from './api/roles.ts';
 import { collectRarely } from './collector.ts';
@@ -148,7 +149,7 @@ function joinServices(
   { clusterCidr: clusterCIDR, serviceCidr: serviceCIDR, dnsIp: dnsIP, zone }: ControlPlaneFlags,
   { join }: ControlPlane,
   { pki, etcd, log }: Adapters,
-): Parameters<typeof startServer>[0]['services'] {
+): ServerOptions['services'] {
   const { store, share: shareEtcd } = etcd;
   const { caHash } = pki.authority;
   const tokens = createJoinTokens({ store, caHash, clock: systemClock, random: systemRandom });
@@ -159,20 +160,20 @@ function joinServices(
 async function serve(
   flags: ControlPlaneFlags,
   { api, state }: ControlPlane,
-  join: Parameters<typeof startServer>[0]['services'],
+  join: ServerOptions['services'],
   tls: ReloadableTls,
   log: Log,
   undo: Undo[],
 ): Promise<void> {
-  const begin = async (listen: string, rest: Omit<Parameters<typeof startServer>[0], 'listen' | 'tls' | 'log'>) => {
-    const server: RunningServer = await startServer({ listen, tls, log, ...rest });
-    undo.push(() => server.stop(serverGraceMs));
-  };
   const dnsLog = log.child({ component: 'dns' });
   const dns = await startClusterDns({ listen: flags.dnsListen, ...dnsOptions(flags, state, dnsLog) });
   undo.push(() => dns.stop());
-  await begin(flags.joinListen, { services: join, requireClientCertificate: false });
-  await begin(flags.listen, { services: api, requireClientCertificate: true, authorize });
+  const joining = { listen: flags.joinListen, services: join, requireClientCertificate: false };
+  const joinServer = await startServer({ ...joining, tls, log });
+  undo.push(() => joinServer.stop(serverGraceMs));
+  const serving = { listen: flags.listen, services: api, requireClientCertificate: true, authorize };
+  const server = await startThreadedServer({ ...serving, tls, log });
+  undo.push(() => server.stop(serverGraceMs));
 }
 
 function dnsOptions(

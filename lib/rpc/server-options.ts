@@ -37,14 +37,6 @@ export interface Served {
   readonly health: Health;
 }
 
-const largestMessageBytes = 64 * 1024 * 1024;
-/** Of somebody who has shown no certificate, and who may be anybody. */
-const largestStrangerMessageBytes = 64 * 1024;
-
-export function largestRequestBytes(requireClientCertificate: boolean): number {
-  return requireClientCertificate ? largestMessageBytes : largestStrangerMessageBytes;
-}
-
 export function servedBy({ services, authorize, log }: ServerOptions): Served {
   const calls = new OpenCalls();
   const health = createHealth();

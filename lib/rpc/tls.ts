@@ -15,6 +15,7 @@ export class ReloadableTls implements experimental.CertificateProvider {
   #material: TlsMaterial;
   readonly #caListeners = new Set<CaListener>();
   readonly #identityListeners = new Set<IdentityListener>();
+  readonly #followers = new Set<(material: TlsMaterial) => void>();
 
   constructor(material: TlsMaterial) {
     this.#material = material;
@@ -28,6 +29,13 @@ export class ReloadableTls implements experimental.CertificateProvider {
     this.#material = material;
     for (const listener of this.#caListeners) this.#tellCa(listener);
     for (const listener of this.#identityListeners) this.#tellIdentity(listener);
+    for (const follower of this.#followers) follower(material);
+  }
+
+  /** For a copy in another thread. Answers how to end this. */
+  onReplace(follower: (material: TlsMaterial) => void): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
   }
 
   addCaCertificateListener(listener: CaListener): void {
