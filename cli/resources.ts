@@ -1,6 +1,7 @@
 /** How resources are named on the command line: `pods`, `po/web`, `deploy,svc`, `all`. */
 import { GantryError } from '../lib/errors.ts';
 import { findKind, type KindInfo, kinds } from '../lib/model/schema.ts';
+import { suggest } from '../lib/model/suggest.ts';
 
 /** kubectl's "all": what runs and serves. */
 const allKinds = [
@@ -22,8 +23,15 @@ export function resourceKind(name: string): KindInfo {
   if (/^control-?planes?$/i.test(name)) {
     throw new GantryError('notFound', 'control planes are no objects; use `ctl control-plane list`');
   }
+  const meant = suggest(name.split('.')[0]!, kinds.flatMap(namesOf));
   const known = kinds.map((kind) => kind.plural).join(', ');
-  throw new GantryError('notFound', `the server doesn't have a resource type "${name}"; it has ${known}`);
+  const hint = meant === undefined ? `it has ${known}` : `did you mean "${meant}"?`;
+  throw new GantryError('notFound', `the server doesn't have a resource type "${name}"; ${hint}`);
+}
+
+/** As people write them. Of short names nearly any word would be a mistake. */
+function namesOf({ kind, plural }: KindInfo): string[] {
+  return [kind.toLowerCase(), plural];
 }
 
 export interface Target {

@@ -74,7 +74,10 @@ describe('resources on the command line', () => {
   });
 
   it.each([
-    ['widgets', `the server doesn't have a resource type "widgets"`],
+    ['widgets', `the server doesn't have a resource type "widgets"; it has `],
+    ['deploymnet', `the server doesn't have a resource type "deploymnet"; did you mean "deployment"?`],
+    ['po,sts,confgmaps x', `did you mean "configmaps"?`],
+    ['endpoint', 'it has '],
     ['pod/web x', '"x": write TYPE/NAME'],
     ['pod/', '"pod/": write TYPE/NAME'],
   ])('refuses `%s`', (words, sentence) => {
