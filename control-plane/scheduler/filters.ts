@@ -8,6 +8,7 @@
  * the same. The others depend on what is already placed on the node and are asked again after every placement.
  * What depends on pods of other nodes as well (pod affinity, topology spread) is in neighbourhood.ts.
  */
+import { withdrawalHint } from '../../lib/model/fencing.ts';
 import { amountText } from '../../lib/model/resource-amounts.ts';
 import { isTolerated } from '../../lib/model/tolerations.ts';
 import type { Pod, Taint } from '../../proto/gen/types.ts';
@@ -107,6 +108,10 @@ const taints: Filter = {
       );
       return taint && `with untolerated taint ${taint.key}${taint.value ? `=${taint.value}` : ''}:${taint.effect}`;
     },
+  detailFor:
+    () =>
+    ({ node, ready }) =>
+      ready ? withdrawalHint(node) : undefined,
 };
 
 const podCount: Filter = {

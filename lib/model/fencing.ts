@@ -80,3 +80,9 @@ export function nodeIsGone({ metadata, spec }: Pod): string {
 export function isOutOfService({ spec }: Node): boolean {
   return (spec.taints ?? []).some(({ key }) => key === outOfServiceTaint);
 }
+
+/** What to do about a node that was declared out of service, when it is back. */
+export function withdrawalHint(node: Node): string | undefined {
+  if (!isOutOfService(node)) return undefined;
+  return `it is back, and was declared out of service; withdraw that with: ctl node in-service ${node.metadata.name}`;
+}

@@ -1,4 +1,6 @@
 /** `ctl describe node`: its state, and what the pods on it ask for. Pure. */
+import { conditionStatus } from '../../../lib/model/conditions.ts';
+import { isOutOfService, withdrawalHint } from '../../../lib/model/fencing.ts';
 import { isPodFinished } from '../../../lib/model/pods.ts';
 import { cpuMillis, wholeUnits } from '../../../lib/model/quantity.ts';
 import type { Node, Pod } from '../../../proto/gen/types.ts';
@@ -18,6 +20,7 @@ export function nodeLines(node: Node, pods: readonly Pod[], nowMs: number): stri
     `CreationTimestamp:\t${timeText(metadata.creationTimestamp)}`,
     ...listField('Taints', taints),
     `Unschedulable:\t${spec.unschedulable ?? false}`,
+    ...outOfServiceLines(node),
     ...conditionTable(node),
     'Addresses:',
     ...indented((status?.addresses ?? []).map(({ type, address }) => `${type}:\t${address}`)),
@@ -28,6 +31,12 @@ export function nodeLines(node: Node, pods: readonly Pod[], nowMs: number): stri
     ...podTable(node, own, nowMs),
     ...totals(node, own),
   ];
+}
+
+function outOfServiceLines(node: Node): string[] {
+  if (!isOutOfService(node)) return [];
+  const isBack = conditionStatus(node.status?.conditions, 'Ready') === 'True';
+  return [`Out Of Service:\t${isBack ? withdrawalHint(node) : 'true'}`];
 }
 
 /** Gantry's leader keeps heartbeats in memory: their time is shown only of conditions that have one. */

@@ -193,6 +193,17 @@ Conditions:
     expect(text).toContain('  cpu       10m (0%)   0 (0%)\n  memory    16Mi (0%)  64Mi (3%)\n');
   });
 
+  it('node that was declared out of service names the way back, once it is back', () => {
+    const taints = [{ key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' as const }];
+    const declared = { ...node, spec: { taints } };
+    expect(nodeLines(node, [], nowMs).join('\n')).not.toContain('Out Of Service');
+    expect(nodeLines(declared, [], nowMs)).toContain(
+      'Out Of Service:\tit is back, and was declared out of service; withdraw that with: ctl node in-service node-1',
+    );
+    const lost = { ...declared, status: { conditions: [{ type: 'Ready', status: 'Unknown' as const }] } };
+    expect(nodeLines(lost, [], nowMs)).toContain('Out Of Service:\ttrue');
+  });
+
   it('counts the largest init container against all containers together', () => {
     const container = (name: string, cpu: string) => ({ name, image: 'x', resources: { requests: { cpu } } });
     const spec = {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { verdicts } from '../../../../control-plane/scheduler/explain.ts';
 import { pictureOf } from '../../../../control-plane/scheduler/picture.ts';
 import { requestsOf } from '../../../../control-plane/scheduler/requests.ts';
 import { schedule } from '../../../../control-plane/scheduler/schedule.ts';
@@ -45,6 +46,19 @@ describe('why a pod waits', () => {
     const decision = place([pod('a', podShape)], [node('n1', nodeShape)]);
     expect(decision.bindings).toEqual([]);
     expect(decision.unschedulable.map((entry) => entry.message)).toEqual([message]);
+  });
+
+  it('a node that is back, though somebody declared it out of service: the way back is named, of each node alone', () => {
+    const taint = { key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' as const };
+    const back = node('n1', { spec: { taints: [taint] } });
+    const summary = '0/1 nodes fit: 1 with untolerated taint node.kubernetes.io/out-of-service=nodeshutdown:NoExecute';
+    expect(place([pod('a')], [back]).unschedulable.map(({ message }) => message)).toEqual([summary]);
+    const reason =
+      'with untolerated taint node.kubernetes.io/out-of-service=nodeshutdown:NoExecute: ' +
+      'it is back, and was declared out of service; withdraw that with: ctl node in-service n1';
+    expect(verdicts(pod('a'), pictureOf([back], []))).toEqual([{ nodeName: 'n1', reason }]);
+    const lost = node('n1', { ready: false, spec: { taints: [taint] } });
+    expect(verdicts(pod('a'), pictureOf([lost], []))).toEqual([{ nodeName: 'n1', reason: 'not ready' }]);
   });
 
   it('a node on its way out', () => {
