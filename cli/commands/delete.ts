@@ -183,6 +183,14 @@ async function timedOut(context: Context, kind: Kind, left: readonly KubeObject[
       return why === undefined ? [] : [`${kindInfo(kind).plural}/${name} ${why}`];
     }),
   );
-  const text = [`timed out waiting for the condition on ${names}`, ...reasons.flat()].join('\n');
+  const goesOn = `Deletion was asked for and goes on; to wait for its end: ${waitCommand(context, kind, left)}`;
+  const text = [`timed out waiting for the condition on ${names}`, ...reasons.flat(), goesOn].join('\n');
   return new GantryError('deadlineExceeded', text);
+}
+
+function waitCommand(context: Context, kind: Kind, left: readonly KubeObject[]): string {
+  const [{ metadata }] = left as [KubeObject];
+  const isElsewhere = metadata.namespace !== undefined && metadata.namespace !== context.namespace;
+  const names = left.slice(0, mostExplained).map((object) => `${kindInfo(kind).plural}/${object.metadata.name}`);
+  return `ctl wait --for=delete ${isElsewhere ? `-n ${metadata.namespace} ` : ''}${names.join(' ')}`;
 }

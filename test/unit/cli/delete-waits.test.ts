@@ -24,6 +24,9 @@ it('in the foreground: for the pod of a lost node, wherever it is asked', async 
   expect(first.out).toBe('deployment.apps "web" deleted\n');
   expect(first.err).toContain('error: timed out waiting for the condition on deployments/web\n');
   expect(first.err).toContain(`deployments/web ${why}`);
+  expect(first.err).toMatch(
+    /\nDeletion was asked for and goes on; to wait for its end: ctl wait --for=delete deployments\/web\n$/,
+  );
   expect(first.code).toBe(1);
   expect((await run('wait --for=delete deploy/web --timeout=2s')).err).toContain(`deployments/web ${why}`);
   expect((await run('describe deploy web')).out).toMatch(new RegExp(`\nDeletion: +${why}`));
@@ -31,6 +34,22 @@ it('in the foreground: for the pod of a lost node, wherever it is asked', async 
   await cluster.setNode('node-1', 'True');
   expect((await run('wait --for=delete deploy/web --timeout=30s')).code).toBe(0);
   expect(cluster.pods()).toEqual([]);
+});
+
+it('for a pod that takes its time: asked for at once, and an error when the time is up, as kubectl has it', async () => {
+  await cluster.create(deployment('web', { replicas: 1 }));
+  await cluster.until(() => cluster.pods()[0]?.status?.phase === 'Running', 'the pod');
+  cluster.stoppedAgents.add('node-1');
+  const name = cluster.pods()[0]!.metadata.name;
+  expect(await run(`delete pod ${name} --timeout=2s`)).toEqual({
+    out: `pod "${name}" deleted\n`,
+    err:
+      `error: timed out waiting for the condition on pods/${name}\n` +
+      `pods/${name} waits for Pod default/${name} on node node-1, which is stopping it\n` +
+      `Deletion was asked for and goes on; to wait for its end: ctl wait --for=delete pods/${name}\n`,
+    code: 1,
+  });
+  cluster.stoppedAgents.clear();
 });
 
 it('for a finalizer, until that is taken away', async () => {

@@ -51,7 +51,8 @@ describe('ctl delete', () => {
     await boundPod(cli, 'web');
     const { err, code } = await cli.run('delete pod web --timeout=10ms');
     const why = 'pods/web waits for Pod default/web on node node-1, which is gone';
-    expect(err).toBe(`error: timed out waiting for the condition on pods/web\n${why}\n`);
+    const goesOn = 'Deletion was asked for and goes on; to wait for its end: ctl wait --for=delete pods/web';
+    expect(err).toBe(`error: timed out waiting for the condition on pods/web\n${why}\n${goesOn}\n`);
     expect(code).toBe(1);
   });
 
