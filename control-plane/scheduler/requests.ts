@@ -1,5 +1,6 @@
 /** What a pod asks of a node, in whole units, read once per containers object (objects never change in place). */
 import { cpuMillis, wholeUnits } from '../../lib/model/quantity.ts';
+import { fromSharedParts } from '../../lib/model/shared-parts.ts';
 import type { Container, Pod, PodSpec } from '../../proto/gen/types.ts';
 
 export interface Requests {
@@ -9,29 +10,17 @@ export interface Requests {
   readonly hostPorts: readonly string[];
 }
 
-interface Known {
-  readonly initContainers: PodSpec['initContainers'];
-  readonly hostNetwork: boolean | undefined;
-  readonly requests: Requests;
-}
-
-/** By their containers, which replicas share (lib/model/pod-codec.ts). */
-const cache = new WeakMap<PodSpec['containers'], Known>();
-
 /**
  * Containers run together, init containers one after another before them: the larger of the sum of the former and the
  * largest of the latter (Kubernetes' effective request).
  */
-export function requestsOf(pod: Pod): Requests {
-  const { containers, initContainers, hostNetwork } = pod.spec;
-  const known = cache.get(containers);
-  if (known && known.initContainers === initContainers && known.hostNetwork === hostNetwork) return known.requests;
-  const requests = compute(pod);
-  cache.set(containers, { initContainers, hostNetwork, requests });
-  return requests;
+export function requestsOf({ spec }: Pod): Requests {
+  return ofSpec(spec);
 }
 
-function compute({ spec }: Pod): Requests {
+const ofSpec = fromSharedParts(['initContainers', 'hostNetwork'], compute);
+
+function compute(spec: PodSpec): Requests {
   const effective = (read: (container: Container) => number): number =>
     Math.max(
       spec.containers.reduce((sum, container) => sum + read(container), 0),

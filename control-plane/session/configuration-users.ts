@@ -1,8 +1,8 @@
 /** Which nodes have pods that name a ConfigMap or Secret: who is to be told when it changes. Pure state. */
+import { configurationOf } from '../../lib/model/pod-configuration.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import type { ObjectChange } from '../state/cluster-state.ts';
 import type { Snapshot } from '../state/snapshot.ts';
-import { configurationKeys } from './slice.ts';
 
 export class ConfigurationUsers {
   /** Key of the ConfigMap or Secret -> node -> how many of its pods name it. */
@@ -23,7 +23,7 @@ export class ConfigurationUsers {
 
   #count(object: KubeObject | undefined, by: 1 | -1): void {
     if (object?.kind !== 'Pod' || !object.spec.nodeName) return;
-    for (const key of configurationKeys(object)) {
+    for (const key of configurationOf(object)) {
       const nodes = this.#users.get(key) ?? new Map<string, number>();
       const count = (nodes.get(object.spec.nodeName) ?? 0) + by;
       if (count > 0) nodes.set(object.spec.nodeName, count);

@@ -7,7 +7,7 @@
 import { toEnvelope } from '../../lib/model/codec.ts';
 import { keyOf, kindPrefix, parseKey } from '../../lib/model/keys.ts';
 import { configurationOf } from '../../lib/model/pod-configuration.ts';
-import type { KubeObject, ObjectReference, Pod, PodSpec, Slice } from '../../proto/gen/types.ts';
+import type { KubeObject, ObjectReference, Slice } from '../../proto/gen/types.ts';
 import type { Snapshot } from '../state/snapshot.ts';
 
 /** What an agent has been sent of its own, by store key. */
@@ -81,20 +81,7 @@ function objectAt(snapshot: Snapshot, key: string): KubeObject | undefined {
 
 function namedByPodsOf(snapshot: Snapshot, nodeName: string): Set<string> {
   const keys = new Set<string>();
-  for (const pod of snapshot.podsOnNode(nodeName)) for (const key of configurationKeys(pod)) keys.add(key);
-  return keys;
-}
-
-/** A spec is replaced when it changes, never changed: what it names is looked up once. */
-const named = new WeakMap<PodSpec, readonly string[]>();
-
-/** Store keys of the ConfigMaps and Secrets that the pod names. */
-export function configurationKeys(pod: Pod): readonly string[] {
-  let keys = named.get(pod.spec);
-  if (!keys) {
-    keys = configurationOf(pod);
-    named.set(pod.spec, keys);
-  }
+  for (const pod of snapshot.podsOnNode(nodeName)) for (const key of configurationOf(pod)) keys.add(key);
   return keys;
 }
 

@@ -1,6 +1,7 @@
 /** The ConfigMaps and Secrets behind a pod's volumes and environment. */
 import type { Container, Pod, PodSpec, Volume } from '../../proto/gen/types.ts';
 import { objectKey } from './keys.ts';
+import { fromSharedParts } from './shared-parts.ts';
 
 export type ConfigurationKind = 'ConfigMap' | 'Secret';
 
@@ -15,8 +16,10 @@ type Rename = (kind: ConfigurationKind, name: string, optional: boolean) => stri
 
 /** Store keys of the ConfigMaps and Secrets that a pod names, whether they exist or not. */
 export function configurationOf({ metadata, spec }: Pod): string[] {
-  return configurationReferences(spec).map(({ kind, name }) => objectKey(kind, metadata.namespace, name));
+  return referencesOf(spec).map(({ kind, name }) => objectKey(kind, metadata.namespace, name));
 }
+
+const referencesOf = fromSharedParts(['initContainers', 'volumes'], configurationReferences);
 
 /** Each once, in the order of the first mention. */
 export function configurationReferences(spec: PodSpec): ConfigurationReference[] {

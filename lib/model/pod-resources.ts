@@ -1,6 +1,7 @@
 /** What a pod's containers ask for together, and one by one. Pure. */
 import type { Container, PodSpec } from '../../proto/gen/types.ts';
 import { type Amounts, amountIn } from './resource-amounts.ts';
+import { fromSharedParts } from './shared-parts.ts';
 
 /** What containers request and are limited to. */
 export const computeResources = ['cpu', 'memory', 'ephemeral-storage'] as const;
@@ -30,27 +31,20 @@ function read(list: Readonly<Record<string, string>>): Amounts {
   );
 }
 
-const cache = new WeakMap<PodSpec, ResourceAmounts>();
-
 /**
  * Containers run together, init containers one after another before them: the larger of the sum of the former and the
- * largest of the latter. Specs never change in place, and pods of one template may share theirs.
+ * largest of the latter.
  */
-export function podAmounts(spec: PodSpec): ResourceAmounts {
-  let amounts = cache.get(spec);
-  if (!amounts) {
-    const main = spec.containers.map(containerAmounts);
-    const first = (spec.initContainers ?? []).map(containerAmounts);
-    const total = (list: keyof ResourceAmounts): Amounts =>
-      together(
-        main.map((one) => one[list]),
-        first.map((one) => one[list]),
-      );
-    amounts = { requests: total('requests'), limits: total('limits') };
-    cache.set(spec, amounts);
-  }
-  return amounts;
-}
+export const podAmounts: (spec: PodSpec) => ResourceAmounts = fromSharedParts(['initContainers'], (spec) => {
+  const main = spec.containers.map(containerAmounts);
+  const first = (spec.initContainers ?? []).map(containerAmounts);
+  const total = (list: keyof ResourceAmounts): Amounts =>
+    together(
+      main.map((one) => one[list]),
+      first.map((one) => one[list]),
+    );
+  return { requests: total('requests'), limits: total('limits') };
+});
 
 function together(main: readonly Amounts[], first: readonly Amounts[]): Amounts {
   const total = new Map<string, number>();

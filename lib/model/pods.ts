@@ -1,5 +1,5 @@
 /** What a pod's status means to those who count pods. */
-import type { Condition, Pod } from '../../proto/gen/types.ts';
+import type { Pod } from '../../proto/gen/types.ts';
 import { findCondition } from './conditions.ts';
 import { isDeleting } from './object.ts';
 
@@ -7,24 +7,29 @@ import { isDeleting } from './object.ts';
 export const nodeNotReady = 'NodeNotReady';
 export const nodeDeleted = 'NodeDeleted';
 
-/** Conditions are replaced when they change, never changed; a workload asks it of all its pods whenever one of them changes. */
-const readyTimes = new WeakMap<readonly Condition[], number | undefined>();
-
 /** Undefined while it is not ready. */
 function readySinceMs({ status }: Pod): number | undefined {
-  const { conditions } = status ?? {};
-  if (!conditions) return undefined;
-  if (!readyTimes.has(conditions)) readyTimes.set(conditions, timeOf(findCondition(conditions, 'Ready')));
-  return readyTimes.get(conditions);
+  const ready = findCondition(status?.conditions, 'Ready');
+  if (ready?.status !== 'True') return undefined;
+  return ready.lastTransitionTime === undefined ? 0 : timeOf(ready.lastTransitionTime);
 }
 
-function timeOf(ready: Condition | undefined): number | undefined {
-  if (ready?.status !== 'True') return undefined;
-  return ready.lastTransitionTime === undefined ? 0 : Date.parse(ready.lastTransitionTime);
+/** Thousands of pods became ready in the same second, and a workload asks of all of its own whenever one of them changes. */
+const times = new Map<string, number>();
+const mostTimes = 10_000;
+
+function timeOf(text: string): number {
+  let time = times.get(text);
+  if (time === undefined) {
+    time = Date.parse(text);
+    if (times.size >= mostTimes) times.clear();
+    times.set(text, time);
+  }
+  return time;
 }
 
 export function isPodReady(pod: Pod): boolean {
-  return readySinceMs(pod) !== undefined;
+  return findCondition(pod.status?.conditions, 'Ready')?.status === 'True';
 }
 
 /** Readiness that the control plane took: nobody knows whether its containers, which were well, still are. */

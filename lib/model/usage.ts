@@ -5,6 +5,7 @@ import { computeResources, podAmounts } from './pod-resources.ts';
 import { isPodFinished } from './pods.ts';
 import { type Amounts, amountIn } from './resource-amounts.ts';
 import { findKind, type Kind, type KindInfo, kindInfo, kinds } from './schema.ts';
+import { fromSharedParts } from './shared-parts.ts';
 
 /** Kinds with a name of their own beside `count/...`. */
 const plainNames = ['pods', 'services', 'configmaps', 'secrets', 'resourcequotas', 'persistentvolumeclaims'];
@@ -70,25 +71,18 @@ export function usageOf(object: KubeObject, nowMs: number): Amounts {
 
 const endedPod: Amounts = new Map([['count/pods', 1]]);
 /** A namespace may have very many pods, which are counted again and again. */
-const podCache = new WeakMap<PodSpec, Amounts>();
-
-function podUsage(spec: PodSpec): Amounts {
-  let usage = podCache.get(spec);
-  if (!usage) {
-    const { requests, limits } = podAmounts(spec);
-    usage = new Map([
-      ['count/pods', 1],
-      ['pods', 1],
-      ...[...requests].flatMap(([name, amount]): [string, number][] => [
-        [name, amount],
-        [`requests.${name}`, amount],
-      ]),
-      ...[...limits].map(([name, amount]): [string, number] => [`limits.${name}`, amount]),
-    ]);
-    podCache.set(spec, usage);
-  }
-  return usage;
-}
+const podUsage: (spec: PodSpec) => Amounts = fromSharedParts(['initContainers'], (spec) => {
+  const { requests, limits } = podAmounts(spec);
+  return new Map([
+    ['count/pods', 1],
+    ['pods', 1],
+    ...[...requests].flatMap(([name, amount]): [string, number][] => [
+      [name, amount],
+      [`requests.${name}`, amount],
+    ]),
+    ...[...limits].map(([name, amount]): [string, number] => [`limits.${name}`, amount]),
+  ]);
+});
 
 function usesResources(pod: Pod, nowMs: number): boolean {
   return !isPodFinished(pod) && nowMs < (usesUntilMs(pod) ?? Number.POSITIVE_INFINITY);
