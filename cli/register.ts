@@ -66,7 +66,7 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'set',
-    description: 'change the images of a workload',
+    description: 'change the images or variables of a workload',
     load: async () => (await import('./commands/set.ts')).registerSet,
   },
   {

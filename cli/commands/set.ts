@@ -1,32 +1,51 @@
-/** `ctl set image`: other images for the containers of a workload or Pod. */
+/** `ctl set image`: other images for the containers of a workload or Pod. `ctl set env` is in set-env.ts. */
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
-import { podTemplateOf, withPodTemplate } from '../../lib/model/workloads.ts';
-import type { Container, KubeObject, PodSpec } from '../../proto/gen/types.ts';
-import { changeObject } from '../changing.ts';
+import type { Container, PodSpec } from '../../proto/gen/types.ts';
+import { collect } from '../arguments.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
+import { changePodSpec } from '../pod-specs.ts';
 import { qualifiedName } from '../resources.ts';
 import { forEach, type SelectOptions, selectReferences } from '../selection.ts';
+import { type SetEnvOptions, setEnv } from './set-env.ts';
 
 export interface SetImageOptions extends SelectOptions {
   readonly dryRun?: string;
 }
 
 export function registerSet(program: Command, open: OpenContext): void {
-  program
-    .command('set')
-    .command('image [words...]')
-    .description('change images; a Deployment then rolls out')
-    .usage('deploy/NAME CONTAINER=IMAGE... (* for all containers)')
-    .option('-f, --filename <file...>', 'what these manifests name')
-    .option('-R, --recursive', 'folders below as well')
-    .option('-l, --selector <labels>', 'those with these labels')
-    .option('--all', 'all of the kind in the namespace')
-    .option('--dry-run <mode>', 'server: all but the write')
+  const set = program.command('set');
+  const add = (name: string, description: string, usage: string): Command =>
+    set
+      .command(`${name} [words...]`)
+      .description(description)
+      .usage(usage)
+      .option('-f, --filename <file...>', 'what these manifests name')
+      .option('-R, --recursive', 'folders below as well')
+      .option('-l, --selector <labels>', 'those with these labels')
+      .option('--all', 'all of the kind in the namespace')
+      .option('--dry-run <mode>', 'server: all but the write');
+  add(
+    'image',
+    'change images; a Deployment then rolls out',
+    'deploy/NAME CONTAINER=IMAGE... (* for all containers)',
+  ).action(async (words: string[], _options, command: Command) => {
+    const options = optionsOf<SetImageOptions>(command);
+    await setImage(await open(options), words, options);
+  });
+  add('env', 'set and remove variables; a Deployment then rolls out', 'deploy/NAME KEY=VALUE... KEY-... | --list')
+    .option('-c, --containers <name>', 'of this container; * stands for any part of a name', '*')
+    .option('-e, --env <pair>', 'KEY=VALUE, as among the words; may be repeated', collect)
+    .option('--from <source>', 'each key of configmap/NAME or secret/NAME as a variable')
+    .option('--keys <keys>', 'with --from: only these, by comma')
+    .option('--prefix <prefix>', 'with --from: before each name')
+    .option('--overwrite', 'change what there is (default)')
+    .option('--no-overwrite', 'refuse to change what there is')
+    .option('--list', 'show the variables')
     .action(async (words: string[], _options, command: Command) => {
-      const options = optionsOf<SetImageOptions>(command);
-      await setImage(await open(options), words, options);
+      const options = optionsOf<SetEnvOptions>(command);
+      await setEnv(await open(options), words, options);
     });
 }
 
@@ -48,25 +67,10 @@ export async function setImage(context: Context, words: readonly string[], optio
   const references = await selectReferences(context, names, options);
   const mode = dryRunMode(options.dryRun);
   if (mode === 'client') throw new GantryError('invalidArgument', 'not supported: --dry-run=client; use server');
-  await forEach(context, references, async ({ kind, namespace, name }) => {
-    const { changed } = await changeObject(
-      context,
-      { kind, namespace, name },
-      (object: KubeObject) => {
-        if (object.kind === 'Pod') {
-          const spec = withImages(object.spec, images);
-          return spec && { ...object, spec };
-        }
-        const template = podTemplateOf(object);
-        if (!template) {
-          throw new GantryError('invalidArgument', `a ${kind} has no containers; name a workload or a pod`);
-        }
-        const spec = withImages(template.spec, images);
-        return spec && withPodTemplate(object, { ...template, spec });
-      },
-      mode === 'server',
-    );
-    if (changed) context.write(`${qualifiedName(kind, name)} image updated${dryRunSuffix(mode)}\n`);
+  await forEach(context, references, async (reference) => {
+    const changed = await changePodSpec(context, reference, (spec) => withImages(spec, images), mode === 'server');
+    const name = qualifiedName(reference.kind, reference.name);
+    if (changed) context.write(`${name} image updated${dryRunSuffix(mode)}\n`);
   });
 }
 

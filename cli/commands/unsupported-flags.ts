@@ -62,7 +62,8 @@ const byCommand: Readonly<Record<string, Cures>> = {
   get: {
     '--raw': 'the API is gRPC: use grpcurl, which finds its services by reflection, or -o json',
     '--server-print': 'columns are made by ctl; -o json has everything',
-    '--output-watch-events': 'a line appears for every change; -o json --watch has the objects',
+    '--output-watch-events':
+      'a line appears for every change, the last one when the object is gone; -o json --watch has the objects',
     '--show-kind': 'use -o name, or name several types',
   },
   apply: {
@@ -119,6 +120,11 @@ const byCommand: Readonly<Record<string, Cures>> = {
     '--session-affinity': overrides,
     '--filename': 'name what is exposed: deploy/NAME',
     '-f': 'name what is exposed: deploy/NAME',
+  },
+  set: {
+    '--resolve': 'the values of ConfigMaps and Secrets: `ctl get cm NAME -o yaml`',
+    '--output': 'look afterwards: `ctl get TYPE NAME -o yaml`',
+    '-o': 'look afterwards: `ctl get TYPE NAME -o yaml`',
   },
   scale: {
     '--timeout': 'follow it with `ctl rollout status` or `ctl wait`',

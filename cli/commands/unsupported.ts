@@ -26,7 +26,6 @@ const cures: Readonly<Record<string, string>> = {
   'rolling-update': 'use `ctl set image`, or `ctl apply -f FILE`, and follow it with `ctl rollout status`',
   convert: 'each kind has one version',
 
-  'set env': template,
   'set resources': template,
   'set selector': byHand,
   'set serviceaccount': 'pods have no accounts: what runs in them is given no access to the API',

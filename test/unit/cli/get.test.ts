@@ -305,6 +305,49 @@ describe('changes', () => {
     expect((await cli.run('set image deploy/web')).err).toContain('at least one image update is required');
   });
 
+  it('set env', async () => {
+    const cli = await createCli();
+    await cli.create(manifest(deploymentManifest('web')));
+    await cli.create(manifest(configMapManifest('settings', { 'log.level': 'debug', port: '80' })));
+    const envOf = async () => (await cli.get<Deployment>('Deployment', 'web')).spec.template.spec.containers[0]!.env;
+    expect((await cli.run('set env deploy/web A=1 B=x=y')).out).toBe('deployment.apps/web env updated\n');
+    expect((await cli.run('set env deploy/web A=1')).out).toBe('');
+    expect((await cli.run('set env -e C=3 deploy/web A=2 B- NEVER- --overwrite=true')).code).toBe(0);
+    expect(await envOf()).toEqual([
+      { name: 'A', value: '2' },
+      { name: 'C', value: '3' },
+    ]);
+    expect((await cli.run('set env deploy/web A=3 --dry-run=server')).out).toContain('env updated (server dry run)');
+    expect((await cli.run('set env deploy/web A=3 --overwrite=false')).err).toContain('container web has A already');
+    expect((await cli.run('set env deploy web --from=cm/settings --prefix=APP_')).code).toBe(0);
+    expect((await cli.run('set env deploy/web --list')).out).toBe(
+      '# Deployment web, container web\nA=2\nC=3\n' +
+        '# APP_LOG_LEVEL from configmap settings, key log.level\n# APP_PORT from configmap settings, key port\n',
+    );
+    expect((await cli.run('set env deploy/web A- C- APP_PORT- APP_LOG_LEVEL- --containers=w*')).code).toBe(0);
+    expect(await envOf()).toBeUndefined();
+  });
+
+  it.each([
+    ['deploy/web', 'at least one environment variable is required: KEY=VALUE, KEY- or --from'],
+    ['deploy/web A=1 A-', '"A" is to be set and to be removed'],
+    ['deploy/web =1', '"=1": write KEY=VALUE to set a variable, KEY- to remove one'],
+    ['deploy/web -e A', '"A": write KEY=VALUE to set a variable, KEY- to remove one'],
+    ['deploy/web A=1 --list', '--list shows variables'],
+    ['deploy/web A=1 -c other', 'unable to find a container named "other"; there is web'],
+    ['deploy/web --from=cm/settings --keys=no', 'cm/settings has no key "no"; it has port'],
+    ['deploy/web --from=svc/x', '--from=svc/x: name configmap/NAME or secret/NAME'],
+    ['cm/settings A=1', 'a ConfigMap has no containers; name a workload or a pod'],
+    ['deploy/web 1A=1', 'spec.template.spec.containers[0].env'],
+  ])('refuses `set env %s`', async (words, sentence) => {
+    const cli = await createCli();
+    await cli.create(manifest(deploymentManifest('web')));
+    await cli.create(manifest(configMapManifest('settings', { port: '80' })));
+    const { err, code } = await cli.run(`set env ${words}`);
+    expect(err).toContain(sentence);
+    expect(code).toBe(1);
+  });
+
   it('patch', async () => {
     const cli = await createCli();
     await cli.create(manifest(deploymentManifest('web')));
