@@ -8,6 +8,7 @@
  */
 import protobuf from 'protobufjs/light.js';
 import type { ObjectMeta, Pod, PodSpec, PodStatus } from '../../proto/gen/types.ts';
+import { asciiText } from './texts.ts';
 import { hasUnknown, unknownFields } from './unknown.ts';
 
 /** Field numbers of core.proto. */
@@ -145,7 +146,8 @@ function without(bytes: Uint8Array, { tagStart, end }: Slice): Uint8Array {
 }
 
 function text(bytes: Uint8Array, { start, end }: Slice): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+  return asciiText(buffer, 0, buffer.length) ?? buffer.toString('utf8');
 }
 
 function latin1(bytes: Uint8Array, start = 0, end = bytes.length): string {

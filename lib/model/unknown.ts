@@ -11,6 +11,7 @@ import protobuf from 'protobufjs/light.js';
 import { sameValue } from './equal.ts';
 import { elementKey, elementsByKey, mergeKeyOf, messageOf } from './fields.ts';
 import { at, type Problem } from './problems.ts';
+import { asciiText } from './texts.ts';
 
 /** Each entry is one field as it was on the wire: tag and value. */
 export const unknownFields: unique symbol = Symbol('unknown fields');
@@ -30,6 +31,20 @@ export function hasUnknown(decoded: object): boolean {
 /** The library asks its reader whether to drop unknown fields when it has one, and only then. */
 class NotingReader extends protobuf.BufferReader {
   sawUnknown = false;
+
+  /** The library's puts longer ones together of many small strings. */
+  override stringVerify(): string {
+    const { pos } = this;
+    const length = this.size();
+    const start = this.pos;
+    const text = start + length <= this.len ? asciiText(this.buf as Buffer, start, start + length) : undefined;
+    if (text === undefined) {
+      this.pos = pos;
+      return super.stringVerify();
+    }
+    this.pos = start + length;
+    return text;
+  }
 }
 Object.defineProperty(NotingReader.prototype, 'discardUnknown', {
   get(this: NotingReader) {
