@@ -9,14 +9,20 @@ import { renderTable } from '../output/table.ts';
 
 const defaultName = 'default';
 
+/** The lab whose admin.conf this is, as people name it in GANTRY_CONFIG; else the default one. Pure. */
+export function labOfConfig(path = ''): string {
+  return /^\/var\/lib\/gantry-lab\/([^/]+)\/admin\.conf$/.exec(path)?.[1] ?? defaultName;
+}
+
 interface NameOption {
   readonly name: string;
 }
 
 export function registerLab(program: Command): void {
   const lab = program.command('lab').description('a cluster of machines on this host, to try and to break');
+  const current = labOfConfig(process.env.GANTRY_CONFIG);
   const command = (usage: string, description: string): Command =>
-    lab.command(usage).description(description).option('--name <lab>', 'which lab', defaultName);
+    lab.command(usage).description(description).option('--name <lab>', 'which lab; $GANTRY_CONFIG names one', current);
 
   command('up', 'make the lab, or start again what of it does not run')
     .option('--nodes <count>', 'how many nodes; default: as many as the lab has, 3 for a new one')
@@ -57,7 +63,7 @@ interface UpOptions extends NameOption {
 }
 
 async function runUp(options: UpOptions): Promise<void> {
-  const { up, adminConfig, host } = await open();
+  const { up, adminConfig, isRegistryEmpty, host } = await open();
   const cluster = {
     name: options.name,
     ...(options.nodes !== undefined && { nodes: Number(options.nodes) }),
@@ -69,7 +75,16 @@ async function runUp(options: UpOptions): Promise<void> {
     return () => console.log(`${step}: ${((systemClock.monotonicMs() - startedMs) / 1000).toFixed(1)} s`);
   });
   console.log(`lab/${options.name} up`);
-  if (options.name !== defaultName) console.log(`ctl finds it with: export GANTRY_CONFIG=${adminConfig(options.name)}`);
+  if (options.name !== labOfConfig(process.env.GANTRY_CONFIG)) {
+    console.log(`ctl finds it with: export GANTRY_CONFIG=${adminConfig(options.name)}`);
+  }
+  if (isRegistryEmpty()) console.log(emptyRegistryText(options.name));
+}
+
+/** Pure. */
+export function emptyRegistryText(lab: string): string {
+  const start = lab === defaultName ? 'npm start' : `npm start -- --name ${lab}`;
+  return `Its registry holds no images yet: build them, and run the sample, with: ${start}`;
 }
 
 async function runStatus(options: NameOption & { output: string }): Promise<void> {

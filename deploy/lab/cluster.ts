@@ -188,6 +188,11 @@ async function waitForControlPlane(host: Host, lab: string): Promise<string> {
   );
 }
 
+/** Nothing was ever pushed to the registry, which all labs of this clone share. */
+export function isRegistryEmpty(storage: string = registryStorage): boolean {
+  return !existsSync(join(storage, 'docker/registry/v2/repositories'));
+}
+
 /** The first control plane's; false while it has not written any. */
 function copyAdminConfig(lab: string): boolean {
   const written = join(machineData(lab, controlPlaneName(1)), 'admin.conf');

@@ -1,6 +1,9 @@
-/** The size of a lab. */
+/** The size of a lab, and whether there are images for it. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { nodesOf } from '../../../../deploy/lab/cluster.ts';
+import { isRegistryEmpty, nodesOf } from '../../../../deploy/lab/cluster.ts';
 import type { LabState, MachineRecord } from '../../../../deploy/lab/state.ts';
 
 const machine = (name: string, role: MachineRecord['role']): MachineRecord => {
@@ -24,4 +27,13 @@ it.each([
   ['one that has more than it was made with', lab(1, 'node-1', 'node-2'), 2],
 ])('%s', (_what, state, nodes) => {
   expect(nodesOf(state)).toBe(nodes);
+});
+
+it('its registry is empty until something was pushed to it', () => {
+  const storage = mkdtempSync(join(tmpdir(), 'gantry-registry-'));
+  expect(isRegistryEmpty(join(storage, 'never-made'))).toBe(true);
+  expect(isRegistryEmpty(storage)).toBe(true);
+  mkdirSync(join(storage, 'docker/registry/v2/repositories/echo'), { recursive: true });
+  expect(isRegistryEmpty(storage)).toBe(false);
+  rmSync(storage, { recursive: true });
 });
