@@ -42,6 +42,11 @@ export async function printOne(
   }
 }
 
+/** What the API has to say beside the object that was written. */
+export function printWarnings(context: Context, { warnings = [] }: { readonly warnings?: readonly string[] }): void {
+  for (const warning of warnings) context.warn(`Warning: ${warning}`);
+}
+
 /** For the commands that make an object of their flags. */
 export async function createOne(
   context: Context,
@@ -53,5 +58,6 @@ export async function createOne(
   const mode = dryRunMode(options.dryRun);
   if (mode === 'client') return printOne(context, object, what, options);
   const response = await context.cluster.Create({ object: toEnvelope(object), dryRun: mode === 'server' });
+  printWarnings(context, response);
   await printOne(context, objectOr(response.object, object), what, options);
 }

@@ -6,7 +6,7 @@ import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { kindInfo } from '../../lib/model/schema.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
-import { dryRunMode, dryRunSuffix } from '../dry-run.ts';
+import { dryRunMode, dryRunSuffix, printWarnings } from '../dry-run.ts';
 import { parseSources, readSources } from '../manifests.ts';
 import { nameLines, parseFormat } from '../output/objects.ts';
 import { structuredText } from '../output/structured.ts';
@@ -49,7 +49,7 @@ export async function apply(context: Context, options: ApplyOptions): Promise<vo
       dryRun,
       force: options.forceConflicts === true,
     });
-    for (const warning of response.warnings ?? []) context.warn(`Warning: ${warning}`);
+    printWarnings(context, response);
     return { object: fromEnvelope(response.object) ?? object, result: response.result ?? 'configured' };
   });
 }

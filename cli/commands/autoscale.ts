@@ -4,7 +4,7 @@ import { GantryError } from '../../lib/errors.ts';
 import { requestWarning, type Scalable, scalableKinds } from '../../lib/model/autoscaling.ts';
 import type { HorizontalPodAutoscaler, KubeObject, MetricSpec } from '../../proto/gen/types.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
-import { createOne, type PrintOptions } from '../dry-run.ts';
+import { createOne, dryRunMode, type PrintOptions, printWarnings } from '../dry-run.ts';
 import { listObjects } from '../objects.ts';
 import { objectOf, type SelectOptions, selectReferences } from '../selection.ts';
 
@@ -41,12 +41,17 @@ export async function autoscale(context: Context, words: readonly string[], opti
   for (const reference of await selectReferences(context, words, options)) {
     const target = await objectOf(context, reference);
     const autoscaler = autoscalerFor(target, options);
-    const { namespace = 'default' } = autoscaler.metadata;
-    const ranges = await listObjects(context, 'LimitRange', { namespace });
-    const warning = requestWarning(autoscaler, target as Scalable, ranges);
-    if (warning !== undefined) context.warn(`Warning: ${warning}`);
+    if (dryRunMode(options.dryRun) === 'client') await warnHere(context, autoscaler, target as Scalable);
     await createOne(context, autoscaler, 'autoscaled', options);
   }
+}
+
+/** What the API would say. */
+async function warnHere(context: Context, autoscaler: HorizontalPodAutoscaler, target: Scalable): Promise<void> {
+  const { namespace = 'default' } = autoscaler.metadata;
+  const ranges = await listObjects(context, 'LimitRange', { namespace });
+  const warning = requestWarning(autoscaler, target, ranges);
+  printWarnings(context, warning === undefined ? {} : { warnings: [warning] });
 }
 
 /** Pure. */

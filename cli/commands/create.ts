@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { printWarnings } from '../dry-run.ts';
 import { type ApplyOptions, addFileOptions, sendAll } from './apply.ts';
 import { registerCreateKinds } from './create-kinds.ts';
 
@@ -16,6 +17,7 @@ export function registerCreate(program: Command, open: OpenContext): void {
 export async function create(context: Context, options: ApplyOptions): Promise<void> {
   await sendAll(context, options, async (object, dryRun) => {
     const response = await context.cluster.Create({ object: toEnvelope(object), dryRun });
+    printWarnings(context, response);
     return { object: fromEnvelope(response.object) ?? object, result: 'created' };
   });
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { GantryError } from '../../lib/errors.ts';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
+import { printWarnings } from '../dry-run.ts';
 import { qualifiedName } from '../resources.ts';
 import { forEach, type SelectOptions, selectReferences } from '../selection.ts';
 
@@ -41,7 +42,7 @@ export async function scale(context: Context, words: readonly string[], options:
       replicas,
       ...(currentReplicas !== undefined && { currentReplicas }),
     });
-    for (const warning of response.warnings ?? []) context.warn(`Warning: ${warning}`);
+    printWarnings(context, response);
     context.write(`${qualifiedName(kind, name)} scaled\n`);
   });
 }

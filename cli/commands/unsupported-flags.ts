@@ -126,6 +126,10 @@ const byCommand: Readonly<Record<string, Cures>> = {
     '--output': 'look afterwards: `ctl get TYPE NAME -o yaml`',
     '-o': 'look afterwards: `ctl get TYPE NAME -o yaml`',
   },
+  simulate: {
+    '--filename': 'what would be applied is named with --apply FILE',
+    '-f': 'what would be applied is named with --apply FILE',
+  },
   scale: {
     '--timeout': 'follow it with `ctl rollout status` or `ctl wait`',
     '--output': 'look afterwards: `ctl get TYPE NAME -o yaml`',

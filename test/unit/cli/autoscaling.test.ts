@@ -130,7 +130,7 @@ describe('ctl autoscale', () => {
     await cli.run('create deployment web --image=busybox:1');
     const made = await cli.run('autoscale deployment web --min=2 --max=5 --cpu-percent=50');
     expect(made).toMatchObject({ code: 0, out: 'horizontalpodautoscaler.autoscaling/web autoscaled\n' });
-    expect(made.err).toContain('container busybox of Deployment web requests no cpu');
+    expect(made.err.match(/^Warning: .*container busybox of Deployment web requests no cpu/gm)).toHaveLength(1);
     expect((await cli.run('get hpa')).out.split('\n')[1]).toMatch(
       /^web {4}Deployment\/web {3}cpu: <unknown>\/50% {3}2 {9}5 {9}0 {10}\S+$/,
     );
@@ -140,21 +140,34 @@ describe('ctl autoscale', () => {
       'autoscale deploy/web --max=3 --memory=100Mi --cpu=70% --name=x --dry-run=client -o yaml',
     );
     expect(yaml.out).toMatch(/averageUtilization: 70[\s\S]*averageValue: 100Mi/);
+    expect(yaml.err).toContain('Warning: it cannot scale by cpu utilization');
   });
 
-  it('applying one for a workload that is not there warns', async () => {
-    const cli = await createCli();
-    const input = JSON.stringify({
-      apiVersion: 'autoscaling/v2',
-      kind: 'HorizontalPodAutoscaler',
-      metadata: { name: 'x' },
-      spec: { scaleTargetRef: { kind: 'Deployment', name: 'nope' }, maxReplicas: 2 },
-    });
-    expect(await cli.run('apply -f -', { input })).toMatchObject({
-      code: 0,
-      err: expect.stringContaining('Warning: Deployment/nope does not exist yet'),
-    });
-  });
+  it.each(['apply', 'create'])(
+    '%s of one for a workload without requests, or none at all, warns at once',
+    async (verb) => {
+      const cli = await createCli();
+      await cli.run('create deployment web --image=busybox:1');
+      const spec = { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' }, maxReplicas: 2 };
+      const given = { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', metadata: { name: 'web' }, spec };
+      expect(await cli.run(`${verb} -f -`, { input: JSON.stringify(given) })).toMatchObject({
+        code: 0,
+        err: expect.stringContaining(
+          'Warning: it cannot scale by cpu utilization: container busybox of Deployment web',
+        ),
+      });
+      const input = JSON.stringify({
+        apiVersion: 'autoscaling/v2',
+        kind: 'HorizontalPodAutoscaler',
+        metadata: { name: 'x' },
+        spec: { scaleTargetRef: { kind: 'Deployment', name: 'nope' }, maxReplicas: 2 },
+      });
+      expect(await cli.run('apply -f -', { input })).toMatchObject({
+        code: 0,
+        err: expect.stringContaining('Warning: Deployment/nope does not exist yet'),
+      });
+    },
+  );
 });
 
 const scaled: HorizontalPodAutoscaler = {

@@ -20,6 +20,7 @@ it.each([
   ['get pods -v 8', 'ctl get -v; errors say all that is known'],
   ['rollout undo deploy/web --as=root', 'ctl rollout undo --as; who you are stands in the file'],
   ['rollout status -l app=web', 'ctl rollout status -l; name the workloads'],
+  ['simulate -f x.yaml', 'ctl simulate -f; what would be applied is named with --apply FILE'],
   ['set resources deploy/web --limits=cpu=1', 'ctl set resources; change the pod template'],
   ['create ingress web', 'ctl create ingress; there is none'],
   ['create serviceaccount web --dry-run=client', 'ctl create serviceaccount; pods have no accounts'],
