@@ -38,7 +38,7 @@ import { enterAsReplica, soleReplica, trustedMs } from './sole-replica.ts';
 import type { ClusterState } from './state/cluster-state.ts';
 import { withContact } from './state/contact.ts';
 import { type FollowedState, followStore } from './state/follow.ts';
-import { decodingOnce, type ObjectCodec } from './state/object-codec.ts';
+import type { ObjectCodec } from './state/object-codec.ts';
 import { withRecentEvents } from './state/recent-events.ts';
 import { type Alone, type UpToDate, upToDateState } from './state/up-to-date.ts';
 
@@ -101,7 +101,7 @@ export async function startControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { store, contact } = withContact(given.store, given.clock);
-  const parts = { ...given, store, codec: decodingOnce(given.codec) };
+  const parts = { ...given, store };
   const { codec, clock, random, log } = parts;
   const ending = new AbortController();
   const over = AbortSignal.any([signal, ending.signal]);

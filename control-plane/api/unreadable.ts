@@ -5,6 +5,7 @@
 import { isGantryError } from '../../lib/errors.ts';
 import { parseKey } from '../../lib/model/keys.ts';
 import type { KubeObject, Secret } from '../../proto/gen/types.ts';
+import { KnownValue } from '../state/known-value.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
 
 const unreadableType = 'gantry.dev/unreadable';
@@ -18,7 +19,9 @@ interface Stored {
 }
 
 /** What is stored; in the place of a Secret that cannot be opened one without data, which says so. */
-export function decodeOrStandIn(codec: ObjectCodec, { key, value, modRevision }: Stored): KubeObject | undefined {
+export function decodeOrStandIn(codec: ObjectCodec, stored: Stored): KubeObject | undefined {
+  if (stored instanceof KnownValue) return stored.object;
+  const { key, value, modRevision } = stored;
   try {
     return codec.decode(key, value, modRevision);
   } catch (error) {

@@ -8,6 +8,7 @@ import { kindInfo } from '../../lib/model/schema.ts';
 import { sentToMany } from '../../lib/rpc/sent-to-many.ts';
 import type { WatchEvent as StoreEvent } from '../../lib/store/store.ts';
 import type { KubeObject, WatchEvent } from '../../proto/gen/types.ts';
+import { bytesOf } from '../state/known-value.ts';
 import type { ObjectCodec } from '../state/object-codec.ts';
 import { withRevision } from './objects.ts';
 import type { Selection } from './selectors.ts';
@@ -36,7 +37,8 @@ export class SharedEvent {
   /** Of what there is now; what was there before may be as much again, or not be made into bytes at all. */
   get bytes(): number {
     const { event } = this;
-    return event.type === 'put' ? event.kv.value.length : (event.previous?.value.length ?? 0);
+    const kv = event.type === 'put' ? event.kv : event.previous;
+    return kv ? bytesOf(kv) : 0;
   }
 
   /** Undefined: nothing to this watch. */

@@ -7,6 +7,7 @@ import { mirror } from '../../lib/store/mirror.ts';
 import type { KeyValue, Store, WatchEvent } from '../../lib/store/store.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { type ClusterState, MutableClusterState, type StateUpdate } from './cluster-state.ts';
+import { KnownValue } from './known-value.ts';
 import type { ObjectCodec } from './object-codec.ts';
 import { RecentEvents } from './recent-events.ts';
 
@@ -52,7 +53,7 @@ export function followStore(options: FollowOptions): FollowedState {
   return Object.assign(state, { finished, recent });
 }
 
-/** Events of objects. The mirror forgets values; what was there before is known as an object. `state` shows what was before all. */
+/** Events of objects, with the objects instead of their bytes, which nobody keeps. `state` shows what was before all. */
 function withPrevious(
   events: readonly WatchEvent[],
   updates: readonly StateUpdate[],
@@ -65,37 +66,15 @@ function withPrevious(
     if (other) return [];
     const before = newest.has(key) ? newest.get(key) : state.byKey(key);
     newest.set(key, object);
-    const { previous, ...rest } = event;
-    if (event.type === 'delete' && !before && state.other(key)) return [];
-    return previous && before ? { ...rest, previous: new FormerValue(previous, before, codec) } : (rest as WatchEvent);
+    const { modRevision } = event;
+    const previous = event.previous && before && new KnownValue(event.previous, before, codec);
+    if (event.type === 'delete') {
+      if (!before && state.other(key)) return [];
+      return previous ? { type: 'delete', key, previous, modRevision } : { type: 'delete', key, modRevision };
+    }
+    const kv = object ? new KnownValue(event.kv, object, codec, event.kv.value.length) : event.kv;
+    return previous ? { type: 'put', key, kv, previous, modRevision } : { type: 'put', key, kv, modRevision };
   });
-}
-
-/** Becomes bytes when somebody wants them, which few do. */
-class FormerValue implements KeyValue {
-  readonly key: string;
-  readonly createRevision: bigint;
-  readonly modRevision: bigint;
-  readonly version: bigint;
-  readonly lease: string;
-  readonly #object: KubeObject;
-  readonly #codec: ObjectCodec;
-  #value: Uint8Array | undefined;
-
-  constructor({ key, createRevision, modRevision, version, lease }: KeyValue, object: KubeObject, codec: ObjectCodec) {
-    this.key = key;
-    this.createRevision = createRevision;
-    this.modRevision = modRevision;
-    this.version = version;
-    this.lease = lease;
-    this.#object = object;
-    this.#codec = codec;
-  }
-
-  get value(): Uint8Array {
-    this.#value ??= this.#codec.encode(this.#object);
-    return this.#value;
-  }
 }
 
 /** Bytes that cannot be read are as good as absent, and said so: one bad key must not blind the whole control plane. */

@@ -27,21 +27,3 @@ export function sealedCodec(keyring: Keyring): ObjectCodec {
       parseKey(key) === undefined ? undefined : decodeStored(key, value, modRevision, keyring),
   };
 }
-
-/**
- * Decodes the same bytes once, for as long as somebody holds them: the mirror, and those who watch through it. By
- * identity: bytes that only look the same are decoded again.
- */
-export function decodingOnce(codec: ObjectCodec): ObjectCodec {
-  const decoded = new WeakMap<Uint8Array, { readonly modRevision: bigint; readonly object: KubeObject | undefined }>();
-  return {
-    encode: codec.encode,
-    decode(key, value, modRevision) {
-      const known = decoded.get(value);
-      if (known?.modRevision === modRevision) return known.object;
-      const object = codec.decode(key, value, modRevision);
-      decoded.set(value, { modRevision, object });
-      return object;
-    },
-  };
-}
