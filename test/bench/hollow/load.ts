@@ -1,8 +1,12 @@
-/** A steady mix of writes and reads against the API, and how long the reads took. */
+/** A steady mix of writes and reads against the API, and how long they took. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../lib/clock.ts';
 import { toEnvelope } from '../../../lib/model/codec.ts';
+import { systemExec } from '../../../lib/process.ts';
 import type { ConfigMap } from '../../../proto/gen/types.ts';
-import type { ClusterClient } from '../cluster.ts';
+import type { Plane } from './plane.ts';
 
 export interface MixOptions {
   readonly writesPerSecond: number;
@@ -12,64 +16,76 @@ export interface MixOptions {
   readonly pods: readonly { readonly namespace: string; readonly name: string }[];
 }
 
-export interface MixResult {
-  readonly writesPerSecond: number;
-  readonly readsPerSecond: number;
-  readonly readMs: readonly number[];
-  readonly writeMs: readonly number[];
+/** For reader.ts. */
+export type ReadJob = Omit<MixOptions, 'writesPerSecond'> & { readonly dataDir: string };
+
+export interface Answers {
+  /** How long each took that was answered. */
+  readonly ms: readonly number[];
   readonly failures: readonly string[];
+  readonly perSecond: number;
+}
+
+export interface MixResult {
+  readonly writes: Answers;
+  readonly reads: Answers;
 }
 
 const objects = 200;
 const turnMs = 10;
-/** Clients that are so far behind wait instead of asking for more: those that write, and those that read. */
-const mostWaiting = { writes: 200, reads: 100 };
+/** A client that is so far behind waits instead of asking for more. */
+const mostWaiting = 200;
+const readerProgram = fileURLToPath(new URL('reader.ts', import.meta.url));
 
-/** Two of three reads are of one pod, the others are lists of a page of fifty. */
-export async function readWriteMix(cluster: ClusterClient, options: MixOptions): Promise<MixResult> {
+/** Those who read have a process of their own: the writers' work must not be taken for the server's. */
+export async function readWriteMix(plane: Plane, options: MixOptions): Promise<MixResult> {
+  const { cluster, dataDir } = plane;
   const { writesPerSecond, readsPerSecond, durationMs, pods } = options;
   for (let index = 0; index < objects; index += 1) await cluster.Create({ object: toEnvelope(configMap(index, 0)) });
-  const readMs: number[] = [];
-  const writeMs: number[] = [];
+  const stdio: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'ignore', 'inherit', 'ipc'];
+  const reader: ChildProcess = systemExec().start([process.execPath, readerProgram], { stdio });
+  reader.send({ dataDir, readsPerSecond, durationMs, pods } satisfies ReadJob);
+  const answered = once(reader, 'message') as Promise<[Answers]>;
+  const ended = once(reader, 'exit').then(() => {
+    throw new Error('the process that reads has ended before its time');
+  });
+  ended.catch(() => {});
+  const [writes, [reads]] = await Promise.all([
+    askSteadily({ perSecond: writesPerSecond, durationMs }, (index) => {
+      const patch = JSON.stringify({ data: { value: String(index) } });
+      return cluster.Patch({ kind: 'ConfigMap', namespace: 'default', name: `mix-${index % objects}`, patch });
+    }),
+    Promise.race([answered, ended]),
+  ]);
+  return { writes, reads };
+}
+
+/** So many a second, whether those before have been answered or not. */
+export async function askSteadily(
+  { perSecond, durationMs }: { readonly perSecond: number; readonly durationMs: number },
+  ask: (index: number) => Promise<unknown>,
+): Promise<Answers> {
+  const ms: number[] = [];
   const failures: string[] = [];
-  const waiting = { reads: new Set<Promise<unknown>>(), writes: new Set<Promise<unknown>>() };
-  const timed = (call: Promise<unknown>, kind: 'reads' | 'writes'): void => {
-    const into = kind === 'reads' ? readMs : writeMs;
+  const waiting = new Set<Promise<unknown>>();
+  const timed = (call: Promise<unknown>): void => {
     const beganMs = systemClock.monotonicMs();
     const done = call.then(
-      () => into.push(systemClock.monotonicMs() - beganMs),
+      () => ms.push(systemClock.monotonicMs() - beganMs),
       (error: Error) => failures.push(error.message),
     );
-    const settled: Promise<unknown> = done.finally(() => waiting[kind].delete(settled));
-    waiting[kind].add(settled);
-  };
-  let reads = 0;
-  let writes = 0;
-  const read = (): Promise<unknown> => {
-    const { namespace, name } = pods[(reads * 7919) % pods.length]!;
-    return reads % 3 < 2
-      ? cluster.Get({ kind: 'Pod', namespace, name })
-      : cluster.List({ kind: 'Pod', namespace, limit: 50 });
+    const settled: Promise<unknown> = done.finally(() => waiting.delete(settled));
+    waiting.add(settled);
   };
   const startMs = systemClock.monotonicMs();
+  let asked = 0;
   for (let nowMs = startMs; nowMs < startMs + durationMs; nowMs = systemClock.monotonicMs()) {
-    const elapsed = (nowMs - startMs) / 1000;
-    for (; writes < elapsed * writesPerSecond && waiting.writes.size < mostWaiting.writes; writes += 1) {
-      const patch = JSON.stringify({ data: { value: String(writes) } });
-      const name = `mix-${writes % objects}`;
-      timed(cluster.Patch({ kind: 'ConfigMap', namespace: 'default', name, patch }), 'writes');
-    }
-    for (; reads < elapsed * readsPerSecond && waiting.reads.size < mostWaiting.reads; reads += 1)
-      timed(read(), 'reads');
+    const due = ((nowMs - startMs) / 1000) * perSecond;
+    for (; asked < due && waiting.size < mostWaiting; asked += 1) timed(ask(asked));
     await systemClock.sleep(turnMs);
   }
-  await Promise.all([...waiting.reads, ...waiting.writes]);
-  const seconds = (systemClock.monotonicMs() - startMs) / 1000;
-  return {
-    writesPerSecond: writeMs.length / seconds,
-    readsPerSecond: readMs.length / seconds,
-    ...{ readMs, writeMs, failures },
-  };
+  await Promise.all(waiting);
+  return { ms, failures, perSecond: ms.length / ((systemClock.monotonicMs() - startMs) / 1000) };
 }
 
 function configMap(index: number, value: number): ConfigMap {

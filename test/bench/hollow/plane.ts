@@ -146,6 +146,10 @@ export class Plane {
     return (await this.logged('a node has not been heard for a whole lease; it is lost')).length;
   }
 
+  get dataDir(): string {
+    return join(this.folder, 'data');
+  }
+
   get profileFolder(): string {
     return join(this.folder, 'profile');
   }

@@ -21,9 +21,12 @@ export interface ProfileLine {
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Self time, most first; what stood idle is left out. Empty when there is no profile. */
+/** CPU.date.time.process.thread.number: of its other threads there are profiles, too. */
+const mainThreads = /^CPU\.\d+\.\d+\.\d+\.0\.\d+\.cpuprofile$/;
+
+/** Self time of the main thread, most first; what stood idle is left out. Empty when there is no profile. */
 export function readProfile(folder: string, most: number): ProfileLine[] {
-  const file = readdirSync(folder).find((name) => name.endsWith('.cpuprofile'));
+  const file = readdirSync(folder).find((name) => mainThreads.test(name));
   if (file === undefined) return [];
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile;
   const names = new Map(nodes.map((node) => [node.id, nameOf(node)]));
