@@ -9,6 +9,7 @@ import { changeCauseAnnotation, copiesAnnotationOf, copyNamesOf, withOriginalNam
 import type { ControllerRevision, DaemonSet, Pod, Rollback, StatefulSet } from '../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../state/snapshot.ts';
 import { type ConfiguredTemplate, changedContent, outlivedCopies } from './configuration/copies.ts';
+import { configurationMissing, originalGone } from './configuration/original-gone.ts';
 import { templateHash } from './deployment/template.ts';
 import { controlledBy } from './owned.ts';
 import { rollbackInForce } from './rollback.ts';
@@ -74,7 +75,7 @@ export function templateHistory(
   const { collisionCount = 0 } = owner.status ?? {};
   const facts = {
     old,
-    events: isHeld ? [...events, configurationMissing(owner, waitsFor)] : events,
+    events: [...events, ...(isHeld ? [waiting(owner, waitsFor)] : originalGone(snapshot, owner, configured))],
     ...(rollback && { rollback }),
     ...(isHeld && { waitsFor }),
   };
@@ -125,11 +126,11 @@ function isMadeFrom(revision: ControllerRevision | undefined, { spec }: Owner): 
 
 /** What a workload says while there can be no first revision. */
 export function waitingForConfiguration(about: Owner, { waitsFor = '' }: ConfiguredTemplate): ReconcileResult {
-  return { changes: [], events: [configurationMissing(about, waitsFor)] };
+  return { changes: [], events: [waiting(about, waitsFor)] };
 }
 
-function configurationMissing(about: Owner, message: string): TemplateHistory['events'][number] {
-  return { type: 'Warning', reason: 'ConfigurationMissing', message, about };
+function waiting(about: Owner, message: string): TemplateHistory['events'][number] {
+  return { type: 'Warning', reason: configurationMissing, message, about };
 }
 
 function newRevision(

@@ -51,7 +51,9 @@ export interface ConfiguredTemplate {
   readonly names: CopyNames;
   /** Copies that are yet to be made, before anything refers to them. */
   readonly missing: readonly Change[];
-  /** A sentence about what there must be first. */
+  /** What there must be first: `ConfigMap "settings"`. */
+  readonly absent?: string;
+  /** A sentence about that. */
   readonly waitsFor?: string;
 }
 
@@ -68,20 +70,22 @@ export function configuredTemplate(snapshot: Snapshot, workload: Workload): Conf
   if (!rollsOutWithConfiguration(workload)) return { template, names: {}, missing: [] };
   const names: Record<string, string> = {};
   const missing: Change[] = [];
-  const waitsFor: string[] = [];
+  const required: string[] = [];
   for (const reference of configurationReferences(template.spec)) {
     const copy = copyFor(snapshot, workload, reference);
     names[copyKey(reference.kind, reference.name)] = copy.name;
     if (copy.create) missing.push({ type: 'create', object: copy.create });
-    if (copy.waits) waitsFor.push(`${reference.kind} ${JSON.stringify(reference.name)}`);
+    if (copy.waits) required.push(`${reference.kind} ${JSON.stringify(reference.name)}`);
   }
+  const absentNames = required.join(' and ');
   const spec = withConfigurationNames(template.spec, (kind, name) => names[copyKey(kind, name)] ?? name);
   return {
     template: { ...template, spec },
     names,
     missing,
-    ...(waitsFor.length > 0 && {
-      waitsFor: `${waitsFor.join(' and ')} not found; the rollout begins when it is there`,
+    ...(required.length > 0 && {
+      absent: absentNames,
+      waitsFor: `${absentNames} not found; the rollout begins when it is there`,
     }),
   };
 }

@@ -2,11 +2,11 @@
 import { timestamp } from '../../../lib/clock.ts';
 import { findCondition, setCondition } from '../../../lib/model/conditions.ts';
 import type { Condition, Deployment, DeploymentStatus } from '../../../proto/gen/types.ts';
+import { configurationMissing } from '../configuration/original-gone.ts';
 import { type Counts, isComplete, type Rollout } from './rollout.ts';
 
 const defaultProgressDeadlineSeconds = 600;
 export const deadlineExceeded = 'ProgressDeadlineExceeded';
-const configurationMissing = 'ConfigurationMissing';
 
 export function setProgressing(
   deployment: Deployment,

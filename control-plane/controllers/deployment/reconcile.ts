@@ -14,6 +14,7 @@ import type { Change, ReconcileResult, Snapshot } from '../../state/snapshot.ts'
 import { adoptions } from '../adoption.ts';
 import { batchOf } from '../batch.ts';
 import { type ConfiguredTemplate, configuredTemplate, outlivedCopies } from '../configuration/copies.ts';
+import { originalGone } from '../configuration/original-gone.ts';
 import { isNamespaceOpen } from '../owned.ts';
 import { nextAvailabilityMs } from '../replica-set/reconcile.ts';
 import { withoutRequest } from '../rollback.ts';
@@ -71,6 +72,7 @@ export function reconcileDeployment(snapshot: Snapshot, deployment: Deployment, 
     if (createNewest > 0) events.push(scaled(deployment, newestName, 0, createNewest));
   }
   if (began) events.push(...configurationChanged(deployment, plan, configured, revision));
+  if (family.newest && waitsFor === undefined) events.push(...originalGone(snapshot, deployment, configured));
   // Why a revision was made is said of the template that it was made from.
   const isOwn = inForce.rollback?.reason !== deadlineExceeded && waitsFor === undefined;
   for (const [member, size] of sizes) {

@@ -210,6 +210,14 @@ describe('a Deployment that opted in', () => {
     await cluster.clock.advance(5_000);
     expect(allRead({ color: 'red' })).toBe(true);
     expect(progressing()?.reason).toBe('NewReplicaSetAvailable');
+    const said = () => cluster.state.list('Event').filter(({ reason }) => reason === 'ConfigurationMissing');
+    expect(said()).toMatchObject([{ type: 'Warning', involvedObject: { kind: 'Deployment', name: 'web' } }]);
+    expect(said()[0]?.message).toMatch(/^ConfigMap "settings" not found: pods run on with a copy of the content; /);
+    const [{ metadata: before }] = said() as [KubeObject];
+    for (const pod of active()) await cluster.remove('Pod', pod.metadata.name);
+    await cluster.clock.advance(5_000);
+    expect(allRead({ color: 'red' })).toBe(true);
+    expect(said().map(({ metadata }) => metadata.resourceVersion)).toEqual([before.resourceVersion]);
     await cluster.edit('Deployment', 'web', (object) => withImage(object, 'echo:2'));
     await cluster.until(() => progressing()?.reason === 'ConfigurationMissing', 'the reason');
     expect(active().map(read)).toEqual(['{"color":"red"}', '{"color":"red"}']);
@@ -327,6 +335,9 @@ describe.each(['StatefulSet', 'DaemonSet'] as const)('a %s that opted in', (kind
     await cluster.create(settings({ color: 'red' }));
     await cluster.until(() => reads({ color: 'red' }), 'the rollout');
     await cluster.remove('ConfigMap', 'settings');
+    const isGone = (): boolean =>
+      cluster.state.list('Event').some(({ message }) => message?.includes('pods run on with a copy') === true);
+    await cluster.until(isGone, 'the event about its loss');
     const [victim] = active();
     await cluster.remove('Pod', victim!.metadata.name);
     await cluster.until(() => reads({ color: 'red' }) && !active().includes(victim!), 'its successor');
