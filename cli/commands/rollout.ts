@@ -7,6 +7,7 @@ import {
   type CopyNames,
   changeCauseAnnotation,
   contentHash,
+  restartedAtAnnotation,
   rollsOutWithConfiguration,
   undoAnnotation,
 } from '../../lib/model/rollouts.ts';
@@ -34,8 +35,6 @@ import {
 } from '../rollouts.ts';
 import { forEach } from '../selection.ts';
 import { rolloutStatus, type StatusOptions } from './rollout-status.ts';
-
-const restartedAtAnnotation = 'kubectl.kubernetes.io/restartedAt';
 
 export function registerRollout(program: Command, open: OpenContext): void {
   const rollout = program.command('rollout');

@@ -4,6 +4,7 @@
  * What its author says (kubernetes.io/change-cause) is on the revision besides, and goes before. A cause that stands on the
  * workload since before content changed is not about that change: it is noted which one that was.
  */
+import { isSame } from '../../lib/model/object.ts';
 import {
   type CopyNames,
   causeAnnotation,
@@ -12,14 +13,21 @@ import {
   copyNamesOf,
   formerCauseAnnotation,
 } from '../../lib/model/rollouts.ts';
-import type { KubeObject, Rollback } from '../../proto/gen/types.ts';
+import type { KubeObject, PodTemplateSpec, Rollback } from '../../proto/gen/types.ts';
+import type { Workload } from './configuration/copies.ts';
+import { templateChanges } from './template-changes.ts';
 
 export interface Begun {
-  readonly workload: KubeObject;
+  readonly workload: Workload;
   /** Which copies this revision names. */
   readonly names: CopyNames;
   /** What was in use until now. */
-  readonly former?: { readonly object: KubeObject; readonly number: number; readonly isSameTemplate: boolean };
+  readonly former?: {
+    readonly object: KubeObject;
+    readonly number: number;
+    /** As its author wrote it, like that of the workload now. */
+    readonly template: PodTemplateSpec;
+  };
   /** The number that it had: it is gone back to. */
   readonly wasNumber?: number;
   /** Somebody asked to go back to it. */
@@ -48,9 +56,14 @@ function causeOf(begun: Begun): string {
       ? `undo to ${revision}`
       : `rolled back to ${revision}: revision ${former?.number} missed its progress deadline`;
   }
-  const changed = former ? changedContents(names, copyNamesOf(former.object)) : [];
-  if (changed.length > 0) return changed.join('; ');
+  const contents = former ? changedContents(names, copyNamesOf(former.object)) : [];
+  const changes = former && wasNumber === undefined ? templateChanges(former.template, templateOf(begun)) : [];
+  if (contents.length + changes.length > 0) return [...changes, ...contents].join('; ');
   return wasNumber === undefined ? '' : `back to the template of ${revision}`;
+}
+
+function templateOf({ workload }: Begun): PodTemplateSpec {
+  return workload.spec.template;
 }
 
 /** Not because of what the workload says now. */
@@ -59,8 +72,10 @@ function isGoingBack({ isAsked, rollback }: Begun): boolean {
 }
 
 /** What is said of the workload, when it was said of the revision before already. */
-function formerCause({ workload, names, former }: Begun): string | undefined {
-  if (!former?.isSameTemplate || changedContents(names, copyNamesOf(former.object)).length === 0) return undefined;
+function formerCause(begun: Begun): string | undefined {
+  const { workload, names, former } = begun;
+  if (!former || changedContents(names, copyNamesOf(former.object)).length === 0) return undefined;
+  if (!isSame(former.template, templateOf(begun))) return undefined;
   const cause = workload.metadata.annotations?.[changeCauseAnnotation];
   return cause === former.object.metadata.annotations?.[changeCauseAnnotation] ? cause : undefined;
 }

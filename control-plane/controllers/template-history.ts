@@ -6,7 +6,14 @@
  */
 import { controllerReference, isDeleting, isSame } from '../../lib/model/object.ts';
 import { changeCauseAnnotation, copiesAnnotationOf, copyNamesOf, withOriginalNames } from '../../lib/model/rollouts.ts';
-import type { ControllerRevision, DaemonSet, Pod, Rollback, StatefulSet } from '../../proto/gen/types.ts';
+import type {
+  ControllerRevision,
+  DaemonSet,
+  Pod,
+  PodTemplateSpec,
+  Rollback,
+  StatefulSet,
+} from '../../proto/gen/types.ts';
 import type { Change, ReconcileResult, Snapshot } from '../state/snapshot.ts';
 import { type ConfiguredTemplate, changedContent, outlivedCopies } from './configuration/copies.ts';
 import { configurationMissing, originalGone } from './configuration/original-gone.ts';
@@ -89,7 +96,11 @@ export function templateHistory(
       workload: owner,
       names: copyNamesOf(revision),
       ...(former && {
-        former: { object: former, number: former.revision ?? 0, isSameTemplate: isMadeFrom(former, owner) },
+        former: {
+          object: former,
+          number: former.revision ?? 0,
+          template: originalTemplate(former) ?? owner.spec.template,
+        },
       }),
       ...(wasNumber && { wasNumber }),
       isAsked,
@@ -120,8 +131,14 @@ function withAnnotations(
 
 /** From the same template, be it with other content. */
 function isMadeFrom(revision: ControllerRevision | undefined, { spec }: Owner): boolean {
-  const template = revision?.data?.spec?.template;
-  return template !== undefined && isSame(withOriginalNames(template, copyNamesOf(revision!)), spec.template);
+  const template = revision && originalTemplate(revision);
+  return template !== undefined && isSame(template, spec.template);
+}
+
+/** As its author wrote it. */
+function originalTemplate(revision: ControllerRevision): PodTemplateSpec | undefined {
+  const template = revision.data?.spec?.template;
+  return template && withOriginalNames(template, copyNamesOf(revision));
 }
 
 /** What a workload says while there can be no first revision. */

@@ -22,6 +22,8 @@ export const changeCauseAnnotation = 'kubernetes.io/change-cause';
 export const causeAnnotation = 'gantry.dev/rollout-cause';
 /** On a revision: the words of its author that were said of the one before it, and not of this one. */
 export const formerCauseAnnotation = 'gantry.dev/former-change-cause';
+/** On a template: when somebody asked for other pods of it. kubectl's, so that either of the two can ask. */
+export const restartedAtAnnotation = 'kubectl.kubernetes.io/restartedAt';
 /** On a copy: the name of what it was copied from. */
 export const copyOfAnnotation = 'gantry.dev/copy-of';
 /** On a copy, to select by: "true". */

@@ -2,7 +2,7 @@
 import type { CopyNames } from '../../../lib/model/rollouts.ts';
 import type { Deployment } from '../../../proto/gen/types.ts';
 import { withCause } from '../rollout-cause.ts';
-import { isMadeFrom, type Plan } from './family.ts';
+import { originalTemplate, type Plan } from './family.ts';
 import { revisionNumber } from './revisions.ts';
 
 /** `names`: the copies that the ReplicaSet names. */
@@ -19,7 +19,7 @@ export function causeNoted(
       workload,
       names,
       ...(former && {
-        former: { object: former, number: revisionNumber(former), isSameTemplate: isMadeFrom(former, workload) },
+        former: { object: former, number: revisionNumber(former), template: originalTemplate(former) },
       }),
       ...(wasNumber && { wasNumber }),
       isAsked,

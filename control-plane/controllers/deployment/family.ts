@@ -2,7 +2,7 @@
 import { isDeleting } from '../../../lib/model/object.ts';
 import { isPodActive, isPodAvailable, isPodReady } from '../../../lib/model/pods.ts';
 import { copyNamesOf, withOriginalNames } from '../../../lib/model/rollouts.ts';
-import type { Deployment, Pod, ReplicaSet } from '../../../proto/gen/types.ts';
+import type { Deployment, Pod, PodTemplateSpec, ReplicaSet } from '../../../proto/gen/types.ts';
 import type { Snapshot } from '../../state/snapshot.ts';
 import type { ConfiguredTemplate } from '../configuration/copies.ts';
 import { controlledBy } from '../owned.ts';
@@ -11,7 +11,7 @@ import { deadlineExceeded } from './progress.ts';
 import { revisionNumber } from './revisions.ts';
 import type { Counts } from './rollout.ts';
 import type { Family, Member } from './sizes.ts';
-import { findByTemplate, isSameTemplate, templateHash } from './template.ts';
+import { findByTemplate, isSameTemplate, templateHash, withoutHash } from './template.ts';
 
 export interface Plan {
   readonly family: Family;
@@ -52,8 +52,12 @@ export function planOf(
 
 /** From the same template, be it with other content. */
 export function isMadeFrom(replicaSet: ReplicaSet, { spec }: Deployment): boolean {
-  const original = withOriginalNames(replicaSet.spec.template, copyNamesOf(replicaSet));
-  return isSameTemplate(original, spec.template);
+  return isSameTemplate(originalTemplate(replicaSet), spec.template);
+}
+
+/** As its author wrote it. */
+export function originalTemplate(replicaSet: ReplicaSet): PodTemplateSpec {
+  return withoutHash(withOriginalNames(replicaSet.spec.template, copyNamesOf(replicaSet)));
 }
 
 function memberOf(snapshot: Snapshot, deployment: Deployment, replicaSet: ReplicaSet, nowMs: number): Member {

@@ -22,7 +22,7 @@ export function withHash(template: PodTemplateSpec, hash: string): PodTemplateSp
   return { ...template, metadata: { ...template.metadata, labels } };
 }
 
-function withoutHash(template: PodTemplateSpec): PodTemplateSpec {
+export function withoutHash(template: PodTemplateSpec): PodTemplateSpec {
   const { [templateHashLabel]: _hash, ...labels } = template.metadata?.labels ?? {};
   return { ...template, metadata: { ...template.metadata, labels } };
 }

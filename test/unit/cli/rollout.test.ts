@@ -61,7 +61,7 @@ describe('ctl rollout', () => {
   });
 
   it('restart, history, undo', async () => {
-    await cluster.create(deployment('web'));
+    await cli.create(deployment('web'));
     await rolledOut('web');
     const first = cluster.pods().map(({ metadata }) => metadata.uid);
     expect((await run('rollout restart deploy/web')).out).toBe('deployment.apps/web restarted\n');
@@ -69,13 +69,16 @@ describe('ctl rollout', () => {
     await cluster.clock.until(() => cluster.pods().length === 3, 10_000);
     expect(cluster.pods().some(({ metadata }) => first.includes(metadata.uid))).toBe(false);
 
+    expect((await run('rollout history deploy/web')).out).toMatch(/\n1 +<none>\n2 +restarted\n/);
     await run('annotate deploy/web kubernetes.io/change-cause=newer');
     await run('set image deploy/web main=echo:2');
     await rolledOut('web');
     expect((await run('rollout history deploy/web')).out).toBe(
       'deployment.apps/web \nREVISION  CHANGE-CAUSE\n1         <none>\n2         newer\n3         newer\n\n',
     );
-    expect((await run('rollout history deploy/web --revision=3')).out).toContain('    Image:         echo:2\n');
+    expect((await run('rollout history deploy/web --revision=3')).out).toMatch(
+      /Change-Cause: +newer; image of main changed to echo:2\n[\s\S]* {4}Image: +echo:2\n/,
+    );
 
     expect((await run('rollout undo deploy/web --to-revision=1')).out).toBe('deployment.apps/web rolled back\n');
     await rolledOut('web');
@@ -121,7 +124,9 @@ describe('ctl rollout', () => {
     expect((await run('rollout status sts/db')).code).toBe(0);
     expect((await run('rollout undo sts/db')).out).toBe('statefulset.apps/db rolled back\n');
     await cluster.until(() => cluster.pods().every(({ spec }) => spec.containers[0]?.image === 'echo:1'), 'the undo');
-    expect((await run('rollout history sts/db')).out).toMatch(/\n2 +<none>\n3 +undo to revision 1\n/);
+    expect((await run('rollout history sts/db')).out).toMatch(
+      /\n2 +image of main changed to echo:2\n3 +undo to revision 1\n/,
+    );
   });
 
   it('pause and resume', async () => {
