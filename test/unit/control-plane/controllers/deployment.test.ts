@@ -4,7 +4,7 @@ import { reconcileDeployment } from '../../../../control-plane/controllers/deplo
 import { findByTemplate, templateHash, withHash } from '../../../../control-plane/controllers/deployment/template.ts';
 import { MutableClusterState } from '../../../../control-plane/state/cluster-state.ts';
 import { keyOf } from '../../../../lib/model/keys.ts';
-import type { Deployment, KubeObject, Pod, PodTemplateSpec, ReplicaSet } from '../../../../proto/gen/types.ts';
+import type { Deployment, KubeObject, PodTemplateSpec, ReplicaSet } from '../../../../proto/gen/types.ts';
 import { deployment } from './cluster.ts';
 
 const nowMs = Date.parse('2026-01-01T01:00:00Z');
