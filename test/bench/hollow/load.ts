@@ -1,11 +1,10 @@
 /** A steady mix of writes and reads against the API, and how long they took. */
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../lib/clock.ts';
 import { toEnvelope } from '../../../lib/model/codec.ts';
 import { systemExec } from '../../../lib/process.ts';
 import type { ConfigMap } from '../../../proto/gen/types.ts';
+import type { ClusterClient } from '../cluster.ts';
 import type { Plane } from './plane.ts';
 
 export interface MixOptions {
@@ -16,8 +15,14 @@ export interface MixOptions {
   readonly pods: readonly { readonly namespace: string; readonly name: string }[];
 }
 
-/** For reader.ts. */
-export type ReadJob = Omit<MixOptions, 'writesPerSecond'> & { readonly dataDir: string };
+/** For client.ts. */
+export interface ClientJob {
+  readonly dataDir: string;
+  readonly verb: 'read' | 'write';
+  readonly perSecond: number;
+  readonly durationMs: number;
+  readonly pods: MixOptions['pods'];
+}
 
 export interface Answers {
   /** How long each took that was answered. */
@@ -35,29 +40,39 @@ const objects = 200;
 const turnMs = 10;
 /** A client that is so far behind waits instead of asking for more. */
 const mostWaiting = 200;
-const readerProgram = fileURLToPath(new URL('reader.ts', import.meta.url));
+const clientProgram = fileURLToPath(new URL('client.ts', import.meta.url));
 
-/** Those who read have a process of their own: the writers' work must not be taken for the server's. */
-export async function readWriteMix(plane: Plane, options: MixOptions): Promise<MixResult> {
-  const { cluster, dataDir } = plane;
+/** Each kind of client has a process of its own, so that its work is not taken for the server's. */
+export async function readWriteMix({ cluster, dataDir }: Plane, options: MixOptions): Promise<MixResult> {
   const { writesPerSecond, readsPerSecond, durationMs, pods } = options;
   for (let index = 0; index < objects; index += 1) await cluster.Create({ object: toEnvelope(configMap(index, 0)) });
-  const stdio: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'ignore', 'inherit', 'ipc'];
-  const reader: ChildProcess = systemExec().start([process.execPath, readerProgram], { stdio });
-  reader.send({ dataDir, readsPerSecond, durationMs, pods } satisfies ReadJob);
-  const answered = once(reader, 'message') as Promise<[Answers]>;
-  const ended = once(reader, 'exit').then(() => {
-    throw new Error('the process that reads has ended before its time');
-  });
-  ended.catch(() => {});
-  const [writes, [reads]] = await Promise.all([
-    askSteadily({ perSecond: writesPerSecond, durationMs }, (index) => {
-      const patch = JSON.stringify({ data: { value: String(index) } });
-      return cluster.Patch({ kind: 'ConfigMap', namespace: 'default', name: `mix-${index % objects}`, patch });
-    }),
-    Promise.race([answered, ended]),
+  const [writes, reads] = await Promise.all([
+    answersOf({ dataDir, verb: 'write', perSecond: writesPerSecond, durationMs, pods: [] }),
+    answersOf({ dataDir, verb: 'read', perSecond: readsPerSecond, durationMs, pods }),
   ]);
   return { writes, reads };
+}
+
+async function answersOf(job: ClientJob): Promise<Answers> {
+  const stdio: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'ignore', 'inherit', 'ipc'];
+  const child = systemExec().start([process.execPath, clientProgram], { stdio });
+  child.send(job);
+  return new Promise((resolve, reject) => {
+    child.once('message', (answers) => resolve(answers as Answers));
+    child.once('exit', () => reject(new Error(`the client that should ${job.verb} has ended before its time`)));
+  });
+}
+
+export function writeOnce(cluster: ClusterClient, index: number): Promise<unknown> {
+  const patch = JSON.stringify({ data: { value: String(index) } });
+  return cluster.Patch({ kind: 'ConfigMap', namespace: 'default', name: `mix-${index % objects}`, patch });
+}
+
+/** Two of three reads are of one pod, the others are lists of a page of fifty. */
+export function readOnce(cluster: ClusterClient, pods: MixOptions['pods'], index: number): Promise<unknown> {
+  const { namespace, name } = pods[(index * 7919) % pods.length]!;
+  if (index % 3 < 2) return cluster.Get({ kind: 'Pod', namespace, name });
+  return cluster.List({ kind: 'Pod', namespace, limit: 50 });
 }
 
 /** So many a second, whether those before have been answered or not. */
