@@ -8,6 +8,7 @@
  */
 import protobuf from 'protobufjs/light.js';
 import type { ObjectMeta, Pod, PodSpec, PodStatus } from '../../proto/gen/types.ts';
+import { shared } from './shared-messages.ts';
 import { asciiText } from './texts.ts';
 import { hasUnknown, unknownFields } from './unknown.ts';
 
@@ -54,7 +55,17 @@ export function decodePod(bytes: Uint8Array, parts: PodParts): Pod | undefined {
     spec: decodedSpec,
     ...(status && { status: parts.decode(parts.status, bytes.subarray(status.start, status.end)) as PodStatus }),
   };
-  return hasUnknown(pod.metadata) || (pod.status && hasUnknown(pod.status)) ? undefined : pod;
+  if (hasUnknown(pod.metadata) || (pod.status && hasUnknown(pod.status))) return undefined;
+  shareParts(pod);
+  return pod;
+}
+
+/** Of a pod that nobody else has yet. */
+function shareParts({ metadata, status }: Pod): void {
+  const { labels, ownerReferences } = metadata;
+  if (labels) metadata.labels = shared(labels);
+  if (ownerReferences) metadata.ownerReferences = ownerReferences.map(shared);
+  if (status?.conditions) status.conditions = status.conditions.map(shared);
 }
 
 /** Lets `encode` of PodSpec write the bytes by which a spec is known, wherever it stands: in a pod, a list, a watch. */
