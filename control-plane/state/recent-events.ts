@@ -14,7 +14,10 @@ import { storeWith } from '../../lib/store/store-with.ts';
 
 /** Each holds on to an older version of an object, a kilobyte or two; after a burst no longer than twice this. */
 const mostKept = 32_768;
+/** For those who follow along but are behind. */
 const keptMs = 20_000;
+/** For those who come: they have listed just now. What is forgotten so soon costs V8 nothing, its memory is still young. */
+const markEveryMs = 500;
 /** Events that are looked through before others may run. */
 const mostAtOnce = 1000;
 
@@ -24,15 +27,16 @@ export class RecentEvents {
   #revision = 0n;
   /** How often it began anew. */
   #beginnings = 0;
-  /** So many of the events were here already at that time. */
-  #marked = 0;
-  #markedMs = Number.NEGATIVE_INFINITY;
+  /** What had come by when, the oldest first. */
+  #marks: { readonly ms: number; readonly revision: bigint }[] = [];
+  /** How far those who follow along are. */
+  readonly #readers = new Set<{ position: bigint }>();
   readonly #change = new NextChange();
 
   /** Nothing is known of how it came to this revision. */
   reset(revision: bigint): void {
     this.#events = [];
-    this.#marked = 0;
+    this.#marks = [];
     this.#since = revision;
     this.#revision = revision;
     this.#beginnings += 1;
@@ -44,10 +48,9 @@ export class RecentEvents {
     for (const event of events) this.#events.push(event);
     this.#revision = revision;
     if (this.#events.length > 2 * mostKept) this.#forget(this.#events.length - mostKept);
-    if (monotonicMs - this.#markedMs > keptMs) {
-      this.#forget(this.#marked);
-      this.#marked = this.#events.length;
-      this.#markedMs = monotonicMs;
+    if (monotonicMs - (this.#marks.at(-1)?.ms ?? Number.NEGATIVE_INFINITY) > markEveryMs) {
+      this.#forgetOld(monotonicMs);
+      this.#marks.push({ ms: monotonicMs, revision });
     }
     this.#change.tell();
   }
@@ -58,24 +61,39 @@ export class RecentEvents {
     prefix: string,
     { fromRevision, signal }: WatchOptions,
   ): AsyncGenerator<WatchBatch, void, undefined> {
-    let position = fromRevision - 1n;
+    const reader = { position: fromRevision - 1n };
+    this.#readers.add(reader);
+    try {
+      yield* this.#read(reader, store, prefix, signal);
+    } finally {
+      this.#readers.delete(reader);
+    }
+  }
+
+  async *#read(
+    reader: { position: bigint },
+    store: Store,
+    prefix: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchBatch, void, undefined> {
     let beginnings = this.#beginnings;
     while (!signal.aborted) {
+      const { position } = reader;
       // Ahead of a list: the store was set back, and says so.
       const isAhead = position > this.#revision && this.#beginnings !== beginnings;
       if (position < this.#since || isAhead) {
         for await (const batch of store.watch(prefix, { fromRevision: position + 1n, signal })) {
           yield batch;
           if (batch.kind === 'compacted') return;
-          position = batch.revision;
-          if (position >= this.#since) break;
+          reader.position = batch.revision;
+          if (reader.position >= this.#since) break;
         }
         beginnings = this.#beginnings;
       } else if (position >= this.#revision) {
         await this.#change.wait(signal);
       } else {
         const { events, revision } = this.#after(position);
-        position = revision;
+        reader.position = revision;
         const wanted = events.filter(({ key }) => key.startsWith(prefix));
         const last = wanted.at(-1);
         if (last) yield { kind: 'events', events: wanted, revision: last.modRevision };
@@ -93,12 +111,21 @@ export class RecentEvents {
     };
   }
 
+  /** What nobody is behind, and what is older than anybody may be behind. */
+  #forgetOld(nowMs: number): void {
+    let slowest = this.#revision;
+    for (const { position } of this.#readers) if (position < slowest) slowest = position;
+    const old = this.#marks.filter(({ ms, revision }) => revision <= slowest || nowMs - ms > keptMs);
+    this.#marks = this.#marks.slice(old.length);
+    const last = old.at(-1);
+    if (last) this.#forget(this.#firstAfter(last.revision));
+  }
+
   #forget(count: number): void {
     const end = this.#wholeUntil(count);
     if (end === 0) return;
     this.#since = this.#events[end - 1]!.modRevision;
     this.#events = this.#events.slice(end);
-    this.#marked = Math.max(0, this.#marked - end);
   }
 
   /** Position of the first event after the revision. */

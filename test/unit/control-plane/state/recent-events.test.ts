@@ -137,6 +137,45 @@ describe('the newest events of the mirror', () => {
     expect(asked).toBe(1);
   });
 
+  it('are kept longer for who follows along and is behind, but not for ever', async () => {
+    const store = createMemoryStore({ clock: systemClock });
+    for (let index = 1; index <= 6; index += 1) await put(store, `/a/${index}`);
+    const { signal } = new AbortController();
+    const recent = new RecentEvents();
+    recent.reset(1n);
+    let asked = 0;
+    const counting: Store = Object.create(store, {
+      watch: {
+        value: (...given: Parameters<Store['watch']>) => {
+          asked += 1;
+          return store.watch(...given);
+        },
+      },
+    });
+    const append = async (revision: bigint, ms: number): Promise<void> => {
+      for await (const batch of store.watch('/', { fromRevision: revision, signal })) {
+        if (batch.kind === 'events') recent.append(batch.events.slice(0, 1), revision, ms);
+        break;
+      }
+    };
+    await append(2n, 0);
+    const slow = recent.watch(counting, '/a/', { fromRevision: 2n, signal });
+    expect((await slow.next()).value).toMatchObject({ revision: 2n });
+    for (const [revision, ms] of [
+      [3n, 1_000],
+      [4n, 2_000],
+      [5n, 3_000],
+    ] as const) {
+      await append(revision, ms);
+    }
+    expect((await slow.next()).value).toMatchObject({ revision: 5n });
+    expect(asked).toBe(0);
+    await append(6n, 30_000);
+    expect(await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 5n, signal }), 7n)).toHaveLength(3);
+    expect(asked).toBe(1);
+    await slow.return(undefined);
+  });
+
   it('ends with its signal', async () => {
     const recent = new RecentEvents();
     recent.reset(5n);
