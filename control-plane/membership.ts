@@ -120,7 +120,9 @@ async function standingOf(members: EtcdMembers, { clientAddress, isLearner }: Et
   try {
     const { isLeader, hasLeader } = await members.standing(clientAddress);
     if (isLearner) return 'learner';
-    return isLeader ? 'leader' : hasLeader ? 'follower' : 'unreachable';
+    if (!hasLeader) return 'unreachable';
+    await members.caughtUp(clientAddress);
+    return isLeader ? 'leader' : 'follower';
   } catch {
     return isLearner ? 'learner' : 'unreachable';
   }

@@ -3,6 +3,7 @@
  * caught up: one that never starts takes nothing from the others.
  */
 import type { IMember } from 'etcd3';
+import { storeRoot } from '../model/keys.ts';
 import { type EtcdClient, hostAndPort } from './etcd-client.ts';
 
 export interface EtcdMember {
@@ -27,6 +28,11 @@ export interface EtcdMembers {
   remove(id: string): Promise<void>;
   /** What the member at this address says of itself; unavailable when it does not answer within two seconds. */
   standing(address: string): Promise<EtcdStanding>;
+  /**
+   * Resolves when the member has everything that the cluster has agreed on by now: it is in touch with the others. A member
+   * that has just woken up knows of a leader before that. unavailable when it is not so within two seconds; not for learners.
+   */
+  caughtUp(address: string): Promise<void>;
   /** The member at `leaderAddress`, which must be the leader, hands that over. */
   moveLeader(leaderAddress: string, id: string): Promise<void>;
 }
@@ -75,6 +81,11 @@ export function etcdMembers(client: EtcdClient): EtcdMembers {
         ({ maintenance }, options) => maintenance.status(options),
       );
       return { id: header.member_id, isLeader: leader === header.member_id, hasLeader: leader !== '0' };
+    },
+    async caughtUp(address) {
+      // A read that etcd answers only when a majority says that the member has read everything.
+      const question = { key: Buffer.from(storeRoot), limit: 1, keys_only: true };
+      await client.callAt(address, standingMs, { write: false }, ({ kv }, options) => kv.range(question, options));
     },
     async moveLeader(leaderAddress, id) {
       await client.callAt(leaderAddress, moveMs, change, ({ maintenance }, options) =>

@@ -16,6 +16,8 @@ interface Cluster {
   readonly handlers: MembershipHandlers;
   /** Numbers of the members that do not answer; their replicas neither. */
   readonly dead: Set<number>;
+  /** Awake, but not in touch with the others. */
+  readonly behind: Set<number>;
   readonly removed: string[];
   etcdLeader: number;
   keys(): Promise<string[]>;
@@ -41,6 +43,7 @@ async function cluster(given: readonly EtcdMember[], options: { external?: boole
   const state = followStore({ store, codec: plainCodec, clock: systemClock, log: silentLog, signal: ending.signal });
   await state.whenSynced();
   const dead = new Set<number>();
+  const behind = new Set<number>();
   const removed: string[] = [];
   const numberAt = (address: string): number => Number(/\.(\d+):/.exec(address)?.[1]);
   let left = given;
@@ -58,12 +61,16 @@ async function cluster(given: readonly EtcdMember[], options: { external?: boole
       if (dead.has(number) || Number.isNaN(number)) throw new GantryError('unavailable', 'no answer');
       return { id: `${number}`, isLeader: number === result.etcdLeader, hasLeader: true };
     },
+    async caughtUp(address) {
+      if (behind.has(numberAt(address))) throw new GantryError('unavailable', 'no answer');
+    },
     async moveLeader(_from, id) {
       result.etcdLeader = Number(id);
     },
   };
   const result: Cluster = {
     dead,
+    behind,
     removed,
     etcdLeader: 2,
     handlers: membershipHandlers({
@@ -88,6 +95,14 @@ describe('the control planes', () => {
       { name: 'cp-3', address: '10.0.0.3:6443', ready: false, leader: false, etcd: 'unreachable' },
       { name: 'cp-4', address: '10.0.0.4:6443', ready: true, leader: false, etcd: 'learner' },
     ]);
+  });
+
+  test('a member that is awake, but not in touch with the others yet, does not count', async () => {
+    const { handlers, behind } = await cluster([member(1), member(2), member(3)]);
+    behind.add(3);
+    const { controlPlanes } = await handlers.ListControlPlanes({}, admin);
+    expect(controlPlanes!.map(({ etcd }) => etcd)).toEqual(['follower', 'leader', 'unreachable']);
+    await expect(handlers.RemoveControlPlane({ name: 'cp-2' }, admin)).rejects.toThrow('no majority');
   });
 
   test('a member that has never started is the replica on its host', async () => {
