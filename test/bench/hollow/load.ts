@@ -45,7 +45,10 @@ const clientProgram = fileURLToPath(new URL('client.ts', import.meta.url));
 /** Each kind of client has a process of its own, so that its work is not taken for the server's. */
 export async function readWriteMix({ cluster, dataDir }: Plane, options: MixOptions): Promise<MixResult> {
   const { writesPerSecond, readsPerSecond, durationMs, pods } = options;
-  for (let index = 0; index < objects; index += 1) await cluster.Create({ object: toEnvelope(configMap(index, 0)) });
+  const created = Array.from({ length: objects }, (_, index) =>
+    cluster.Create({ object: toEnvelope(configMap(index, 0)) }),
+  );
+  await Promise.all(created);
   const [writes, reads] = await Promise.all([
     answersOf({ dataDir, verb: 'write', perSecond: writesPerSecond, durationMs, pods: [] }),
     answersOf({ dataDir, verb: 'read', perSecond: readsPerSecond, durationMs, pods }),
