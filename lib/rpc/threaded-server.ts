@@ -33,11 +33,12 @@ export async function startThreadedServer(options: ServerOptions): Promise<Runni
       listening.reject(new GantryError(code, message));
     }
   });
+  const forget = options.tls.onReplace((material) => running.port.send('tls', 0, material));
   const port = await listening.promise.catch(async (error: unknown) => {
+    forget();
     await worker.terminate();
     throw error;
   });
-  const forget = options.tls.onReplace((material) => running.port.send('tls', 0, material));
   health.setServing(true);
   return {
     port,

@@ -1802,7 +1802,8 @@ export interface ControlPlaneInfo {
   /** Its API answers. */
   ready?: boolean;
   /**
-   * Its etcd member: "leader", "follower", "learner" (no vote yet), "unreachable"; absent when the cluster uses an etcd
+   * Its etcd member: "leader", "follower", "learner" (no vote yet), "unreachable" (or not
+   * in touch with a majority of the others); absent when the cluster uses an etcd
    * that it does not run, or the replica has no member.
    */
   etcd?: string;

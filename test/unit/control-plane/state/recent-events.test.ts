@@ -31,6 +31,16 @@ async function feed(store: Store, recent: RecentEvents, from: bigint, to: bigint
   }
 }
 
+/** The same store, which counts how often it is asked for a watch. */
+function countingWatches(store: Store): { readonly counting: Store; readonly asked: () => number } {
+  let asked = 0;
+  const watch = (...given: Parameters<Store['watch']>): ReturnType<Store['watch']> => {
+    asked += 1;
+    return store.watch(...given);
+  };
+  return { counting: Object.create(store, { watch: { value: watch } }), asked: () => asked };
+}
+
 describe('the newest events of the mirror', () => {
   it('are those of the store, from any revision, in order, each once', async () => {
     const changes = fc.array(fc.constantFrom('/a/1', '/a/2', '/b/1', '/a/1 /a/2 /b/1', '-/a/1'), {
@@ -121,20 +131,12 @@ describe('the newest events of the mirror', () => {
     const recent = new RecentEvents();
     recent.reset(1n);
     for (const [index, event] of events.entries()) recent.append([event], event.modRevision, index * 30_000);
-    let asked = 0;
-    const counting: Store = Object.create(store, {
-      watch: {
-        value: (...given: Parameters<Store['watch']>) => {
-          asked += 1;
-          return store.watch(...given);
-        },
-      },
-    });
+    const { counting, asked } = countingWatches(store);
     expect(await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 4n, signal }), 4n)).toEqual(['4 put /a/3']);
-    expect(asked).toBe(0);
+    expect(asked()).toBe(0);
     const all = await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 2n, signal }), 4n);
     expect(all).toEqual(['2 put /a/1', '3 put /a/2', '4 put /a/3']);
-    expect(asked).toBe(1);
+    expect(asked()).toBe(1);
   });
 
   it('are kept longer for who follows along and is behind, but not for ever', async () => {
@@ -143,15 +145,7 @@ describe('the newest events of the mirror', () => {
     const { signal } = new AbortController();
     const recent = new RecentEvents();
     recent.reset(1n);
-    let asked = 0;
-    const counting: Store = Object.create(store, {
-      watch: {
-        value: (...given: Parameters<Store['watch']>) => {
-          asked += 1;
-          return store.watch(...given);
-        },
-      },
-    });
+    const { counting, asked } = countingWatches(store);
     const append = async (revision: bigint, ms: number): Promise<void> => {
       for await (const batch of store.watch('/', { fromRevision: revision, signal })) {
         if (batch.kind === 'events') recent.append(batch.events.slice(0, 1), revision, ms);
@@ -169,10 +163,10 @@ describe('the newest events of the mirror', () => {
       await append(revision, ms);
     }
     expect((await slow.next()).value).toMatchObject({ revision: 5n });
-    expect(asked).toBe(0);
+    expect(asked()).toBe(0);
     await append(6n, 30_000);
     expect(await eventsUntil(recent.watch(counting, '/a/', { fromRevision: 5n, signal }), 7n)).toHaveLength(3);
-    expect(asked).toBe(1);
+    expect(asked()).toBe(1);
     await slow.return(undefined);
   });
 
