@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
 import { systemExec } from '../lib/process.ts';
-import { type Report, type Tally, tallyOf, total } from './tally.ts';
+import { failedAs, type Report, type Tally, tallyOf, total } from './tally.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
@@ -45,8 +45,9 @@ for (const check of checks) {
   tallies.push(await check.run(wanted));
   console.log(`== ${wanted.join(' and ')}: ${((systemClock.monotonicMs() - startedMs) / 1000).toFixed(1)} s`);
 }
-const { passed, failed } = total(tallies);
+const { passed, failed, failures } = total(tallies);
 process.exitCode = failed === 0 ? 0 : 1;
+for (const failure of failures) console.log(`failed: ${failure.replace(`${root}/`, '')}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 
 function allowed(name: string): boolean {
@@ -57,7 +58,7 @@ function allowed(name: string): boolean {
 
 async function command(...argv: readonly string[]): Promise<Tally> {
   const ok = (await execute(argv)) === 0;
-  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
+  return ok ? { passed: 1, failed: 0, failures: [] } : failedAs(argv.join(' '));
 }
 
 async function vitest(projects: readonly string[]): Promise<Tally> {
