@@ -73,6 +73,8 @@ export interface ControlPlaneParts {
   readonly tls: ReloadableTls;
   /** Of the cluster's own etcd. */
   readonly etcdMembers?: EtcdMembers;
+  /** Resolves when what had reached this machine before has been given to the handlers of `api`. */
+  readonly drainInbox?: () => Promise<void>;
   /** With every term of this replica's, and the signal of its end. */
   readonly onTerm?: (signal: AbortSignal) => void;
   readonly resolve?: (state: ClusterState) => Handlers<'Cluster'>['Resolve'];
@@ -93,6 +95,8 @@ export interface ControlPlane {
 }
 
 const retryMs = 500;
+/** Nobody waits for the lease of a replica that is alone: it only has to outlast the moments in which it is too busy. */
+const soleLeaseFactor = 5;
 
 /** Resolves when the store has been read once; rejects when `signal` is aborted before. */
 export async function startControlPlane(
@@ -136,7 +140,8 @@ export async function startControlPlane(
         newest.fence = fence;
         parts.onTerm?.(term);
       };
-      standing = stand(parts, config, { state, events, sessions, signal: over, fail: failed.reject, onElected });
+      const { reject: fail } = failed;
+      standing = stand(parts, config, { state, events, sessions, signal: over, fail, onElected, isSole });
       standing.finished.then(() => failed.resolve(), failed.reject);
     },
     finished: Promise.race([failed.promise, state.finished]),
@@ -160,6 +165,7 @@ interface Replica {
 
 interface Standing {
   readonly signal: AbortSignal;
+  readonly isSole: () => boolean;
   /** Before the term does anything. */
   readonly onElected: (leadership: Leadership) => void;
   /** A term ended in a programmer's mistake. */
@@ -167,7 +173,7 @@ interface Standing {
 }
 
 function createSessions(
-  { store, codec, clock, random, log }: ControlPlaneParts,
+  { store, codec, clock, random, log, drainInbox }: ControlPlaneParts,
   config: ControlPlaneConfig,
   { state, events, leader, upToDate, isSole }: Omit<Replica, 'sessions'> & Pick<Alone, 'isSole'>,
 ): NodeSessions {
@@ -184,6 +190,7 @@ function createSessions(
     config: { heartbeatMs, leaseMs, clusterCIDR, serviceCIDR, dnsIP, zone },
     leaderAddress: () => leader()?.address,
     isSole,
+    ...(drainInbox && { drainInbox }),
   });
 }
 
@@ -259,7 +266,7 @@ function stand(
   return campaign(store, {
     key: leaderKey,
     identity: formatLeader({ name, address }),
-    ttlMs: leaderLeaseMs,
+    ttlMs: () => (standing.isSole() ? leaderLeaseMs * soleLeaseFactor : leaderLeaseMs),
     clock,
     signal,
     log: log.child({ component: 'election' }),

@@ -15,12 +15,12 @@ import { systemRandom } from '../lib/random.ts';
 import { releaseClosedStreams } from '../lib/rpc/closed-streams.ts';
 import { requireFreePort } from '../lib/rpc/free-port.ts';
 import { startServer } from '../lib/rpc/server.ts';
-import type { ServerOptions } from '../lib/rpc/server-options.ts';
+import type { RunningServer, ServerOptions } from '../lib/rpc/server-options.ts';
 import { startThreadedServer } from '../lib/rpc/threaded-server.ts';
 import { ReloadableTls } from '../lib/rpc/tls.ts';
 import { authorize } from './api/roles.ts';
 import { collectRarely } from './collector.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, type ControlPlaneParts, startControlPlane } from './control-plane.ts';
 import { type ClusterDnsOptions, startClusterDns } from './dns/cluster-dns.ts';
 import { createResolver } from './dns/resolver.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
@@ -81,9 +81,11 @@ async function run(
   });
   undo.push(() => etcd.stop());
 
-  const controlPlane = await startReplica(flags, address, { pki, etcd, tls, log }, stopping);
+  let api: RunningServer | undefined;
+  const drainInbox = async (): Promise<void> => api?.drained();
+  const controlPlane = await startReplica(flags, address, { pki, etcd, tls, log, drainInbox }, stopping);
   undo.push(() => controlPlane.stop());
-  await serve(flags, controlPlane, joinServices(flags, controlPlane, { pki, etcd, tls, log }), tls, log, undo);
+  api = await serve(flags, controlPlane, joinServices(flags, controlPlane, { pki, etcd, tls, log }), tls, log, undo);
   const updateServers = (): void => {
     otherServers = addressesOf(controlPlane.state, { except: name });
     pki.renew().catch((error: unknown) => log.warn({ cause: messageOf(error) }, 'cannot write admin.conf'));
@@ -108,7 +110,7 @@ interface Adapters {
 function startReplica(
   flags: ControlPlaneFlags,
   address: string,
-  { pki, etcd, tls, log }: Adapters,
+  { pki, etcd, tls, log, drainInbox }: Adapters & Pick<ControlPlaneParts, 'drainInbox'>,
   stopping: AbortSignal,
 ): Promise<ControlPlane> {
   const dnsLog = log.child({ component: 'dns' });
@@ -121,6 +123,7 @@ function startReplica(
     authority: pki.authority,
     tls,
     ...(etcd.members && { etcdMembers: etcd.members }),
+    ...(drainInbox && { drainInbox }),
     onTerm: (signal: AbortSignal) => etcd.keepLeadersApart(signal),
     resolve(state: ClusterState) {
       const server = `control-plane ${flags.advertiseAddress}`;
@@ -164,7 +167,7 @@ async function serve(
   tls: ReloadableTls,
   log: Log,
   undo: Undo[],
-): Promise<void> {
+): Promise<RunningServer> {
   const dnsLog = log.child({ component: 'dns' });
   const dns = await startClusterDns({ listen: flags.dnsListen, ...dnsOptions(flags, state, dnsLog) });
   undo.push(() => dns.stop());
@@ -174,6 +177,7 @@ async function serve(
   const serving = { listen: flags.listen, services: api, requireClientCertificate: true, authorize };
   const server = await startThreadedServer({ ...serving, tls, log });
   undo.push(() => server.stop(serverGraceMs));
+  return server;
 }
 
 function dnsOptions(

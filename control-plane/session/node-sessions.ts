@@ -54,6 +54,8 @@ export interface NodeSessionsOptions {
   readonly leaderAddress: () => string | undefined;
   /** Whether nobody else can lead. */
   readonly isSole?: () => boolean;
+  /** Resolves when what had reached this machine before has been taken in. Absent: a few turns of this event loop are enough. */
+  readonly drainInbox?: () => Promise<void>;
 }
 
 export type Verdict = 'alive' | 'lost';

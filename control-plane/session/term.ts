@@ -74,6 +74,7 @@ export class Term {
   #servers: readonly string[] = [];
   #ticker: Timer | undefined;
   #wasPaused = false;
+  #isDraining = false;
 
   constructor(
     leadership: Leadership,
@@ -326,8 +327,20 @@ export class Term {
     this.#ticker = clock.schedule(this.#tickMs, () => this.#tick());
     const { stalledMs, suspects } = this.leases.tick(clock.monotonicMs());
     if (stalledMs > 0) log.warn({ stalledMs }, 'this control plane stood still; every node lease is that much longer');
-    if (suspects.length > 0) clock.schedule(drainInboxMs, () => this.#judge(suspects));
+    if (suspects.length > 0) void this.#judgeAfterInbox(suspects);
     this.#tellIfPaused();
+  }
+
+  /** What a node has said may wait, in a socket or on its way to us. */
+  async #judgeAfterInbox(suspects: readonly string[]): Promise<void> {
+    const { clock, drainInbox } = this.#options;
+    if (drainInbox) {
+      if (this.#isDraining) return; // whoever is suspected still will be at the next tick
+      this.#isDraining = true;
+      await drainInbox();
+      this.#isDraining = false;
+    }
+    clock.schedule(drainInboxMs, () => this.#judge(suspects));
   }
 
   #judge(suspects: readonly string[]): void {

@@ -34,6 +34,8 @@ export interface FromConnections {
   cancelled: undefined;
   /** So many bytes of the stream's messages are on their way to the client. */
   taken: number;
+  /** All frames before this one are of what had reached the sockets before the question with this number was asked. */
+  drained: number;
   stopped: undefined;
 }
 
@@ -49,6 +51,8 @@ export interface ToConnections {
   fail: { readonly code: number; readonly details: string; readonly headers: Headers | undefined };
   /** So many bytes of the client's messages have found their reader. */
   taken: number;
+  /** A question, by number: `drained` answers it. */
+  drain: number;
   /** For every later handshake. */
   tls: TlsMaterial;
   /** Milliseconds that running calls may take. */

@@ -27,6 +27,7 @@ import { bind, createServer, shutDown, single } from './grpc-server.ts';
 import { peerOf } from './peer.ts';
 import { ThreadPort } from './thread-port.ts';
 import { ReloadableTls } from './tls.ts';
+import { turnsOver } from './turns-over.ts';
 
 /** What a call is told by the other thread. */
 interface OpenCall {
@@ -58,6 +59,7 @@ class Connections {
       const open = this.#calls.get(call);
       if (kind === 'message') open?.message?.(bytes!);
       else if (kind === 'taken') open?.taken?.(value as number);
+      else if (kind === 'drain') void this.#drain(value as number);
       else if (kind === 'tls') this.#tls.replace(value as ToConnections['tls']);
       else if (kind === 'stop') void this.#stop(value as number);
       else this.#finish(call, open, kind, value, bytes);
@@ -74,6 +76,11 @@ class Connections {
         message: messageOf(error),
       });
     }
+  }
+
+  async #drain(question: number): Promise<void> {
+    await turnsOver();
+    this.#port.send('drained', 0, question);
   }
 
   async #stop(graceMs: number): Promise<void> {

@@ -21,6 +21,8 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly port: number;
   setServing(serving: boolean): void;
+  /** Resolves when the handlers have been given what had reached this machine before. */
+  drained(): Promise<void>;
   /** Lets calls finish for `graceMs`, then ends them. */
   stop(graceMs: number): Promise<void>;
 }

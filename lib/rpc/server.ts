@@ -5,6 +5,7 @@ import { bind, createServer, shutDown, single } from './grpc-server.ts';
 import { peerOf } from './peer.ts';
 import { type IncomingStream, serveStream, serveUnary } from './serve-call.ts';
 import { type DefinedMethod, type RunningServer, type ServerOptions, servedBy } from './server-options.ts';
+import { turnsOver } from './turns-over.ts';
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { methods, described, calls, health } = servedBy(options);
@@ -15,6 +16,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return {
     port,
     setServing: health.setServing,
+    drained: turnsOver,
     async stop(graceMs) {
       health.setServing(false);
       const ended = shutDown(server, graceMs);

@@ -12,6 +12,7 @@ import { type IncomingUnary, serveStream, serveUnary } from './serve-call.ts';
 import { type DefinedMethod, type RunningServer, type Served, type ServerOptions, servedBy } from './server-options.ts';
 import { ThreadPort } from './thread-port.ts';
 import { notDecoded, ThreadedStream } from './threaded-stream.ts';
+import { turnsOver } from './turns-over.ts';
 
 type Port = ThreadPort<ToConnections, FromConnections>;
 
@@ -25,8 +26,10 @@ export async function startThreadedServer(options: ServerOptions): Promise<Runni
   worker.on('error', (error) => {
     throw new Error(`the thread with the connections has failed: ${messageOf(error)}`, { cause: error });
   });
+  const questions = new Questions();
   const running = new RunningCalls(served.methods, worker, (kind, value) => {
     if (kind === 'listening') listening.resolve(value as number);
+    else if (kind === 'drained') questions.answer(value as number);
     else if (kind === 'stopped') stopped.resolve();
     else {
       const { code, message } = value as FromConnections['refused'];
@@ -43,6 +46,10 @@ export async function startThreadedServer(options: ServerOptions): Promise<Runni
   return {
     port,
     setServing: health.setServing,
+    async drained() {
+      await questions.ask((question) => running.port.send('drain', 0, question));
+      await turnsOver(); // handlers take what they were given one after the other
+    },
     async stop(graceMs) {
       health.setServing(false);
       running.port.send('stop', 0, graceMs);
@@ -62,7 +69,27 @@ function dataOf({ listen, tls, requireClientCertificate }: ServerOptions, served
   return { listen, material: tls.material, requireClientCertificate, methods, described };
 }
 
-type OfServer = 'listening' | 'refused' | 'stopped';
+class Questions {
+  readonly #waiting = new Map<number, () => void>();
+  #newest = 0;
+
+  ask(send: (question: number) => void): Promise<void> {
+    const question = ++this.#newest;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.set(question, resolve);
+    send(question);
+    return promise;
+  }
+
+  answer(question: number): void {
+    this.#waiting.get(question)?.();
+    this.#waiting.delete(question);
+  }
+}
+
+const ofServer = ['listening', 'refused', 'drained', 'stopped'] as const;
+type OfServer = (typeof ofServer)[number];
+const isOfServer = (kind: keyof FromConnections): kind is OfServer => ofServer.includes(kind as OfServer);
 
 /** The calls of all connections that are not answered yet. */
 class RunningCalls {
@@ -73,12 +100,12 @@ class RunningCalls {
   constructor(
     methods: readonly DefinedMethod[],
     worker: Worker,
-    ofServer: <Kind extends OfServer>(kind: Kind, value: FromConnections[Kind]) => void,
+    tell: <Kind extends OfServer>(kind: Kind, value: FromConnections[Kind]) => void,
   ) {
     this.#methods = methods;
     this.port = new ThreadPort(worker, (kind, id, value, bytes) => {
       if (kind === 'begin') return this.#begin(id, value as Beginning, bytes);
-      if (kind === 'listening' || kind === 'refused' || kind === 'stopped') return ofServer(kind, value as never);
+      if (isOfServer(kind)) return tell(kind, value as never);
       const call = this.#calls.get(id);
       if (!call) return;
       if (kind === 'cancelled') {

@@ -8,6 +8,8 @@ export class Term implements Leadership {
   readonly createRevision: bigint;
   readonly fence: Compare;
   readonly lease: Lease;
+  /** What was asked for as the lease, milliseconds. */
+  readonly askedMs: number;
   reason = '';
   readonly #clock: Clock;
   readonly #marginMs: number;
@@ -17,15 +19,23 @@ export class Term implements Leadership {
   #deadlineMs: number;
   #timer: Timer;
 
-  constructor(key: string, createRevision: bigint, lease: Lease, leaseSentMs: number, clock: Clock) {
+  /** @param granted the lease, as what it was asked for, and when */
+  constructor(
+    key: string,
+    createRevision: bigint,
+    granted: { readonly lease: Lease; readonly askedMs: number; readonly sentMs: number },
+    clock: Clock,
+  ) {
+    const { lease, askedMs, sentMs } = granted;
     this.key = key;
     this.createRevision = createRevision;
     this.fence = createRevisionIs(key, createRevision);
     this.lease = lease;
+    this.askedMs = askedMs;
     this.#clock = clock;
     this.#marginMs = lease.ttlMs / 5;
     this.#drainMs = this.#marginMs / 2;
-    this.#deadlineMs = leaseSentMs + lease.ttlMs - this.#marginMs;
+    this.#deadlineMs = sentMs + lease.ttlMs - this.#marginMs;
     this.#timer = this.#watchDeadline();
   }
 

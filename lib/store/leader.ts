@@ -30,8 +30,11 @@ export interface CampaignOptions {
   readonly key: string;
   /** Who we are, for people and for other replicas; unique among the candidates, the same after a restart. */
   readonly identity: string;
-  /** The lease. How long others wait after a leader vanished; etcd rounds it up to whole seconds. */
-  readonly ttlMs: number;
+  /**
+   * The lease: how long others wait after a leader vanished; etcd rounds it up to whole seconds. Asked before each
+   * renewal: a term that began with another one ends, and the next begins.
+   */
+  readonly ttlMs: () => number;
   readonly clock: Clock;
   /** Aborting it resigns. */
   readonly signal: AbortSignal;
@@ -56,6 +59,8 @@ export interface Campaign {
 }
 
 const retryMs = 500;
+/** Renewals are never further apart. */
+const longestRenewalMs = 1_000;
 
 export function campaign(store: Store, options: CampaignOptions): Campaign {
   const candidate = new Candidate(store, options);
@@ -135,7 +140,7 @@ class Candidate implements Campaign {
   async #untilDeleted(revision: bigint): Promise<void> {
     const { key, ttlMs, clock } = this.#options;
     const patience = new AbortController();
-    const timer = clock.schedule(Math.max(ttlMs, 5000), () => patience.abort());
+    const timer = clock.schedule(Math.max(ttlMs(), 5000), () => patience.abort());
     const signal = AbortSignal.any([this.#ending, patience.signal]);
     try {
       for await (const batch of this.#store.watch(key, { fromRevision: revision + 1n, signal })) {
@@ -151,13 +156,14 @@ class Candidate implements Campaign {
   async #stand(): Promise<Term | undefined> {
     const { key, identity, ttlMs, clock } = this.#options;
     const sentMs = clock.monotonicMs();
-    const lease = await this.#store.grantLease(ttlMs);
+    const askedMs = ttlMs();
+    const lease = await this.#store.grantLease(askedMs);
     this.#lastLease = lease.id;
     try {
       const success = [putOf(key, new TextEncoder().encode(identity), lease.id)];
       const transaction = { compare: [absent(key)], success };
       const result = await transactOnce(this.#store, transaction, { clock, timeoutMs: lease.ttlMs });
-      if (result.succeeded) return new Term(key, result.revision, lease, sentMs, clock);
+      if (result.succeeded) return new Term(key, result.revision, { lease, sentMs, askedMs }, clock);
     } catch (error) {
       this.#giveBack(lease.id);
       throw error;
@@ -193,11 +199,13 @@ class Candidate implements Campaign {
    * no other: the next one may find the store well again while the term still lasts.
    */
   async #renew(term: Term): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, ttlMs } = this.#options;
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // nobody waits for it any more when the term is over
     while (!term.signal.aborted) {
-      await Promise.race([clock.sleep(term.lease.ttlMs / 4, term.signal).catch(() => {}), broken.promise]);
+      const pauseMs = Math.min(term.lease.ttlMs / 4, longestRenewalMs);
+      await Promise.race([clock.sleep(pauseMs, term.signal).catch(() => {}), broken.promise]);
+      if (ttlMs() !== term.askedMs) term.end(`its lease is to be ${ttlMs()} ms from now on`);
       if (!term.signal.aborted) this.#renewOnce(term).catch(broken.reject);
     }
   }

@@ -16,6 +16,7 @@ const suspectPatienceMs = 500;
 const longestPatienceMs = 5_000;
 /** With nobody else to turn to. */
 const longestAlonePatienceMs = 10_000;
+const alonePatienceLeases = 3;
 
 interface Silence {
   /** Dials without an answer, one after the other. */
@@ -59,6 +60,14 @@ export class ServerChoice {
     const silence = this.#silences.get(address);
     if (this.#servers.length > 1) return silence?.patienceMs ?? usualPatienceMs;
     return silence && silence.dials > 0 ? longestAlonePatienceMs : longestPatienceMs;
+  }
+
+  /**
+   * How many leases a server may say nothing in session. With nobody else to turn to, another session with the one that
+   * is too busy to answer would only keep it busier.
+   */
+  get silentLeases(): number {
+    return this.#servers.length > 1 ? 1 : alonePatienceLeases;
   }
 
   welcomed(address: string): void {

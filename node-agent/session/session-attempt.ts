@@ -24,6 +24,14 @@ export interface SessionMemory {
   shared?: SharedPosition;
 }
 
+/** How long a server may say nothing. */
+export interface Patience {
+  /** From dialing to welcome. */
+  readonly welcomeMs: number;
+  /** In session, in leases; asked again and again. */
+  silentLeases(): number;
+}
+
 /** Until welcome says otherwise. */
 const defaultHeartbeatMs = 1_000;
 const defaultLeaseMs = 3_000;
@@ -41,8 +49,7 @@ export class SessionAttempt {
   readonly #address: string;
   readonly #options: SessionClientOptions;
   readonly #reports: ReportBuffer;
-  /** From dialing to welcome. */
-  readonly #welcomePatienceMs: number;
+  readonly #patience: Patience;
   readonly #onAck: (sentAtMs: number) => void;
   readonly #memory: SessionMemory;
   readonly #outbox = new Outbox();
@@ -62,14 +69,14 @@ export class SessionAttempt {
     address: string,
     options: SessionClientOptions,
     reports: ReportBuffer,
-    welcomePatienceMs: number,
+    patience: Patience,
     onAck: (sentAtMs: number) => void,
     memory: SessionMemory,
   ) {
     this.#address = address;
     this.#options = options;
     this.#reports = reports;
-    this.#welcomePatienceMs = welcomePatienceMs;
+    this.#patience = patience;
     this.#onAck = onAck;
     this.#memory = memory;
     this.#aliveMs = options.clock.monotonicMs();
@@ -78,10 +85,11 @@ export class SessionAttempt {
   async run(signal: AbortSignal): Promise<void> {
     const { transport, clock } = this.#options;
     const either = AbortSignal.any([signal, this.#over.signal]);
-    const patience = clock.schedule(this.#welcomePatienceMs, () => {
-      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${this.#welcomePatienceMs / 1000} s`);
+    const { welcomeMs } = this.#patience;
+    const dialed = clock.schedule(welcomeMs, () => {
+      if (!this.welcomed) this.#giveUp(`${this.#address} did not answer within ${welcomeMs / 1000} s`);
     });
-    this.#timers.add(patience);
+    this.#timers.add(dialed);
     this.#reports.startAgain();
     const { shared } = this.#memory;
     const podUIDs = [...this.#options.podUIDs()];
@@ -165,21 +173,26 @@ export class SessionAttempt {
 
   /** Gives up when the server has said nothing for a lease: at that moment, for the next leader may be there by now. */
   #watchSilence(): void {
-    const leftMs = (): number => this.#aliveMs + this.#leaseMs - this.#options.clock.monotonicMs();
-    this.#later(leftMs(), () => {
-      if (leftMs() > 0) return this.#watchSilence();
-      this.#judgeAfterInbox(leftMs);
+    this.#later(Math.min(this.#silenceLeftMs(), this.#leaseMs), () => {
+      if (this.#silenceLeftMs() > 0) this.#watchSilence();
+      else this.#judgeAfterInbox();
     });
   }
 
+  #silenceLeftMs(): number {
+    const silentMs = this.#options.clock.monotonicMs() - this.#aliveMs;
+    return this.#leaseMs * this.#patience.silentLeases() - silentMs;
+  }
+
   /** Perhaps it was us who stood still, or had no time: what has arrived meanwhile is taken in first, however long that takes. */
-  #judgeAfterInbox(leftMs: () => number): void {
+  #judgeAfterInbox(): void {
     const { clock } = this.#options;
     const dueMs = clock.monotonicMs() + drainInboxMs;
     this.#later(drainInboxMs, () => {
-      if (leftMs() > 0) this.#watchSilence();
-      else if (clock.monotonicMs() > dueMs + drainInboxMs) this.#judgeAfterInbox(leftMs);
-      else this.#giveUp(`${this.#address} has not answered for ${this.#leaseMs / 1000} s`);
+      const silentMs = clock.monotonicMs() - this.#aliveMs;
+      if (this.#silenceLeftMs() > 0) this.#watchSilence();
+      else if (clock.monotonicMs() > dueMs + drainInboxMs) this.#judgeAfterInbox();
+      else this.#giveUp(`${this.#address} has not answered for ${Math.round(silentMs / 1000)} s`);
     });
   }
 

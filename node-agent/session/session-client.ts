@@ -192,13 +192,14 @@ class ReconnectingClient implements SessionClient {
   }
 
   async #connect(address: string, signal: AbortSignal): Promise<void> {
-    const patienceMs = this.#choice.patienceMs(address);
+    const choice = this.#choice;
+    const patience = { welcomeMs: choice.patienceMs(address), silentLeases: () => choice.silentLeases };
     const onAck = (sentAtMs: number): void => {
       this.lastAckMs = sentAtMs;
       this.#failures = 0;
-      this.#choice.welcomed(address);
+      choice.welcomed(address);
     };
-    const attempt = new SessionAttempt(address, this.#options, this.#reports, patienceMs, onAck, this.#memory);
+    const attempt = new SessionAttempt(address, this.#options, this.#reports, patience, onAck, this.#memory);
     this.#attempt = attempt;
     try {
       await attempt.run(signal);

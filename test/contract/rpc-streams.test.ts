@@ -5,6 +5,7 @@ import type { Connection } from '../../lib/rpc/client.ts';
 import { Outgoing } from '../../lib/rpc/outgoing.ts';
 import type { Handlers } from '../../lib/rpc/serve-call.ts';
 import { RpcError } from '../../lib/rpc/status.ts';
+import { turnsOver } from '../../lib/rpc/turns-over.ts';
 import type { ExecRequest, ExecResponse } from '../../proto/gen/types.ts';
 import { type RpcServer, rpcServer, servers } from './rpc-server.ts';
 
@@ -57,6 +58,29 @@ describe.each(servers)('%s', (_name, start) => {
     let count = 1;
     while (!(await answers.next()).done) count += 1;
     expect(count).toBe(2 * mostAhead);
+  });
+
+  it('is drained when the handlers have what had been sent before', async () => {
+    const taken: number[] = [];
+    const { client, server } = await serving({
+      async *Exec(requests) {
+        yield {};
+        for await (const { stdin } of requests) taken.push(numberIn(stdin));
+      },
+    });
+    const begun = Promise.withResolvers<void>();
+    const drained: number[] = [];
+    async function* input(): AsyncGenerator<ExecRequest> {
+      await begun.promise;
+      for (let message = 0; message < 100; message += 1) {
+        yield { stdin: numbered(message) };
+        await turnsOver(); // now it is in the server's socket
+        await server.drained();
+        drained.push(taken.length);
+      }
+    }
+    for await (const _ of client.client('Agent').Exec(input())) begun.resolve();
+    expect(drained).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
   });
 
   it('takes no more of a client than the handler reads, and all of it in the end', async () => {

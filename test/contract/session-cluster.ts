@@ -134,7 +134,7 @@ export async function startSessionCluster(
     const candidacy: Campaign = campaign(store, {
       key: '/gantry/leader',
       identity: name,
-      ttlMs: 2_000,
+      ttlMs: () => 2_000,
       clock: systemClock,
       signal: ending.signal,
       onElected(leadership) {

@@ -491,7 +491,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
         campaign(through, {
           key: '/leadership/one',
           identity,
-          ttlMs: 1000,
+          ttlMs: () => 1000,
           clock: systemClock,
           signal: new AbortController().signal,
           onElected(leadership) {
@@ -531,7 +531,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       const me = campaign(store, {
         key: '/leadership/two',
         identity: 'me',
-        ttlMs: 1000,
+        ttlMs: () => 1000,
         clock: systemClock,
         signal: new AbortController().signal,
         replaceOwn: true,
@@ -554,7 +554,7 @@ describe.each(Object.keys(harnesses) as (keyof typeof harnesses)[])('%s store', 
       const me = campaign(store, {
         key: '/leadership/three',
         identity: 'me',
-        ttlMs: 1000,
+        ttlMs: () => 1000,
         clock: systemClock,
         signal: new AbortController().signal,
         onElected() {

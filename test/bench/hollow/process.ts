@@ -3,21 +3,23 @@ import { constants, setPriority } from 'node:os';
 import { systemClock } from '../../../lib/clock.ts';
 import { createLog } from '../../../lib/log.ts';
 import { HollowAgent } from './agent.ts';
-import type { FleetCommand, FleetReport, FleetSettings } from './fleet.ts';
+import type { FleetCommand, FleetReport, FleetSettings, HollowNode } from './fleet.ts';
 
 const joinsAtOnce = 8;
 const reportMs = 500;
 
 const agents = new Map<string, HollowAgent>();
+/** Nodes that have not begun to join. */
+const waiting = new Map<string, HollowNode>();
 const log = createLog('hollow', 'error');
 let settings: FleetSettings;
 let failure: string | undefined;
 
-async function start(nodes: readonly { readonly name: string; readonly ip: string }[]): Promise<void> {
-  const waiting = [...nodes];
+async function start(nodes: readonly HollowNode[]): Promise<void> {
+  for (const node of nodes) waiting.set(node.name, node);
   const worker = async (): Promise<void> => {
-    for (let node = waiting.shift(); node; node = waiting.shift()) {
-      const { name: nodeName, ip: nodeIP } = node;
+    for (const { name: nodeName, ip: nodeIP } of waiting.values()) {
+      waiting.delete(nodeName);
       const { servers, joinPort, token, dataDir } = settings;
       const place = { nodeName, nodeIP, servers, joinPort, token, dataDir: `${dataDir}/${nodeName}`, log };
       const agent = new HollowAgent(place);
@@ -31,6 +33,7 @@ async function start(nodes: readonly { readonly name: string; readonly ip: strin
 
 async function stop(names: readonly string[]): Promise<void> {
   for (const name of names) {
+    waiting.delete(name);
     const agent = agents.get(name);
     agents.delete(name);
     void agent?.stop();

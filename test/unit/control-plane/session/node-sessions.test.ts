@@ -33,7 +33,7 @@ interface Stage {
 }
 
 /** The node is in the store; `shown`: the mirror knows of it. */
-async function stage(shown: boolean, leads = true): Promise<Stage> {
+async function stage(shown: boolean, leads = true, drainInbox?: () => Promise<void>): Promise<Stage> {
   const clock = virtualClock();
   const store = createMemoryStore({ clock });
   const state = new MutableClusterState();
@@ -73,6 +73,7 @@ async function stage(shown: boolean, leads = true): Promise<Stage> {
     },
     leaderAddress: () => undefined,
     isSole: () => true,
+    ...(drainInbox && { drainInbox }),
   });
   const lead = (): void =>
     sessions.lead({
@@ -114,14 +115,14 @@ interface Visit {
 }
 
 /** An agent that says hello and then nothing, or heartbeats. */
-function agent({ clock, sessions }: Stage, heartbeats: boolean): Visit {
+function agent({ clock, sessions }: Stage, heartbeats: boolean | (() => boolean)): Visit {
   const leaving = new AbortController();
   const { signal } = leaving;
   async function* requests(): AsyncGenerator<SessionUp> {
     yield { hello: { node, podUIDs: [] } };
     while (!signal.aborted) {
       await clock.sleep(1_000);
-      if (heartbeats) yield { heartbeat: {} };
+      if (typeof heartbeats === 'boolean' ? heartbeats : heartbeats()) yield { heartbeat: {} };
     }
   }
   const peer = { commonName: 'node:n1', organization: 'node', address: '10.0.0.1:1' };
@@ -172,6 +173,31 @@ describe('a node says hello', () => {
       if (attempt >= 10) expect(here.isAlive()).toBe(false);
     }
     expect(await here.ready()).toBe('Unknown');
+  });
+});
+
+describe('a node is silent', () => {
+  test('and is not lost before what waits on its way to us has been taken in', async () => {
+    let drained = Promise.withResolvers<void>();
+    const here = await stage(true, true, () => drained.promise);
+    let speaks = true;
+    agent(here, () => speaks);
+    await here.clock.advance(2_500);
+    speaks = false;
+    await here.clock.advance(3 * leaseMs);
+    expect(here.isAlive()).toBe(true);
+    // It has spoken after all.
+    speaks = true;
+    await here.clock.advance(1_000);
+    drained.resolve();
+    drained = Promise.withResolvers();
+    await here.clock.advance(500);
+    expect(here.isAlive()).toBe(true);
+    speaks = false;
+    await here.clock.advance(3 * leaseMs);
+    drained.resolve();
+    await here.clock.advance(500);
+    expect(here.isAlive()).toBe(false);
   });
 });
 

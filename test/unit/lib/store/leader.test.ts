@@ -9,6 +9,18 @@ import { transactOnce } from '../../../../lib/store/transact-once.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
+/** Calls that are made while it is cut are never answered. */
+function wayTo(target: Store): { readonly store: Store; isCut: boolean } {
+  const store = new Proxy(target, {
+    get(_, name: keyof Store) {
+      const method = target[name] as (...args: unknown[]) => unknown;
+      return (...args: unknown[]) => (way.isCut ? new Promise(() => {}) : method.apply(target, args));
+    },
+  });
+  const way = { store, isCut: false };
+  return way;
+}
+
 describe('campaign', () => {
   function setup() {
     const clock = virtualClock();
@@ -18,7 +30,7 @@ describe('campaign', () => {
       campaign(through, {
         key: '/leader',
         identity,
-        ttlMs: 3000,
+        ttlMs: () => 3000,
         clock,
         signal: new AbortController().signal,
         onElected: () => log.push(`${identity} elected`),
@@ -32,20 +44,14 @@ describe('campaign', () => {
 
   it('deposes a leader that cannot renew before its lease can have ended', async () => {
     const { clock, store, log, stand } = setup();
-    let cut = false;
-    const cuttable = new Proxy(store, {
-      get(target, name: keyof Store) {
-        const method = target[name] as (...args: unknown[]) => unknown;
-        return (...args: unknown[]) => (cut ? new Promise(() => {}) : method.apply(target, args));
-      },
-    });
-    const a = stand('a', cuttable);
+    const way = wayTo(store);
+    const a = stand('a', way.store);
     await clock.until(() => a.leadership !== undefined, 1000);
     stand('b');
     await clock.advance(10_000);
     expect(log).toEqual(['a elected']);
     const term = a.leadership!;
-    cut = true;
+    way.isCut = true;
     while (term.isHeld()) {
       expect((await store.get('/leader')).kv?.createRevision).toBe(term.createRevision);
       await clock.advance(10);
@@ -59,12 +65,12 @@ describe('campaign', () => {
 
   it('goes on leading when renewals hang for less than the term, though they never come back', async () => {
     const { clock, store, log, stand } = setup();
-    let cut = false;
+    let isCut = false;
     const flaky = new Proxy(store, {
       get(target, name: keyof Store) {
         const method = target[name] as (...args: unknown[]) => unknown;
         return (...args: unknown[]) => {
-          return cut && name === 'keepAliveLease' ? new Promise(() => {}) : method.apply(target, args);
+          return isCut && name === 'keepAliveLease' ? new Promise(() => {}) : method.apply(target, args);
         };
       },
     });
@@ -73,9 +79,9 @@ describe('campaign', () => {
     const { createRevision } = a.leadership!;
     for (let outage = 0; outage < 5; outage += 1) {
       await clock.advance(2000);
-      cut = true;
+      isCut = true;
       await clock.advance(1500);
-      cut = false;
+      isCut = false;
     }
     expect(log).toEqual(['a elected']);
     expect(a.leadership?.createRevision).toBe(createRevision);
@@ -124,6 +130,41 @@ describe('campaign', () => {
     await clock.until(() => a.leadership !== undefined, 10_000);
     expect(log).toEqual(['a elected', 'a lost: its lease could not be renewed in time', 'a elected']);
     await a.resign();
+  });
+
+  it('begins another term when its lease has to be another one, and others wait no longer than that', async () => {
+    const { clock, store, log, stand } = setup();
+    let ttlMs = 15_000;
+    const way = wayTo(store);
+    const a = stand('a', way.store, { ttlMs: () => ttlMs });
+    await clock.until(() => a.leadership !== undefined, 1000);
+    const first = a.leadership!;
+    await clock.advance(30_000);
+    expect(a.leadership).toBe(first);
+    ttlMs = 3_000;
+    await clock.until(() => log.length === 3, 2_000);
+    expect(log).toEqual(['a elected', 'a lost: its lease is to be 3000 ms from now on', 'a elected']);
+    expect(a.leadership?.createRevision).toBeGreaterThan(first.createRevision);
+    stand('b');
+    await clock.advance(1_000);
+    way.isCut = true;
+    await clock.until(() => log.includes('b elected'), 4_000);
+  });
+
+  it('with a long lease goes on through a standstill that would have cost it a short one', async () => {
+    const { clock, store, log, stand } = setup();
+    const way = wayTo(store);
+    const a = stand('a', way.store, { ttlMs: () => 15_000 });
+    await clock.until(() => a.leadership !== undefined, 1000);
+    const term = a.leadership!;
+    for (let round = 0; round < 3; round += 1) {
+      way.isCut = true;
+      await clock.advance(10_000);
+      expect(term.isHeld()).toBe(true);
+      way.isCut = false;
+      await clock.advance(2_000); // one renewal at least
+    }
+    expect(log).toEqual(['a elected']);
   });
 
   it('is elected although the answer to its write was lost', async () => {

@@ -71,9 +71,14 @@ beforeEach(() => {
   slices = [];
   deletedAt = [];
   stop = new AbortController();
+  client = clientOf(['a:1', 'b:1']);
+});
+afterEach(() => stop.abort(new Error('over')));
+
+function clientOf(servers: readonly string[]): SessionClient {
   const slice = { apply: (message: Slice) => slices.push(message) } as unknown as SliceStore;
-  client = createSessionClient({
-    servers: ['a:1', 'b:1'],
+  return createSessionClient({
+    servers,
     transport: server,
     slice,
     node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, spec: {} }),
@@ -83,8 +88,7 @@ beforeEach(() => {
     random: seededRandom(7),
     log: silentLog,
   });
-});
-afterEach(() => stop.abort(new Error('over')));
+}
 
 const heartbeats = (): number[] => server.received.flatMap(({ heartbeat }) => heartbeat?.sequence ?? []);
 const addresses = (): string[] => server.dialed.map(({ address }) => address);
@@ -188,6 +192,28 @@ describe('a session', () => {
     expect(addresses()).toEqual(['a:1']);
     await clock.advance(500);
     expect(addresses()).toEqual(['a:1', 'b:1']);
+  });
+
+  test('is kept for three leases where there is nobody else to turn to, and for one as soon as there is', async () => {
+    client = clientOf(['a:1']);
+    void client.run(stop.signal);
+    await clock.advance(1_500);
+    server.acknowledges = false;
+    await clock.advance(8_000);
+    expect(client.connected).toBe(true);
+    server.acknowledges = true;
+    await clock.advance(2_000);
+    expect([addresses(), client.lastAckMs! > 10_000]).toEqual([['a:1'], true]);
+    server.acknowledges = false;
+    await clock.advance(9_500);
+    expect(addresses()).toEqual(['a:1', 'a:1']);
+    server.acknowledges = true;
+    await clock.advance(1_500);
+    server.send({ servers: { addresses: ['b:1'] } });
+    await clock.advance(1_000);
+    server.acknowledges = false;
+    await clock.advance(4_500);
+    expect(addresses()).toEqual(['a:1', 'a:1', 'b:1']);
   });
 
   test('is given up when nobody welcomes it', async () => {
