@@ -2,21 +2,8 @@
  * Where the control plane's thread spent its time, by what it was for: the innermost file of ours below each sample that
  * says what it is for. What many use (labels, conditions, keys) counts for whoever used it.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-
-interface ProfileNode {
-  readonly id: number;
-  readonly callFrame: { readonly functionName: string; readonly url: string };
-  readonly children?: readonly number[];
-}
-
-interface CpuProfile {
-  readonly nodes: readonly ProfileNode[];
-  readonly samples: readonly number[];
-  readonly timeDeltas: readonly number[];
-}
+import type { CpuProfile, ProfileNode } from './hollow/profiler.ts';
 
 export interface Phase {
   readonly phase: string;
@@ -46,10 +33,7 @@ const phases: readonly (readonly [RegExp, string])[] = [
   [/^control-plane\//, 'the rest of ours'],
 ];
 
-export function readPhases(folder: string): Phase[] {
-  const file = readdirSync(folder).find((name) => name.endsWith('.cpuprofile'));
-  if (file === undefined) return [];
-  const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile;
+export function phasesOf({ nodes, samples, timeDeltas }: CpuProfile): Phase[] {
   const phaseOf = phasesByNode(nodes);
   const spent = new Map<string, number>();
   let total = 0;

@@ -20,7 +20,7 @@ import { deletePrefixOf, type Operation, putOf, type Store } from '../../lib/sto
 import type { Pod } from '../../proto/gen/types.ts';
 import { node } from '../unit/control-plane/scheduler/objects.ts';
 import { apply, sleepers } from './cluster.ts';
-import { readPhases } from './durable-phases.ts';
+import { phasesOf } from './durable-phases.ts';
 import { cpuSeconds } from './hollow/machine.ts';
 import { Plane } from './hollow/plane.ts';
 import type { Report } from './report.ts';
@@ -39,9 +39,11 @@ export async function run(report: Report, { pods = 20_000 }: { readonly pods?: n
   await withPlane(false, (plane, store) => measureAll(report, plane, store, pods));
   // A profile costs time itself, so it is taken of a run of its own.
   await withPlane(true, async (plane) => {
+    const profiler = plane.profiler!;
+    await profiler.start();
     await measure(plane, 'many', pods, deployments);
-    await plane.stop();
-    for (const { phase, share } of readPhases(plane.profileFolder)) {
+    await profiler.stop();
+    for (const { phase, share } of phasesOf(profiler.profiles[0]!)) {
       report({ bench, metric: `control plane's thread: ${phase}`, value: 100 * share, unit: '%' });
     }
   });

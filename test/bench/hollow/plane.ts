@@ -1,6 +1,6 @@
 /** One real control plane with its real etcd, on loopback and in a folder of its own. */
 import type { ChildProcess } from 'node:child_process';
-import { createReadStream, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,11 +14,12 @@ import { systemExec } from '../../../lib/process.ts';
 import type { ClusterClient } from '../cluster.ts';
 import { onInterrupt } from './interrupted.ts';
 import { childNamed, cpuSeconds, memoryBytes } from './machine.ts';
+import { Profiler } from './profiler.ts';
 
 export interface PlaneOptions {
   readonly nodeHeartbeatMs?: number;
   readonly nodeLeaseMs?: number;
-  /** Writes a CPU profile when it ends, to `profileFolder`. */
+  /** Has a `profiler`. */
   readonly profile?: boolean;
 }
 
@@ -36,16 +37,23 @@ export class Plane {
   readonly etcdAddress: string;
   readonly pid: number;
   readonly cluster: ClusterClient;
+  readonly profiler: Profiler | undefined;
   readonly #process: ChildProcess;
   readonly #forget: () => void;
 
-  private constructor(folder: string, ports: readonly number[], child: ChildProcess, cluster: ClusterClient) {
+  private constructor(
+    folder: string,
+    ports: readonly number[],
+    child: ChildProcess,
+    { cluster, profiler }: { readonly cluster: ClusterClient; readonly profiler: Profiler | undefined },
+  ) {
     this.folder = folder;
     this.address = `127.0.0.1:${ports[0]}`;
     this.joinPort = ports[1]!;
     this.etcdAddress = `127.0.0.1:${ports[3]}`;
     this.pid = child.pid!;
     this.cluster = cluster;
+    this.profiler = profiler;
     this.#process = child;
     // It outlives a control plane that was killed: known from the begin.
     const etcd = childNamed(child.pid!, 'etcd');
@@ -62,9 +70,8 @@ export class Plane {
     profile = false,
   }: PlaneOptions = {}): Promise<Plane> {
     const folder = mkdtempSync(join(tmpdir(), 'gantry-bench-'));
-    const ports = await freePorts(5);
-    mkdirSync(join(folder, 'profile'));
-    const node = profile ? ['--cpu-prof', '--cpu-prof-interval=2000', `--cpu-prof-dir=${join(folder, 'profile')}`] : [];
+    const ports = await freePorts(6);
+    const node = profile ? [`--inspect=127.0.0.1:${ports[5]}`] : [];
     const flags = {
       'data-dir': join(folder, 'data'),
       name: 'bench',
@@ -83,7 +90,8 @@ export class Plane {
     const child = systemExec().start([process.execPath, ...node, program, ...argv], { stdio: ['ignore', log, log] });
     try {
       const cluster = await reached(join(folder, 'data'), child, join(folder, 'log'));
-      return new Plane(folder, ports, child, cluster);
+      const profiler = profile ? await Profiler.attach(ports[5]!) : undefined;
+      return new Plane(folder, ports, child, { cluster, profiler });
     } catch (error) {
       child.kill('SIGKILL');
       throw error;
@@ -150,13 +158,10 @@ export class Plane {
     return join(this.folder, 'data');
   }
 
-  get profileFolder(): string {
-    return join(this.folder, 'profile');
-  }
-
-  /** In order, so that it writes its profile; then everything but the folder is gone. */
+  /** In order; then everything but the folder is gone. */
   async stop(): Promise<void> {
     if (this.ended) return;
+    this.profiler?.close();
     const ended = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.kill('SIGCONT');
     this.#process.kill('SIGTERM');
