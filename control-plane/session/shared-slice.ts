@@ -188,13 +188,14 @@ function asShared(object: KubeObject): KubeObject {
 function reachableNode({ apiVersion, kind, metadata, spec, status }: Node): Node {
   const { name, uid, resourceVersion } = metadata;
   const overlayMAC = status?.nodeInfo?.overlayMAC;
+  const addresses = status?.addresses?.filter(({ type }) => type === 'InternalIP');
   return {
     apiVersion,
     kind,
     metadata: { name, ...(uid !== undefined && { uid }), ...(resourceVersion !== undefined && { resourceVersion }) },
     spec: { ...(spec.podCIDR !== undefined && { podCIDR: spec.podCIDR }) },
     status: {
-      ...(status?.addresses && { addresses: status.addresses }),
+      ...(addresses && { addresses }),
       ...(overlayMAC !== undefined && { nodeInfo: { overlayMAC } }),
     },
   };

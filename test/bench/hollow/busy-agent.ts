@@ -3,6 +3,7 @@
  * stands in for it is the production one.
  * usage: node busy-agent.ts NODE SERVER JOIN_PORT TOKEN DATA_DIR
  */
+import { constants, setPriority } from 'node:os';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLog } from '../../../lib/log.ts';
 import { systemExec } from '../../../lib/process.ts';
@@ -14,6 +15,8 @@ import { createSessionClient, rpcTransport } from '../../../node-agent/session/s
 import { openSliceStore } from '../../../node-agent/session/slice-store.ts';
 import { startStandIn } from '../../../node-agent/session/stand-in-host.ts';
 
+// It has a machine of its own, and would take all of this one from the other agents and the control plane.
+setPriority(constants.priority.PRIORITY_LOW);
 const [nodeName, server, joinPort, token, dataDir] = process.argv.slice(2) as [string, string, string, string, string];
 const busyMs = 6_000;
 const pauseMs = 5;
