@@ -1,7 +1,7 @@
 /** Apply: lib/model/apply.ts on what is stored, created or written when that changes anything. */
 import { GantryError } from '../../lib/errors.ts';
 import { applied, conflictsOf, managerProblem } from '../../lib/model/apply.ts';
-import { toEnvelope } from '../../lib/model/codec.ts';
+import { receivedObject, toEnvelope } from '../../lib/model/codec.ts';
 import { isDeleting } from '../../lib/model/object.ts';
 import type { KubeObject } from '../../proto/gen/types.ts';
 import { admitChange, refuseTooNew } from './admission.ts';
@@ -12,7 +12,6 @@ import type { ApiDependencies, ClusterHandlers } from './dependencies.ts';
 import { nameOf, readObject, retryConflicts, targetOfObject } from './objects.ts';
 import { overlapWarnings } from './overlaps.ts';
 import { authorizeKind } from './roles.ts';
-import { objectIn } from './write.ts';
 
 export const defaultFieldManager = 'ctl';
 
@@ -27,7 +26,7 @@ type Applied = { readonly object: KubeObject; readonly result: 'created' | 'conf
 
 export function applyHandler(dependencies: ApiDependencies): ClusterHandlers['Apply'] {
   return async ({ object, fieldManager = defaultFieldManager, dryRun = false, force = false }, { peer, signal }) => {
-    const manifest = objectIn(object);
+    const manifest = receivedObject(object);
     authorizeKind(peer, 'write', manifest.kind);
     const problem = managerProblem(fieldManager);
     if (problem) throw new GantryError('invalidArgument', `fieldManager: ${problem}`);

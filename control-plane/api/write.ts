@@ -1,7 +1,7 @@
 /** Create, Update, Patch and Scale. */
 import { GantryError } from '../../lib/errors.ts';
 import { isFieldsAnnotation } from '../../lib/model/apply.ts';
-import { fromEnvelope, toEnvelope } from '../../lib/model/codec.ts';
+import { receivedObject, toEnvelope } from '../../lib/model/codec.ts';
 import { fromManifest, toManifest } from '../../lib/model/manifest.ts';
 import { controllerOf } from '../../lib/model/object.ts';
 import { problemsError } from '../../lib/model/problems.ts';
@@ -23,7 +23,7 @@ type WriteHandlers = Pick<ClusterHandlers, 'Create' | 'Update' | 'Patch' | 'Scal
 export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
   return {
     async Create({ object, dryRun = false }, { peer, signal }) {
-      const given = objectIn(object);
+      const given = receivedObject(object);
       authorizeKind(peer, 'write', given.kind);
       const metadata = withoutFieldSets(given.metadata);
       const call = { ...dependencies, signal };
@@ -36,7 +36,7 @@ export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
     },
 
     async Update({ object, dryRun = false }, { peer, signal }) {
-      const given = objectIn(object);
+      const given = receivedObject(object);
       authorizeKind(peer, 'write', given.kind);
       const { resourceVersion, uid } = given.metadata;
       const options = { resourceVersion, uid, dryRun };
@@ -68,19 +68,6 @@ export function writeHandlers(dependencies: ApiDependencies): WriteHandlers {
       return response(object, warnings);
     },
   };
-}
-
-/** The object of a request; kinds that we do not know arrive as an empty envelope. */
-export function objectIn(envelope: ObjectEnvelope | undefined): KubeObject {
-  const object = fromEnvelope(envelope);
-  if (!object) {
-    throw new GantryError(
-      'invalidArgument',
-      'object: required; the request has none, or one of a kind that Gantry lacks',
-    );
-  }
-  if (!object.metadata) throw new GantryError('invalidArgument', `metadata: required; ${object.kind} has none`);
-  return object;
 }
 
 export function response(object: KubeObject, warnings: readonly string[] = []): ObjectResponse {

@@ -3,7 +3,7 @@
  * nothing is written.
  */
 import { GantryError } from '../../lib/errors.ts';
-import { fromEnvelope } from '../../lib/model/codec.ts';
+import { receivedObject } from '../../lib/model/codec.ts';
 import { isPodBound } from '../../lib/model/pods.ts';
 import { priorityOf } from '../../lib/model/priority.ts';
 import type { Handlers } from '../../lib/rpc/serve-call.ts';
@@ -42,11 +42,10 @@ export function schedulingHandlers({ state, defaultStrategy, admit, nowMs }: Sch
         if (state.get('Node', undefined, name)) continue;
         throw new GantryError('notFound', `nodes ${JSON.stringify(name)} not found; \`ctl get nodes\` lists them`);
       }
-      const admitted = objects.flatMap((envelope) => {
-        const given = fromEnvelope(envelope);
-        if (!given) return [];
+      const admitted = objects.map((envelope) => {
+        const given = receivedObject(envelope);
         const { namespace, name } = given.metadata;
-        return [admit(given, name ? state.get(given.kind, namespace ?? 'default', name) : undefined)];
+        return admit(given, name ? state.get(given.kind, namespace ?? 'default', name) : undefined);
       });
       const pods = simulate(state, { killNodes, objects: admitted, nowMs: nowMs() }, defaultStrategy);
       return { pods, summary: summaryOf(pods), resourceVersion: state.revision.toString() };

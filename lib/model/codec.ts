@@ -5,6 +5,7 @@
  */
 import type protobuf from 'protobufjs/light.js';
 import type { KindMap, KubeObject, ObjectEnvelope } from '../../proto/gen/types.ts';
+import { GantryError } from '../errors.ts';
 import { decodePod, type PodParts } from './pod-codec.ts';
 import { type Kind, kindInfo, kinds, messageType } from './schema.ts';
 import { decodeWhole } from './unknown.ts';
@@ -55,7 +56,38 @@ export function toEnvelope(object: KubeObject): ObjectEnvelope {
   return { [memberOfKind.get(kindInfo(object.kind).kind)!]: object };
 }
 
-/** Undefined when the envelope is empty: the sender's kind is one that we do not know. */
+const infoOfMember = new Map(kinds.map((info) => [memberOfKind.get(info.kind)!, info]));
+
+/**
+ * Undefined when the envelope is empty: the sender's kind is one that we do not know. Its member says what the object is,
+ * so that whoever fills in a message need not say it again.
+ */
 export function fromEnvelope(envelope: object | undefined): KubeObject | undefined {
-  return envelope === undefined ? undefined : (Object.values(envelope)[0] as KubeObject | undefined);
+  for (const member in envelope) {
+    const object = (envelope as Record<string, Partial<KubeObject>>)[member]!;
+    const info = object.kind && object.apiVersion ? undefined : infoOfMember.get(member);
+    // In place: what of the message we do not know is kept with this very object.
+    if (info)
+      Object.assign(object, { kind: object.kind || info.kind, apiVersion: object.apiVersion || info.apiVersion });
+    return object as KubeObject;
+  }
+  return undefined;
+}
+
+/** The object of a request; kinds that we do not know arrive as an empty envelope. */
+export function receivedObject(envelope: ObjectEnvelope | undefined): KubeObject {
+  const object = fromEnvelope(envelope);
+  if (!envelope || !object) {
+    throw new GantryError(
+      'invalidArgument',
+      'object: required; the request has none, or one of a kind that Gantry lacks',
+    );
+  }
+  const kind = infoOfMember.get(Object.keys(envelope)[0]!)?.kind;
+  if (kind !== undefined && object.kind !== kind) {
+    const message = `kind: the request holds a ${kind}, which calls itself ${JSON.stringify(object.kind)}; leave it out`;
+    throw new GantryError('invalidArgument', message);
+  }
+  if (!object.metadata) throw new GantryError('invalidArgument', `metadata: required; the ${object.kind} has none`);
+  return object;
 }
