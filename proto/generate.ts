@@ -42,7 +42,24 @@ function loadSchema(): protobuf.Root {
     { keepCase: true, alternateCommentMode: true, preferTrailingComment: false },
   );
   root.resolveAll();
+  for (const message of messagesOf(root)) message.fieldsArray.forEach(shortenOptions);
   return root;
+}
+
+/**
+ * An option is written in full, `(gantry.v1.values)`, where the message has a field of that name: protoc takes the short
+ * name for the field, and refuses it. Who reads the schema knows the short one alone.
+ */
+function shortenOptions(field: protobuf.Field): void {
+  const options: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(field.options ?? {})) {
+    const short = name.replace(/^\(\.?gantry\.v1\./, '(');
+    if (short === name && field.parent?.get(name.slice(1, -1))) {
+      throw new Error(`${field.fullName}: write (gantry.v1.${name.slice(1)} for the option ${name}`);
+    }
+    options[short] = value;
+  }
+  if (field.options) field.options = options;
 }
 
 /** In objects (Secret.data) bytes are base64 text, as in JSON; in streams they stay bytes. */
