@@ -54,7 +54,7 @@ export function parseFlags(argv: readonly string[], version: string): ControlPla
     .option('--token-file <file>', 'file with the join token; only needed the first time')
     .option('--listen <address>', 'API for ctl, services and nodes', '0.0.0.0:6443')
     .option('--join-listen <address>', 'where nodes join with a token', '0.0.0.0:6444')
-    .requiredOption('--advertise-address <ip>', 'the address at which clients and nodes reach this machine')
+    .requiredOption('--advertise-address <ip>', 'required: the address at which clients and nodes reach this machine')
     .option('--dns-listen <address>', 'DNS for clients outside the nodes (default: port 53 of the advertised address)')
     .option(
       '--dns-recursion-from <cidr,...>',

@@ -1,4 +1,5 @@
 /** The agent's command line, checked. */
+import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type LogLevel, logLevels } from '../../lib/log.ts';
 
@@ -19,18 +20,24 @@ export interface AgentFlags {
   readonly logLevel: LogLevel;
 }
 
+const defaultApiPort = 6443;
+
 /** Prints usage and ends the process when the arguments do not fit. */
 export function parseFlags(argv: readonly string[], version: string): AgentFlags {
   return new Command('gantry-node-agent')
     .description('Runs the pods that the cluster places on this machine.')
     .version(version)
-    .requiredOption('--node-name <name>', "this node's name in the cluster", checkName)
-    .requiredOption('--server <host:port,...>', 'API addresses of the control plane', splitServers)
+    .option('--node-name <name>', "this node's name in the cluster", checkName, hostname().toLowerCase())
+    .requiredOption(
+      '--server <host[:port],...>',
+      `required: API addresses of the control plane (port ${defaultApiPort} when none is named)`,
+      splitServers,
+    )
     .addOption(new Option('--token <token>', 'join token; only needed the first time').conflicts('tokenFile'))
     .option('--token-file <file>', 'file with the join token; only needed the first time')
     .option('--data-dir <dir>', 'images, pods, identity; survives a reboot', '/var/lib/gantry')
     .option('--run-dir <dir>', 'what need not survive a reboot', '/run/gantry')
-    .requiredOption('--node-ip <address>', 'address by which other nodes reach this one', checkAddress)
+    .requiredOption('--node-ip <address>', 'required: IPv4 address by which other nodes reach this one', checkAddress)
     .option('--cgroup-parent <path>', 'cgroup that all pods live in', checkCgroup, '/gantry')
     .option('--default-registry <host[:port]>', 'serves image names without a registry', 'docker.io')
     .option('--insecure-registry <host:port>', 'may be spoken to without TLS; repeatable', collect, [])
@@ -47,10 +54,11 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 }
 
 function splitServers(value: string): readonly string[] {
-  const servers = value.split(',').map((server) => server.trim());
-  const bad = servers.find((server) => !/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/.test(server));
-  if (bad !== undefined) throw new InvalidArgumentError(`"${bad}" is not host:port`);
-  return servers;
+  return value.split(',').map((server) => {
+    const [, host, port] = /^(\[[0-9a-fA-F:]+\]|[^:/\s]+)(?::(\d{1,5}))?$/.exec(server.trim()) ?? [];
+    if (host === undefined) throw new InvalidArgumentError(`"${server}" is not host or host:port`);
+    return `${host}:${port ?? defaultApiPort}`;
+  });
 }
 
 /** RFC 1123 */
