@@ -156,7 +156,7 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'token',
-    description: 'join tokens: with one, a machine becomes a node',
+    description: 'join tokens: with one, a machine becomes a node or a control plane',
     load: async () => (await import('./commands/token.ts')).registerToken,
   },
   {

@@ -40,7 +40,7 @@ export interface Target {
   readonly name?: string;
 }
 
-/** `TYPE[,TYPE] [NAME...]`, `TYPE/NAME...` or `all`. */
+/** `TYPE[,TYPE] [NAME...]`, `TYPE/NAME...` or `all`, which may stand among types. */
 export function parseTargets(words: readonly string[]): Target[] {
   const [first, ...rest] = words;
   if (first === undefined) {
@@ -50,9 +50,12 @@ export function parseTargets(words: readonly string[]): Target[] {
     );
   }
   if (words.some((word) => word.includes('/'))) return words.map(parsePair);
-  if (first === 'all' && rest.length === 0) return allKinds.map((kind) => ({ info: resourceKind(kind) }));
-  const infos = first.split(',').filter(Boolean).map(resourceKind);
-  if (rest.length === 0) return infos.map((info) => ({ info }));
+  const types = first.split(',').filter(Boolean);
+  if (rest.length === 0) {
+    const infos = types.flatMap((type) => (type === 'all' ? allKinds.map(resourceKind) : [resourceKind(type)]));
+    return [...new Set(infos)].map((info) => ({ info }));
+  }
+  const infos = types.map(resourceKind);
   return infos.flatMap((info) => rest.map((name) => ({ info, name })));
 }
 

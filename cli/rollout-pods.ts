@@ -55,12 +55,22 @@ export class FollowedPods {
 
   /** Undefined too while the workload's controller has not seen its spec: its pods are then of another template. */
   obstacleTo(object: RolloutObject): Obstacle | undefined {
-    const isSeen = (object.metadata.generation ?? 0) <= (object.status?.observedGeneration ?? 0);
-    const owner = isSeen && this.#unlisted.size === 0 ? this.#ownerOfPods(object) : undefined;
+    const owner = this.#knownOwner(object);
     if (!owner) return undefined;
     const failure = findCondition(owner.status?.conditions, 'ReplicaFailure');
     const replicaFailure = failure?.status === 'True' ? failure.message : undefined;
     return tellingObstacle(this.#podsOf(owner), { ...(replicaFailure !== undefined && { replicaFailure }) });
+  }
+
+  /** Of its newest template; none while that is not known. */
+  podsOf(object: RolloutObject): Pod[] {
+    const owner = this.#knownOwner(object);
+    return owner ? this.#podsOf(owner) : [];
+  }
+
+  #knownOwner(object: RolloutObject): RolloutObject | ReplicaSet | undefined {
+    const isSeen = (object.metadata.generation ?? 0) <= (object.status?.observedGeneration ?? 0);
+    return isSeen && this.#unlisted.size === 0 ? this.#ownerOfPods(object) : undefined;
   }
 
   #ownerOfPods(object: RolloutObject): RolloutObject | ReplicaSet | undefined {

@@ -46,8 +46,11 @@ async function knownElsewhere(
     const { unsupportedFlag } = await import('./commands/unsupported-flags.ts');
     return unsupportedFlag(path, flag);
   }
-  const { unsupportedCommand } = await import('./commands/unsupported.ts');
-  return unsupportedCommand([...path, next ?? ''].join(' '));
+  const { notSupported, unsupportedCommand } = await import('./commands/unsupported.ts');
+  const known = unsupportedCommand([...path, next ?? ''].join(' '));
+  if (known || path.join() !== 'create' || !/too many arguments/.test(message)) return known;
+  const cure = 'write a manifest of it, then `ctl create -f FILE`; `ctl create --help` lists what flags make';
+  return notSupported(`ctl create ${next}`, cure);
 }
 
 /** The words that are commands, and the one after them. */

@@ -43,6 +43,7 @@ export function registerApply(program: Command, open: OpenContext): void {
 
 export async function apply(context: Context, options: ApplyOptions): Promise<void> {
   await sendAll(context, options, async (object, dryRun) => {
+    checkNamed(object);
     const response = await context.cluster.Apply({
       object: toEnvelope(object),
       fieldManager: options.fieldManager ?? 'ctl',
@@ -52,6 +53,15 @@ export async function apply(context: Context, options: ApplyOptions): Promise<vo
     printWarnings(context, response);
     return { object: fromEnvelope(response.object) ?? object, result: response.result ?? 'configured' };
   });
+}
+
+function checkNamed({ kind, metadata }: KubeObject): void {
+  if (metadata.name || !metadata.generateName) return;
+  const what = `${kind} with generateName ${JSON.stringify(metadata.generateName)}`;
+  throw new GantryError(
+    'invalidArgument',
+    `${what}: apply needs a metadata.name; for a new one each time: ctl create -f`,
+  );
 }
 
 type Send = (object: KubeObject, dryRun: boolean) => Promise<{ object: KubeObject; result: string }>;

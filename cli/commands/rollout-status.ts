@@ -49,7 +49,10 @@ async function followedToItsEnd(
   for await (const { kind, change } of together(streams)) {
     if (kind !== undefined) followed.take(kind, change);
     else if (change.type === 'DELETED') throw new GantryError('notFound', 'object has been deleted');
-    else if (change.type !== 'BOOKMARK' && report.tell(change.object as RolloutObject)) return true;
+    else if (change.type !== 'BOOKMARK' && report.tell(change.object as RolloutObject)) {
+      report.warnOfCrashes(followed);
+      return true;
+    }
     report.tellObstacle(followed);
   }
   return false;
@@ -99,6 +102,20 @@ class Report {
     if (!obstacle || this.#obstacles.has(obstacle.subject)) return;
     this.#obstacles.add(obstacle.subject);
     this.#context.write(`${obstacleSentence(object, obstacle.sentence)}\n`);
+  }
+
+  /** Without a probe a container is ready as soon as it runs, which one that crashes does again and again. */
+  warnOfCrashes(followed: FollowedPods): void {
+    const object = this.#object;
+    if (!object || ('minReadySeconds' in object.spec && (object.spec.minReadySeconds ?? 0) > 0)) return;
+    const crashed = followed
+      .podsOf(object)
+      .find(({ metadata }) => this.#obstacles.has(`${metadata.name} CrashLoopBackOff`));
+    if (!crashed || crashed.spec.containers.some(({ readinessProbe }) => readinessProbe)) return;
+    this.#context.warn(
+      `Warning: ${crashed.metadata.name} was in CrashLoopBackOff while this waited, and counts as available as soon as it ` +
+        'runs; with a readinessProbe, or minReadySeconds, a rollout waits until it does for good',
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-/** `ctl token`: join tokens for nodes. */
+/** `ctl token`: join tokens for nodes and further control planes. */
 import type { Command } from 'commander';
 import { type Context, type OpenContext, optionsOf } from '../context.ts';
 import { parseDurationSeconds } from '../duration.ts';
@@ -10,7 +10,7 @@ export function registerToken(program: Command, open: OpenContext): void {
   token
     .command('create')
     .description('print a new token; it is shown this once')
-    .option('--role <role>', 'node', 'node')
+    .option('--role <role>', 'what joins with it: node or control-plane', 'node')
     .option('--ttl <duration>', 'how long it can be used: 30m, 24h', '24h')
     .action(async (_options, command: Command) => {
       const options = optionsOf<{ role: string; ttl: string }>(command);
@@ -22,7 +22,7 @@ export function registerToken(program: Command, open: OpenContext): void {
     .action(async (_options, command: Command) => listTokens(await open(optionsOf(command))));
   token
     .command('revoke <id>')
-    .description('make a token useless; the nodes that joined with it stay')
+    .description('make a token useless; what joined with it stays')
     .action(async (id: string, _options, command: Command) => {
       const context = await open(optionsOf(command));
       await context.cluster.RevokeToken({ id });

@@ -19,7 +19,8 @@ export function parseFormat(text: string | undefined): OutputFormat {
   if (/^(go-template|template|kyaml)/.test(text)) {
     throw new GantryError('invalidArgument', `not supported: -o ${text.split('=')[0]}; use -o jsonpath=... or -o json`);
   }
-  throw new GantryError('invalidArgument', `unknown output format "${text}"; use one of ${formats.join(', ')}`);
+  const known = [...formats, 'with ctl get also jsonpath=TEMPLATE and custom-columns=HEADER:PATH'].join(', ');
+  throw new GantryError('invalidArgument', `unknown output format "${text}"; use one of ${known}`);
 }
 
 export interface TableOptions {

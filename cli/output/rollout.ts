@@ -34,6 +34,9 @@ function deploymentState({ metadata, spec, status = {} }: Deployment): RolloutSt
   if (progressing?.reason === 'ConfigurationMissing') return waiting(`${unfinished}: ${progressing.message}...`);
   const wanted = spec.replicas ?? 1;
   const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
+  if (spec.paused && updatedReplicas < wanted) {
+    return waiting(`${unfinished}: it is paused, until \`ctl rollout resume deploy/${name}\`...`);
+  }
   if (updatedReplicas < wanted) {
     return waiting(`${unfinished}: ${updatedReplicas} out of ${wanted} new replicas have been updated...`);
   }

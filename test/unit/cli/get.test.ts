@@ -69,6 +69,8 @@ describe('ctl get', () => {
     await cli.create(manifest(deploymentManifest('web')));
     const { out } = await cli.run('get all');
     expect(out).toMatch(/^NAME +READY .*\npod\/web .*\n\nNAME +READY +UP-TO-DATE.*\ndeployment\.apps\/web .*\n$/);
+    await cli.create(manifest(configMapManifest('a')));
+    expect((await cli.run('get all,pods,cm -o name')).out).toBe('pod/web\ndeployment.apps/web\nconfigmap/a\n');
   });
 
   it('tells what is not there, and what is wrong', async () => {
@@ -79,6 +81,9 @@ describe('ctl get', () => {
       code: 1,
     });
     expect(await cli.run('get pod nope --ignore-not-found')).toEqual({ out: '', err: '', code: 0 });
+    expect((await cli.run('get pods -o table')).err).toBe(
+      'error: unknown output format "table"; use one of wide, json, yaml, name, with ctl get also jsonpath=TEMPLATE and custom-columns=HEADER:PATH\n',
+    );
     expect((await cli.run('get pods -o jsonpath={.x')).err).toMatch(
       /^error: cannot read the JSONPath \{\.x: .*counterpart/,
     );
@@ -111,6 +116,9 @@ describe('ctl apply and create -f', () => {
     expect((await apply(configMapManifest('a'))).out).toBe('configmap/a created\n');
     expect((await apply(configMapManifest('a'))).out).toBe('configmap/a unchanged\n');
     expect((await apply(configMapManifest('a', { a: '2' }))).out).toBe('configmap/a configured\n');
+    expect((await apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'a-' } })).err).toBe(
+      'error: ConfigMap with generateName "a-": apply needs a metadata.name; for a new one each time: ctl create -f\n',
+    );
     const dry = await cli.run('apply --dry-run=server -f -', { input: JSON.stringify(configMapManifest('b')) });
     expect(dry.out).toBe('configmap/b created (server dry run)\n');
     expect((await cli.run('get cm b')).code).toBe(1);

@@ -66,6 +66,27 @@ describe('ctl rollout status, while it waits', () => {
     expect(out).toMatch(/deployment "web" successfully rolled out\n$/);
   });
 
+  it.each([
+    ['a container that crashes and is ready for a moment', {}, true],
+    ['one with a readinessProbe', { readinessProbe: { tcpSocket: { port: 80 } } }, false],
+  ])('warns of %s', async (_what, extra, warned) => {
+    const web = deployment('web', { replicas: 1, image: 'broken:1' });
+    Object.assign(web.spec.template.spec.containers[0]!, extra);
+    await cluster.create(web);
+    await untilThere(1);
+    const [{ metadata }] = waitingPods() as [Pod];
+    const following = cli.run('rollout status deploy/web --timeout=60s');
+    await cluster.clock.settle();
+    await setStatus(metadata.name, waiting('CrashLoopBackOff', 'back-off 10s'));
+    expect(obstacles(following.out())).toHaveLength(1);
+    cluster.brokenImages.delete('broken:1');
+    await setStatus(metadata.name, { containerStatuses: [] });
+    const { err, code } = await ended(following);
+    expect(code).toBe(0);
+    if (warned) expect(err).toContain(`Warning: ${metadata.name} was in CrashLoopBackOff while this waited`);
+    else expect(err).toBe('');
+  });
+
   it('says nothing of a template that has been replaced', async () => {
     await cluster.create(deployment('web', { replicas: 1, image: 'broken:1' }));
     await untilThere(1);

@@ -134,6 +134,10 @@ describe('ctl rollout', () => {
     await rolledOut('web');
     expect((await run('rollout pause deploy/web')).out).toBe('deployment.apps/web paused\n');
     expect((await run('rollout pause deploy/web')).err).toBe('error: deployments.apps "web" is already paused\n');
+    await run('set image deploy/web main=echo:9');
+    expect((await run('rollout status deploy/web --timeout=2s')).out).toContain(
+      'rollout to finish: it is paused, until `ctl rollout resume deploy/web`...\n',
+    );
     expect((await run('rollout undo deploy/web')).err).toContain('you cannot rollback a paused deployment');
     expect((await run('rollout restart deploy/web')).err).toContain("can't restart paused deployment");
     expect((await run('rollout resume deploy/web')).out).toBe('deployment.apps/web resumed\n');

@@ -24,6 +24,7 @@ it.each([
   ['set resources deploy/web --limits=cpu=1', 'ctl set resources; change the pod template'],
   ['create ingress web', 'ctl create ingress; there is none'],
   ['create serviceaccount web --dry-run=client', 'ctl create serviceaccount; pods have no accounts'],
+  ['create gateway web', 'ctl create gateway; write a manifest of it, then `ctl create -f FILE`'],
   ['cluster-info dump', 'ctl cluster-info dump; use `ctl get all -A -o yaml`'],
   ['auth can-i get pods', 'ctl auth; who you are stands in your certificate'],
   ['edit deploy web --flag', 'ctl edit; write it out'],

@@ -98,6 +98,24 @@ describe('ctl explain-pending', () => {
     expect(absent.err).toContain('pods "none" not found');
   });
 
+  it('of a workload, or of the whole namespace, is about those that wait', async () => {
+    const cli = await createCli({ scheduling: questionsTo(state) });
+    expect(await cli.run('explain-pending')).toEqual({ out: '', err: 'No pods wait for a node.\n', code: 0 });
+    await cli.put(manifest(deploymentManifest('web')));
+    expect((await cli.run('explain-pending deploy/web')).err).toBe('No pods of deploy/web wait for a node.\n');
+    const labelled = (name: string, app: string, more: Partial<Pod['spec']> = {}): Pod => {
+      const one = pod(name, { cpu: '3', spec: more });
+      return { ...one, metadata: { ...one.metadata, labels: { app } } };
+    };
+    await cli.put({ ...labelled('big', 'web'), status: { phase: 'Pending' } });
+    await cli.put({ ...labelled('there', 'web', { nodeName: 'n1' }), status: { phase: 'Pending' } });
+    expect((await cli.run('explain-pending deploy/web')).out).toMatch(/^pod\/big: 0\/3 nodes fit: .*\n\nNODE /);
+    await cli.put({ ...labelled('none', 'db'), status: { phase: 'Pending' } });
+    expect((await cli.run('explain-pending deploy/web')).out).toMatch(/^pod\/big: /);
+    const { err, code } = await cli.run('explain-pending cm/settings');
+    expect([err, code]).toEqual(['error: a ConfigMap has no pods; name a pod, or a workload such as deploy/NAME\n', 1]);
+  });
+
   it('is part of describe, while the pod waits', async () => {
     const cli = await createCli({ scheduling: questionsTo(state) });
     await cli.put(waiting);
