@@ -2,10 +2,10 @@
  * How another service uses Gantry: connect with a config file as ctl has it, apply a Deployment, follow its pods until
  * they are Ready, and print where they run.
  *
- *   node examples/client.ts [CONFIG [IMAGE [REPLICAS]]]     default: ~/.gantry/config echo:1 3
+ *   node examples/client.ts [CONFIG [IMAGE [REPLICAS]]]     default: $GANTRY_CONFIG or ~/.gantry/config, echo:1, 3
  *
  * Everything below is the public contract (proto/gantry/v1/cluster.proto) over gRPC with mutual TLS; a program in another
- * language does the same with stubs generated from that file.
+ * language does the same with stubs generated from that file (docs/api.md).
  */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -77,7 +77,9 @@ async function readyPods(cluster: ServiceClient<'Cluster'>, wanted: number, sign
   }
 }
 
-async function main(configPath = `${homedir()}/.gantry/config`, image = 'echo:1', replicas = '3'): Promise<void> {
+const ownConfig = process.env.GANTRY_CONFIG || `${homedir()}/.gantry/config`;
+
+async function main(configPath = ownConfig, image = 'echo:1', replicas = '3'): Promise<void> {
   const connection = connectWith(configPath);
   try {
     const cluster = connection.client('Cluster');
