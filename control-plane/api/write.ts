@@ -5,7 +5,7 @@ import { receivedObject, toEnvelope } from '../../lib/model/codec.ts';
 import { fromManifest, toManifest } from '../../lib/model/manifest.ts';
 import { controllerOf } from '../../lib/model/object.ts';
 import { problemsError } from '../../lib/model/problems.ts';
-import type { KubeObject, ObjectEnvelope, ObjectMeta, ObjectResponse } from '../../proto/gen/types.ts';
+import type { KubeObject, ObjectMeta, ObjectResponse } from '../../proto/gen/types.ts';
 import { autoscalingWarnings } from './autoscaling.ts';
 import { changeObject } from './change.ts';
 import { createObject } from './create.ts';
