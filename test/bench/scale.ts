@@ -205,28 +205,28 @@ class Scale {
   async #shrink(): Promise<void> {
     const phase = this.#phase(`back to ${this.#held.pods} pods`);
     const kept = Math.ceil(this.#held.pods / replicasEach);
-    await this.#scaleToNothing(kept, this.#deployments);
-    this.#deployments = kept;
     const endMs = systemClock.monotonicMs() + shrinkingMs;
+    await this.#scaleToNothing(kept, this.#deployments, endMs);
+    this.#deployments = kept;
     while (this.#fleet.pods > this.#held.pods && systemClock.monotonicMs() < endMs) await systemClock.sleep(pollMs);
     phase.end();
   }
 
-  async #scaleToNothing(from: number, to: number): Promise<void> {
+  async #scaleToNothing(from: number, to: number, endMs = this.#endMs): Promise<void> {
     const { cluster } = this.#plane;
     const names = Array.from({ length: to - from }, (_, index) => deploymentName(from + index));
     const scale = (name: string) =>
-      this.#answer(() => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 }));
+      this.#answer(() => cluster.Scale({ kind: 'Deployment', namespace: 'default', name, replicas: 0 }), endMs);
     await Promise.all(names.map(scale));
   }
 
   /** Asked again and again, as ctl would be: a phase is over when it has come to its end, not when one call was slow. */
-  async #answer<T>(ask: () => Promise<T>): Promise<T> {
+  async #answer<T>(ask: () => Promise<T>, endMs = this.#endMs): Promise<T> {
     for (;;) {
       try {
         return await ask();
       } catch (error) {
-        if (!isGantryError(error, 'deadlineExceeded') || systemClock.monotonicMs() > this.#endMs) throw error;
+        if (!isGantryError(error, 'deadlineExceeded') || systemClock.monotonicMs() > endMs) throw error;
         this.#unanswered += 1;
       }
     }
