@@ -95,7 +95,7 @@ function refuseTakenName({ name, machineID }: Applicant, stored: Node): void {
   if (conditionStatus(stored.status?.conditions, 'Ready') !== 'True' || !owner || owner === machineID) return;
   throw new GantryError(
     'alreadyExists',
-    `the name ${name} belongs to a node that is Ready on another machine (${owner}); give this node another --name, ` +
+    `the name ${name} belongs to a node that is Ready on another machine (${owner}); give this node another --node-name, ` +
       'or stop that one first',
   );
 }

@@ -23,10 +23,13 @@ const benches: Readonly<Record<string, () => Promise<{ run(report: Report, optio
   watchers: () => import('./watchers.ts'),
 };
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean' }, nodes: { type: 'string' }, pods: { type: 'string' } },
-});
+const usage = `usage: npm run bench [-- NAME...] [--json] [--nodes N] [--pods N]
+  NAME: ${Object.keys(benches).join(', ')}; all of them when none is named`;
+const { positionals, values } = argumentsGiven();
+if (values.help) {
+  console.log(usage);
+  process.exit();
+}
 const options: Options = {
   ...(values.nodes !== undefined && { nodes: Number(values.nodes) }),
   ...(values.pods !== undefined && { pods: Number(values.pods) }),
@@ -60,3 +63,14 @@ if (!values.json) {
   console.log(table.toString());
 }
 process.exitCode = failed ? 1 : 0;
+
+function argumentsGiven() {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  try {
+    return parseArgs({ allowPositionals: true, options: { json: flag, help: flag, nodes: text, pods: text } });
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${usage}`);
+    process.exit(2);
+  }
+}
