@@ -28,12 +28,12 @@ export interface ScaleOptions {
 const bench = 'scale';
 const totalMs = 600_000;
 /** For what comes after the growing: taking back, dying nodes, the end. */
-const reservedMs = 100_000;
+const reservedMs = 75_000;
 /** Of the growing, what is left for pods, and for what is measured with so many of them. */
 const startingMs = 270_000;
 const measuredPods = 40_000;
 /** To take back what a stage had begun. */
-const shrinkingMs = 40_000;
+const shrinkingMs = 25_000;
 const memoryLimitBytes = 4 * 2 ** 30;
 const agentProcesses = 3;
 const replicasEach = 500;
@@ -265,9 +265,9 @@ class Scale {
     const phase = this.#phase(`${count} nodes die`);
     const lostBefore = await this.#plane.nodesLost();
     this.#fleet.kill(count);
-    await this.#until('lost', async () => (await this.#plane.nodesLost()) - lostBefore >= count, 30_000);
+    await this.#until('lost', async () => (await this.#plane.nodesLost()) - lostBefore >= count, 20_000);
     const lost = phase.elapsed();
-    await this.#until('replaced', async () => (await this.#counts()).ready >= this.#held.pods, 20_000);
+    await this.#until('replaced', async () => (await this.#counts()).ready >= this.#held.pods, 10_000);
     phase.end(`judged lost after ${lost.toFixed(1)} s`);
     const value = (await this.#plane.nodesLost()) - lostBefore - count;
     const target = { bound: '<=', value: 0 } as const;

@@ -26,7 +26,7 @@ const valid = (): string[] => [
 describe('the command line', () => {
   test.each([
     [['--node-name', 'No Good'], /lower-case/],
-    [['--server', 'nowhere'], /host:port/],
+    [['--server', 'nowhere:https'], /host:port/],
     [['--node-ip', '1.2.3'], /IPv4/],
     [['--labels', 'x'], /key=value/],
     [['--max-pods', '0'], /whole number/],

@@ -11,7 +11,7 @@ import type { Plane } from './plane.ts';
 export type Say = (metric: Omit<Metric, 'bench'>) => void;
 
 const settleMs = 5_000;
-const idleMs = 20_000;
+const idleMs = 10_000;
 const stallMs = 2_000;
 /** Two leases: whoever is judged lost because of the stall is judged by then. */
 const judgedMs = 6_000;
