@@ -278,7 +278,7 @@ class Scale {
   async #drain(): Promise<void> {
     const phase = this.#phase('scale to zero');
     await this.#scaleToNothing(0, this.#deployments);
-    await this.#until(phase.name, () => this.#fleet.pods === 0, 5_000);
+    await this.#until(phase.name, () => this.#fleet.pods === 0, 8_000);
     phase.end();
   }
 
